@@ -1,0 +1,67 @@
+/**
+ * The contract of a CRDT engine (Yjs, Automerge): the only place that knows what the bytes of an update mean.
+ *
+ * Updates come from strangers, so nothing here ever applies raw bytes to a live document: `inspect` parses first, strictly, and
+ * throws UPDATE_INVALID. An `EngineIndex` is the little that a node keeps of a document on the hot path, enough to tell an update
+ * that adds something from one that adds nothing (SES7) or comes too early (SES2). The heavy half (`snapshot`, `diff`, `digest`)
+ * runs on inspected bytes only, in workers. A new engine is one file that passes test/conformance/engine.ts.
+ */
+
+export type EngineName = 'yjs' | 'automerge'
+
+/** What an engine is on the wire and in the log. Never renumbered. */
+export const engineNumber: Readonly<Record<EngineName, number>> = { yjs: 1, automerge: 2 }
+
+export const engineNameOf = (number: number): EngineName | undefined => (number === 1 ? 'yjs' : number === 2 ? 'automerge' : undefined)
+
+export interface InspectLimits {
+  /** Bytes of one update. */
+  readonly updateBytesMax: number
+  /** Nesting of JSON-like content, in levels; deeper values overflow stacks when a document is saved. */
+  readonly depthMax: number
+  /** Different authors (Yjs client ids) in one update; the cost of some engines is quadratic in it. */
+  readonly clientsMax: number
+}
+
+export const inspectLimits: InspectLimits = { updateBytesMax: 64 * 1024 * 1024, depthMax: 64, clientsMax: 65_536 }
+
+/** What one update holds and what it builds on; made by `inspect`, read by `judge` and `include` of the same engine only. */
+export interface Inspection {
+  readonly engine: EngineName
+  /** Bytes of the update, to bound what waits. */
+  readonly bytes: number
+}
+
+/** What a document holds, in the least form that can judge an update. For Yjs: client id → next clock, and the merged delete set. */
+export interface EngineIndex {
+  readonly engine: EngineName
+}
+
+/** `new`: adds something. `nothing`: all of it is held already. `premature`: builds on something that is not held yet. */
+export type Judgement = 'new' | 'nothing' | 'premature'
+
+export interface EngineState {
+  /** One encoded state; for Yjs an update in V1. */
+  readonly bytes: Uint8Array
+  /** The encoded index of that state, so that a document can be judged without decoding the state. */
+  readonly index: Uint8Array
+}
+
+export interface Engine {
+  readonly name: EngineName
+  /** Parses strictly, in one pass, in memory that is bounded by the length of `update`. @throws MeridianError UPDATE_INVALID, UPDATE_TOO_LARGE */
+  inspect(update: Uint8Array, limits: InspectLimits): Inspection
+  emptyIndex(): EngineIndex
+  judge(index: EngineIndex, inspection: Inspection): Judgement
+  /** Adds to `index` what an update that was judged `new` holds. */
+  include(index: EngineIndex, inspection: Inspection): void
+  encodeIndex(index: EngineIndex): Uint8Array
+  /** @throws MeridianError UPDATE_INVALID if the bytes are no index. */
+  decodeIndex(bytes: Uint8Array): EngineIndex
+  /** One state that stands for `updates` in this order; garbage is collected. Goes through a live document, which is faster and smaller than merging. */
+  snapshot(updates: readonly Uint8Array[]): EngineState
+  /** What `updates` together hold and a peer with the encoded state vector (heads) `known` does not; empty if nothing. */
+  diff(updates: readonly Uint8Array[], known: Uint8Array): Uint8Array
+  /** Lower-case hex SHA-256 over what the document means, never over encoded bytes: equal documents have equal digests whatever the order of their updates. */
+  digest(updates: readonly Uint8Array[]): string
+}

@@ -1,0 +1,95 @@
+/**
+ * Entries: what a region's log holds. A client's edit, an erasure, a policy change: each is one. A draft becomes an entry when the
+ * log has made it durable and given it a dot and a chain value (LOG1).
+ */
+
+import * as decoding from 'lib0/decoding'
+import * as encoding from 'lib0/encoding'
+import { readString } from './bytes.js'
+import type { EngineName } from './engine.js'
+import { MeridianError } from './errors.js'
+import type { HybridTime } from './hybrid-time.js'
+import type { DeviceId, DocumentName, GroupId, Position, ReplicaId } from './ids.js'
+import { parseReplica } from './ids.js'
+import type { Chain } from './version.js'
+
+export type EntryKind = 'update' | 'erase' | 'control' | 'state'
+
+/** What a kind is in logs and on links. Never renumbered. */
+export const kindNumber: Readonly<Record<EntryKind, number>> = { update: 1, erase: 2, control: 3, state: 4 }
+const kinds: readonly (EntryKind | undefined)[] = [undefined, 'update', 'erase', 'control', 'state']
+export const kindOf = (number: number): EntryKind | undefined => kinds[number]
+
+/** Names one push of one device, so that a resend is recognised (SES2). Counters grow per device and group; gaps are allowed. */
+export interface PushName {
+  readonly device: DeviceId
+  readonly counter: number
+}
+
+export interface Draft {
+  readonly group: GroupId
+  /** Undefined for entries of the group itself: control and state blocks. */
+  readonly document: DocumentName | undefined
+  /** Engine of the document; undefined without one. */
+  readonly engine: EngineName | undefined
+  /** The document's life that the entry belongs to: 1, 2, … (RES7); 0 without a document. */
+  readonly life: number
+  readonly kind: EntryKind
+  /** Policy epoch that it was admitted under; 0 before there is a policy (RES3). */
+  readonly epoch: number
+  readonly time: HybridTime
+  readonly payload: Uint8Array
+  /** Absent for what no client pushed. */
+  readonly push?: PushName
+}
+
+export interface Entry extends Omit<Draft, 'push'> {
+  readonly position: Position
+  readonly replica: ReplicaId
+  readonly sequence: number
+  readonly chain: Chain
+}
+
+/**
+ * What a control entry says. `seal`: all regions of the group hold these closed incarnations entirely, so that the region's floor
+ * rises to `counter` (LOG5).
+ */
+export interface Seal {
+  readonly kind: 'seal'
+  readonly counter: number
+  readonly last: ReadonlyMap<ReplicaId, number>
+}
+
+export type Control = Seal
+
+const controlVersion = 1
+const sealNumber = 1
+
+/** `control := varUint(version) • varUint(kind) • …`; `seal := varUint(counter) • varUint(n) • n × (varString(replica) • varUint(sequence))` */
+export function encodeControl(control: Control): Uint8Array {
+  const encoder = encoding.createEncoder()
+  encoding.writeVarUint(encoder, controlVersion)
+  encoding.writeVarUint(encoder, sealNumber)
+  encoding.writeVarUint(encoder, control.counter)
+  encoding.writeVarUint(encoder, control.last.size)
+  for (const [replica, sequence] of control.last) {
+    encoding.writeVarString(encoder, replica)
+    encoding.writeVarUint(encoder, sequence)
+  }
+  return encoding.toUint8Array(encoder)
+}
+
+export function decodeControl(payload: Uint8Array): Control {
+  const decoder = decoding.createDecoder(payload)
+  if (decoding.readVarUint(decoder) !== controlVersion || decoding.readVarUint(decoder) !== sealNumber) {
+    throw new MeridianError('PROTOCOL_UNSUPPORTED', { message: 'A control entry is of a newer kind.' })
+  }
+  const counter = decoding.readVarUint(decoder)
+  const count = decoding.readVarUint(decoder)
+  const last = new Map<ReplicaId, number>()
+  for (let index = 0; index < count; index++) {
+    const replica = parseReplica(readString(decoder, 128))
+    last.set(replica, decoding.readVarUint(decoder))
+  }
+  return { kind: 'seal', counter, last }
+}

@@ -1,0 +1,142 @@
+/**
+ * Framing of the native wire (PROTOCOL.md, FRAME rules): a WebSocket message is a batch of frames, each with its type and length in
+ * front, so that a reader can skip what it does not know. A frame larger than a message travels as fragments, one frame at a time a
+ * direction; other frames may stand between them.
+ */
+
+import type { Decoder } from 'lib0/decoding'
+import * as decoding from 'lib0/decoding'
+import type { Encoder } from 'lib0/encoding'
+import * as encoding from 'lib0/encoding'
+import { concat, putVarUint, readBytes, varUintLength } from '../../bytes.js'
+import { MeridianError } from '../../errors.js'
+
+/**
+ * Bumped with every change that an older peer would misread.
+ * 1: first.
+ */
+export const protocolVersion = 1
+/** The oldest version that is still spoken. */
+export const protocolFloor = 1
+
+/** Type of a fragment, in both directions. */
+export const fragmentType = 63
+
+/** Bytes of one fragment's piece: small enough that acks pass between pieces, large enough that framing costs nothing. */
+export const fragmentBytes = 256 * 1024
+
+export interface FrameLimits {
+  /** Bytes of one WebSocket message. */
+  readonly messageBytesMax: number
+  /** Bytes of one frame put together from fragments. */
+  readonly frameBytesMax: number
+}
+
+export function encodeFrame(type: number, write: (body: Encoder) => void): Uint8Array {
+  const body = encoding.createEncoder()
+  write(body)
+  const bytes = encoding.toUint8Array(body)
+  const frame = new Uint8Array(varUintLength(type) + varUintLength(bytes.length) + bytes.length)
+  frame.set(bytes, putVarUint(frame, putVarUint(frame, 0, type), bytes.length))
+  return frame
+}
+
+/** A frame as one or, if it is larger than `fragmentBytes`, as several that fit. */
+export function fragments(frame: Uint8Array): Uint8Array[] {
+  if (frame.length <= fragmentBytes) return [frame]
+  const result: Uint8Array[] = []
+  for (let offset = 0; offset < frame.length; offset += fragmentBytes) {
+    const piece = frame.subarray(offset, offset + fragmentBytes)
+    result.push(
+      encodeFrame(fragmentType, (body) => {
+        encoding.writeVarUint(body, frame.length)
+        encoding.writeVarUint(body, offset)
+        encoding.writeVarUint8Array(body, piece)
+      }),
+    )
+  }
+  return result
+}
+
+/** Called for each frame; must read exactly up to `end` or skip to it. */
+export type FrameVisitor = (type: number, body: Decoder, end: number) => void
+
+/**
+ * Splits messages into frames and puts fragments together. Holds at most `frameBytesMax` of an unfinished frame, and no more than
+ * what has really arrived.
+ */
+export class FrameReader {
+  readonly #limits: FrameLimits
+  readonly #visit: FrameVisitor
+  #pieces: Uint8Array[] = []
+  #expected = 0
+  #received = 0
+
+  constructor(limits: FrameLimits, visit: FrameVisitor) {
+    this.#limits = limits
+    this.#visit = visit
+  }
+
+  /** Bytes of an unfinished frame that are held. */
+  get heldBytes(): number {
+    return this.#received
+  }
+
+  /** @throws MeridianError FRAME_INVALID, FRAME_TOO_LARGE, or what the visitor throws. [hot] */
+  receive(message: Uint8Array): void {
+    if (message.length > this.#limits.messageBytesMax) {
+      throw new MeridianError('FRAME_TOO_LARGE', { message: `A message of ${message.length} bytes; at most ${this.#limits.messageBytesMax}.` })
+    }
+    try {
+      this.#read(message)
+    } catch (thrown) {
+      if (thrown instanceof MeridianError) throw thrown
+      // lib0 throws plain errors at the end of the bytes and for numbers that are no safe integers.
+      throw new MeridianError('FRAME_INVALID', { cause: thrown })
+    }
+  }
+
+  #read(message: Uint8Array): void {
+    const decoder = decoding.createDecoder(message)
+    while (decoder.pos < message.length) {
+      const type = decoding.readVarUint(decoder)
+      const length = decoding.readVarUint(decoder)
+      const end = decoder.pos + length
+      if (end > message.length) {
+        throw new MeridianError('FRAME_INVALID', { message: `A frame of ${length} bytes ends beyond its message of ${message.length}.` })
+      }
+      if (type === fragmentType) this.#fragment(decoder)
+      else this.#visit(type, decoder, end)
+      if (decoder.pos !== end) throw new MeridianError('FRAME_INVALID', { message: `A frame of type ${type} holds ${end - decoder.pos} bytes too many.` })
+    }
+  }
+
+  #fragment(decoder: Decoder): void {
+    const total = decoding.readVarUint(decoder)
+    const offset = decoding.readVarUint(decoder)
+    const piece = readBytes(decoder)
+    if (total > this.#limits.frameBytesMax) {
+      throw new MeridianError('FRAME_TOO_LARGE', { message: `A frame of ${total} bytes; at most ${this.#limits.frameBytesMax}.` })
+    }
+    if (offset === 0 && this.#expected === 0) this.#expected = total
+    if (total !== this.#expected || offset !== this.#received || piece.length === 0 || offset + piece.length > total) {
+      throw new MeridianError('FRAME_INVALID', { message: 'A fragment does not continue the one before it.' })
+    }
+    // Copied: the piece is a view of a socket's buffer, which must not be held for the length of an upload.
+    this.#pieces.push(piece.slice())
+    this.#received += piece.length
+    if (this.#received < this.#expected) return
+    const frame = concat(this.#pieces)
+    this.#pieces = []
+    this.#expected = 0
+    this.#received = 0
+    const inner = decoding.createDecoder(frame)
+    const type = decoding.readVarUint(inner)
+    const length = decoding.readVarUint(inner)
+    if (type === fragmentType || inner.pos + length !== frame.length) {
+      throw new MeridianError('FRAME_INVALID', { message: 'Fragments do not make one frame.' })
+    }
+    this.#visit(type, inner, frame.length)
+    if (inner.pos !== frame.length) throw new MeridianError('FRAME_INVALID', { message: `A frame of type ${type} holds bytes too many.` })
+  }
+}
