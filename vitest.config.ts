@@ -1,0 +1,27 @@
+/**
+ * Tests run from their sources; what they import by package name (`@meridian/core/…`) is what `tsc -b` built, through the `exports`
+ * of each package: the same files that a user gets.
+ */
+
+import { defineConfig } from 'vitest/config'
+
+/** Where CI wants the results as JSON; unset in daily work. */
+const report = process.env['MERIDIAN_TEST_REPORT']
+
+export default defineConfig({
+  test: {
+    name: 'node',
+    environment: 'node',
+    include: ['test/**/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    // A process a file: a test that leaks a handle, a global or a crash harms no other. Two at once, because sim and e2e use whole cores.
+    pool: 'forks',
+    maxWorkers: 2,
+    // Built files are loaded by Node.js itself, at full speed, not transformed once more on the way.
+    server: { deps: { external: [/\/dist\//] } },
+    testTimeout: 10_000,
+    hookTimeout: 10_000,
+    teardownTimeout: 10_000,
+    reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
+  },
+})
