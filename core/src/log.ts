@@ -70,6 +70,12 @@ export interface Read {
   readonly asOf: Position
   /** False if there was nothing more at the time of the read. */
   readonly more: boolean
+  /**
+   * Entries up to here were trimmed when this read was made, in the same read transaction: for a document the position of its snapshot
+   * if that trimmed, for a group the highest position ever trimmed in it; 0 if none. If it is beyond `after`, the read has a hole, and
+   * the reader starts over at the snapshot.
+   */
+  readonly trimmed: Position
 }
 
 export interface Snapshot {

@@ -1,0 +1,586 @@
+/**
+ * The hub of a node: what is appended goes through it into the log, and what became durable goes out of it to whoever subscribes. [hot]
+ *
+ * ```
+ *  session ─▶ append ─▶ pending batch ─▶ log.append ─▶ committed ─▶ tail, versions ─▶ one frame a document ─▶ sessions
+ * ```
+ *
+ * - LOG1, LOG3 Nothing is fanned out before the log says that it is durable; one commit carries all that came while the last one ran.
+ * - LOG5 The first append to a group after an opening seals the incarnations that closed before it, while one region holds the group.
+ * - SES1 A document's live updates reach a session only after the answer to its attach.
+ * - SES4 A subscriber that does not listen holds no queue here.
+ *
+ * It is not a store, and knows no socket, no clock and no engine document.
+ */
+
+import type { Attachment, Subscriber } from './attachment.js'
+import { concat } from './bytes.js'
+import type { CompactionPolicy } from './compaction.js'
+import { compactionPolicy, dueWhenIdle, dueWhileOpen } from './compaction.js'
+import type { Admit, Clock, Random } from './effects.js'
+import type { Engine, EngineName } from './engine.js'
+import { inspectLimits } from './engine.js'
+import type { Draft } from './entry.js'
+import { encodeControl } from './entry.js'
+import { assert } from './errors.js'
+import type { HybridTime } from './hybrid-time.js'
+import { nextTime, zeroTime } from './hybrid-time.js'
+import type { DocumentName, GroupId, Position, ReplicaId } from './ids.js'
+import { replicaParts, toPosition } from './ids.js'
+import type { HubLimits } from './limits.js'
+import { hubLimits } from './limits.js'
+import type { IndexState } from './live-document.js'
+import { LiveDocument } from './live-document.js'
+import { LiveGroup } from './live-group.js'
+import type { Appended, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
+import type { Outgoing } from './outgoing.js'
+import { outgoing } from './outgoing.js'
+import { TailBuffer } from './tail.js'
+import { include } from './version.js'
+import { encodeUpdate } from './wires/native/server-frames.js'
+
+export interface HubEffects {
+  readonly log: RegionLog
+  readonly clock: Clock
+  readonly random: Random
+  readonly admit: Admit
+  readonly engines: Partial<Record<EngineName, Engine>>
+  /** Runs at the end of this turn, when all sockets that are readable have been read. */
+  schedule(run: () => void): void
+  /** Asks for a new snapshot. Answered by `compacted`, whether there is one or not. */
+  compact(document: DocumentName): void
+}
+
+export interface HubOptions {
+  readonly limits: HubLimits
+  readonly compaction: CompactionPolicy
+  /** True while this region is the only one of each group, so that it may seal its closed incarnations by itself. */
+  readonly aloneInGroups: boolean
+}
+
+export const hubOptions: HubOptions = { limits: hubLimits, compaction: compactionPolicy, aloneInGroups: true }
+
+/** Who pushed an entry and waits for its fate. Called once for each push, in the order of the pushes. */
+export interface Receipt {
+  saved(counter: number, bytes: number, replica: number, sequence: number): void
+  failed(counter: number, bytes: number, code: LogErrorCode): void
+}
+
+interface Item {
+  readonly group: LiveGroup
+  readonly document: LiveDocument | undefined
+  /** Undefined for a barrier: it adds nothing and is saved when all before it is (SES7). */
+  readonly draft: Draft | undefined
+  readonly origin: Subscriber | undefined
+  readonly receipt: Receipt | undefined
+  readonly counter: number
+  readonly bytes: number
+}
+
+/** Counters since the start, for metrics. */
+export interface HubStats {
+  commits: number
+  entries: number
+  payloadBytes: number
+  failedCommits: number
+  delivered: number
+}
+
+export class Hub {
+  readonly effects: HubEffects
+  readonly limits: HubLimits
+  readonly stats: HubStats = { commits: 0, entries: 0, payloadBytes: 0, failedCommits: 0, delivered: 0 }
+  readonly tail: TailBuffer<LiveDocument>
+  sessionCount = 0
+
+  readonly #options: HubOptions
+  readonly #documents = new Map<DocumentName, LiveDocument>()
+  readonly #groups = new Map<GroupId, GroupSlot>()
+  readonly #handles = new Set<number>()
+  readonly #replicas: ReplicaId[]
+  readonly #replicaIndex = new Map<ReplicaId, number>()
+
+  #pending: Item[] = []
+  #pendingBytes = 0
+  #inFlight: Item[] | undefined
+  #scheduled = false
+  #time: HybridTime = zeroTime
+  #commit = 0
+  #closed = false
+  #touched: LiveDocument[] = []
+  #dirty: Subscriber[] = []
+  #idleWaiters: (() => void)[] = []
+
+  constructor(effects: HubEffects, options: Partial<HubOptions> = {}) {
+    this.effects = effects
+    this.#options = { ...hubOptions, ...options }
+    this.limits = this.#options.limits
+    this.tail = new TailBuffer(effects.log.position, this.limits.tailBytesMax)
+    this.#replicas = [effects.log.replica]
+    this.#replicaIndex.set(effects.log.replica, 0)
+  }
+
+  get documentCount(): number {
+    return this.#documents.size
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
+  /** Replica ids by the index that frames use. Grows only. */
+  get replicas(): readonly ReplicaId[] {
+    return this.#replicas
+  }
+
+  replicaIndex(replica: ReplicaId): number {
+    let index = this.#replicaIndex.get(replica)
+    if (index === undefined) {
+      index = this.#replicas.length
+      this.#replicas.push(replica)
+      this.#replicaIndex.set(replica, index)
+    }
+    return index
+  }
+
+  /** The running document, loaded from the log if it is not here; `waiting` of it is called when it is. */
+  open(name: DocumentName, groupId: GroupId): LiveDocument {
+    const held = this.#documents.get(name)
+    if (held !== undefined) return held
+    const slot = this.#group(groupId)
+    const document = new LiveDocument(name, slot.group, this.#newHandle())
+    this.#documents.set(name, document)
+    whenGroupReady(slot, (code) => {
+      if (code !== undefined) return this.#loaded(document, code)
+      this.effects.log.openDocument(name, (outcome) => {
+        if (outcome.kind === 'done') document.adopt(outcome.value)
+        this.#loaded(document, outcome.kind === 'done' ? 'ready' : outcome.code)
+      })
+    })
+    return document
+  }
+
+  join(attachment: Attachment): void {
+    attachment.document.attachments.push(attachment)
+  }
+
+  leave(attachment: Attachment): void {
+    const { document } = attachment
+    const index = document.attachments.indexOf(attachment)
+    if (index < 0) return
+    const last = document.attachments.pop()
+    if (last !== undefined && last !== attachment) document.attachments[index] = last
+    this.#release(document)
+  }
+
+  /** Calls back once updates can be judged against the document; at once if they can. Not called if the log fails. */
+  whenIndexed(document: LiveDocument, run: () => void): void {
+    if (document.index.kind === 'loaded') return run()
+    if (document.index.kind === 'loading') {
+      document.index.waiting.push(run)
+      return
+    }
+    document.index = { kind: 'loading', waiting: [run] }
+    this.#loadIndex(document)
+  }
+
+  /** An admitted update on its way into the log. The index of the document includes it already. */
+  append(document: LiveDocument, payload: Uint8Array, epoch: number, push: { device: Draft['push']; receipt: Receipt; origin: Subscriber }): void {
+    assert(document.engine !== undefined, 'a document gets its engine before its first update')
+    if (document.life === 0) document.life = 1
+    this.#seal(document.group)
+    document.pendingCount++
+    this.#add({
+      group: document.group,
+      document,
+      draft: {
+        group: document.group.id,
+        document: document.name,
+        engine: document.engine,
+        life: document.life,
+        kind: 'update',
+        epoch,
+        time: this.#now(),
+        payload,
+        ...(push.device === undefined ? {} : { push: push.device }),
+      },
+      origin: push.origin,
+      receipt: push.receipt,
+      counter: push.device?.counter ?? 0,
+      bytes: payload.length,
+    })
+  }
+
+  /** SES7: saved when everything before it is, without an entry of its own. */
+  barrier(document: LiveDocument, counter: number, bytes: number, receipt: Receipt): void {
+    this.#add({ group: document.group, document: undefined, draft: undefined, origin: undefined, receipt, counter, bytes })
+  }
+
+  /** RES7: ends the life of a document; every session that has it open is told when that is durable. */
+  erase(document: LiveDocument, epoch: number, receipt?: Receipt): void {
+    this.#seal(document.group)
+    document.pendingCount++
+    this.#add({
+      group: document.group,
+      document,
+      draft: {
+        group: document.group.id,
+        document: document.name,
+        engine: document.engine,
+        life: Math.max(1, document.life),
+        kind: 'erase',
+        epoch,
+        time: this.#now(),
+        payload: new Uint8Array(0),
+      },
+      origin: undefined,
+      receipt,
+      counter: 0,
+      bytes: 0,
+    })
+  }
+
+  /** The compactor is done with a document, with a new snapshot or without one. */
+  compacted(name: DocumentName, snapshot: (SnapshotInfo & { readonly tailCount: number; readonly tailBytes: number }) | undefined): void {
+    const document = this.#documents.get(name)
+    if (document === undefined) return
+    document.compacting = false
+    if (snapshot === undefined || document.state !== 'ready') return
+    if (document.snapshot !== undefined && document.snapshot.position >= snapshot.position) return
+    document.snapshot = snapshot
+    document.tailCount = Math.max(0, document.tailCount - snapshot.tailCount)
+    document.tailBytes = Math.max(0, document.tailBytes - snapshot.tailBytes)
+  }
+
+  /** For a session whose read met a trim: calls back when the document knows its newest snapshot. */
+  refresh(document: LiveDocument, run: () => void): void {
+    this.#refresh(document, run)
+  }
+
+  /** Calls back when nothing is on its way into the log any more. */
+  whenIdle(run: () => void): void {
+    if (this.#inFlight === undefined && this.#pending.length === 0) return run()
+    this.#idleWaiters.push(run)
+  }
+
+  /** Takes no more. What is on its way is still answered. */
+  close(): void {
+    this.#closed = true
+  }
+
+  /** A subscriber took something and is flushed when the commit has been fanned out. [hot] */
+  #deliver(attachment: Attachment, message: Outgoing, before: Position): void {
+    if (attachment.state === 'live') {
+      if (attachment.subscriber.deliver(message) === 'stalled') {
+        attachment.state = 'behind'
+        attachment.position = before
+      } else {
+        this.stats.delivered++
+        this.#dirty.push(attachment.subscriber)
+      }
+    }
+  }
+
+  #now(): HybridTime {
+    this.#time = nextTime(this.#time, this.effects.clock.now())
+    return this.#time
+  }
+
+  #add(item: Item): void {
+    assert(!this.#closed, 'nothing is appended to a closed hub')
+    this.#pending.push(item)
+    this.#pendingBytes += item.bytes
+    if (this.#inFlight !== undefined || this.#scheduled) return
+    this.#scheduled = true
+    this.effects.schedule(() => {
+      this.#scheduled = false
+      this.#write()
+    })
+  }
+
+  /** Hands the next batch to the log, unless one is under way. */
+  #write(): void {
+    if (this.#inFlight !== undefined || this.#pending.length === 0) return
+    const batch = this.#takeBatch()
+    const drafts: Draft[] = []
+    for (const item of batch) if (item.draft !== undefined) drafts.push(item.draft)
+    this.#inFlight = batch
+    if (drafts.length === 0) return this.#answer(batch, undefined)
+    this.effects.log.append(drafts, (outcome) => this.#answer(batch, outcome))
+  }
+
+  #takeBatch(): Item[] {
+    let bytes = 0
+    let count = 0
+    while (count < this.#pending.length && count < this.limits.batchEntriesMax && bytes < this.limits.batchBytesMax) {
+      bytes += this.#pending[count]?.bytes ?? 0
+      count++
+    }
+    if (count === this.#pending.length) {
+      const batch = this.#pending
+      this.#pending = []
+      return batch
+    }
+    return this.#pending.splice(0, count)
+  }
+
+  #answer(batch: Item[], outcome: Outcome<Appended> | undefined): void {
+    this.#inFlight = undefined
+    for (const item of batch) this.#pendingBytes -= item.bytes
+    if (outcome?.kind === 'failed') this.#failed(batch, outcome.code)
+    else this.#committed(batch, outcome?.value)
+    if (this.#pending.length > 0) this.#write()
+    else if (this.#inFlight === undefined) for (const run of this.#idleWaiters.splice(0)) run()
+  }
+
+  /** [hot] */
+  #committed(batch: Item[], appended: Appended | undefined): void {
+    const replica = appended?.replica ?? this.effects.log.replica
+    const reopened = !this.#replicaIndex.has(replica)
+    const replicaIndex = this.replicaIndex(replica)
+    const before = toPosition((appended?.position ?? this.tail.head + 1) - 1)
+    this.#commit++
+    if (appended !== undefined) this.stats.commits++
+    let position: number = before
+    let draftIndex = 0
+    const resealed = new Set<LiveGroup>()
+    for (const item of batch) {
+      if (item.draft === undefined) {
+        item.receipt?.saved(item.counter, item.bytes, replicaIndex, item.group.version.sequences.get(replica) ?? 0)
+        continue
+      }
+      const sequence = appended?.sequences[draftIndex++]
+      assert(sequence !== undefined, 'a log answers with one sequence a draft')
+      position++
+      item.group.version.sequences.set(replica, sequence)
+      this.stats.entries++
+      this.stats.payloadBytes += item.bytes
+      const { document } = item
+      if (document === undefined) {
+        resealed.add(item.group)
+        this.tail.add({ position: toPosition(position), document, frame: noFrame })
+        continue
+      }
+      document.pendingCount--
+      document.position = toPosition(position)
+      include(document.version, replica, sequence)
+      document.touch()
+      if (item.draft.kind === 'erase') {
+        this.tail.add({ position: toPosition(position), document, frame: noFrame })
+        this.#ended(document)
+        item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
+        continue
+      }
+      document.tailCount++
+      document.tailBytes += item.bytes
+      const frame = encodeUpdate(document.handle, replicaIndex, sequence, item.draft.payload)
+      this.tail.add({ position: toPosition(position), document, frame })
+      if (document.commit !== this.#commit) {
+        document.commit = this.#commit
+        document.frames = []
+        document.origins = []
+        this.#touched.push(document)
+      }
+      document.frames.push(frame)
+      document.origins.push(item.origin ?? this)
+      item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
+      if (item.origin !== undefined) this.#dirty.push(item.origin)
+    }
+    this.#fanOut(before)
+    for (const group of resealed) this.#reload(group)
+    if (reopened) for (const slot of this.#groups.values()) this.#reload(slot.group)
+  }
+
+  /** [hot] */
+  #fanOut(before: Position): void {
+    for (const document of this.#touched) {
+      const { frames, origins } = document
+      const only = frames.length === 1 ? frames[0] : undefined
+      const shared = outgoing(only ?? concat(frames))
+      for (const attachment of document.attachments) {
+        if (!origins.includes(attachment.subscriber)) this.#deliver(attachment, shared, before)
+        else if (only === undefined) {
+          const others = frames.filter((_, index) => origins[index] !== attachment.subscriber)
+          if (others.length > 0) this.#deliver(attachment, outgoing(concat(others)), before)
+        }
+      }
+      document.frames = []
+      document.origins = []
+      if (!document.compacting && dueWhileOpen(this.#options.compaction, document)) this.#compact(document)
+    }
+    const touched = this.#touched
+    this.#touched = []
+    const dirty = this.#dirty
+    this.#dirty = []
+    for (const subscriber of dirty) subscriber.flush()
+    for (const document of touched) this.#release(document)
+  }
+
+  /** Everything that was on its way is refused: what stands behind a failed commit may build on it. */
+  #failed(batch: Item[], code: LogErrorCode): void {
+    this.stats.failedCommits++
+    const all = [...batch, ...this.#pending]
+    this.#pending = []
+    this.#pendingBytes = 0
+    for (const item of all) {
+      item.group.sealing = false
+      if (item.document !== undefined && item.draft !== undefined) {
+        item.document.pendingCount--
+        // It holds what never became durable; the next push loads it anew.
+        item.document.index = { kind: 'absent' }
+      }
+    }
+    for (const item of all) {
+      item.receipt?.failed(item.counter, item.bytes, code)
+      if (item.origin !== undefined) this.#dirty.push(item.origin)
+    }
+    const dirty = this.#dirty
+    this.#dirty = []
+    for (const subscriber of dirty) subscriber.flush()
+    for (const item of all) if (item.document !== undefined) this.#release(item.document)
+  }
+
+  #ended(document: LiveDocument): void {
+    document.ended = true
+    document.index = { kind: 'absent' }
+    for (const attachment of [...document.attachments]) {
+      attachment.subscriber.erased(attachment)
+      this.#dirty.push(attachment.subscriber)
+    }
+  }
+
+  #release(document: LiveDocument): void {
+    if (document.attachments.length > 0 || document.pendingCount > 0 || document.state === 'loading') return
+    if (this.#documents.get(document.name) !== document) return
+    if (document.index.kind === 'loading') return
+    this.#documents.delete(document.name)
+    this.#handles.delete(document.handle)
+    if (document.state === 'ready' && !document.compacting && dueWhenIdle(this.#options.compaction, document)) this.effects.compact(document.name)
+  }
+
+  #compact(document: LiveDocument): void {
+    document.compacting = true
+    this.effects.compact(document.name)
+  }
+
+  #loaded(document: LiveDocument, state: 'ready' | LogErrorCode): void {
+    document.state = state
+    if (state !== 'ready') this.#documents.delete(document.name)
+    for (const run of document.waiting.splice(0)) run()
+    this.#release(document)
+  }
+
+  #group(id: GroupId): GroupSlot {
+    const held = this.#groups.get(id)
+    if (held !== undefined) return held
+    const slot: GroupSlot = { group: new LiveGroup(id, this.#newHandle()), state: 'loading', waiting: [] }
+    this.#groups.set(id, slot)
+    this.effects.log.openGroup(id, (outcome) => {
+      if (outcome.kind === 'done') {
+        slot.group.adopt(outcome.value)
+        slot.state = 'ready'
+      } else this.#groups.delete(id)
+      for (const run of slot.waiting.splice(0)) run(outcome.kind === 'done' ? undefined : outcome.code)
+    })
+    return slot
+  }
+
+  #reload(group: LiveGroup): void {
+    this.effects.log.openGroup(group.id, (outcome) => {
+      if (outcome.kind === 'failed') return
+      group.adopt(outcome.value)
+      for (const document of this.#documents.values()) if (document.group === group) document.touch()
+    })
+  }
+
+  #seal(group: LiveGroup): void {
+    if (!this.#options.aloneInGroups || group.sealing || group.closed.size === 0) return
+    group.sealing = true
+    let counter = 0
+    for (const replica of group.closed.keys()) counter = Math.max(counter, replicaParts(replica).counter)
+    this.#add({
+      group,
+      document: undefined,
+      draft: {
+        group: group.id,
+        document: undefined,
+        engine: undefined,
+        life: 0,
+        kind: 'control',
+        epoch: 0,
+        time: this.#now(),
+        payload: encodeControl({ kind: 'seal', counter, last: group.closed }),
+      },
+      origin: undefined,
+      receipt: undefined,
+      counter: 0,
+      bytes: 0,
+    })
+  }
+
+  /** Reads snapshot index and tail; starts over if a compaction trimmed what was about to be read. */
+  #loadIndex(document: LiveDocument): void {
+    const engine = document.engine === undefined ? undefined : this.effects.engines[document.engine]
+    assert(engine !== undefined, 'an index is loaded for a document whose engine is known here')
+    const { snapshot } = document
+    const index = snapshot === undefined ? engine.emptyIndex() : engine.decodeIndex(snapshot.index)
+    const from = snapshot?.position ?? toPosition(0)
+    const read = (after: Position): void => {
+      this.effects.log.readDocument(document.name, after, indexRead, (outcome) => {
+        if (outcome.kind === 'failed') return this.#indexed(document, outcome.code)
+        if (outcome.value.trimmed > from) return this.#refresh(document, () => this.#loadIndex(document))
+        for (const entry of outcome.value.entries) {
+          if (entry.kind === 'update') engine.include(index, engine.inspect(entry.payload, { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }))
+        }
+        if (outcome.value.more) read(outcome.value.asOf)
+        else this.#indexed(document, { kind: 'loaded', engine, index })
+      })
+    }
+    if (document.position <= from) this.#indexed(document, { kind: 'loaded', engine, index })
+    else read(from)
+  }
+
+  /** Ends a load of the index, well or with the code of what failed. */
+  #indexed(document: LiveDocument, result: IndexState | LogErrorCode): void {
+    const waiting = document.index.kind === 'loading' ? document.index.waiting : []
+    if (typeof result === 'string') {
+      document.state = result
+      document.index = { kind: 'absent' }
+    } else document.index = result
+    for (const run of waiting) run()
+    this.#release(document)
+  }
+
+  /** Asks the log again where the document's snapshot is, after a read that met a trim. */
+  #refresh(document: LiveDocument, run: () => void): void {
+    this.effects.log.openDocument(document.name, (outcome) => {
+      if (outcome.kind === 'failed') return this.#indexed(document, outcome.code)
+      document.refresh(outcome.value)
+      run()
+    })
+  }
+
+  /** Random, so that a handle says nothing of how many documents there are; four bytes as a varUint. */
+  #newHandle(): number {
+    for (;;) {
+      const handle = this.effects.random.uint32() >>> 4
+      if (handle === 0 || this.#handles.has(handle)) continue
+      this.#handles.add(handle)
+      return handle
+    }
+  }
+}
+
+const noFrame = new Uint8Array(0)
+const indexRead = { bytes: 4 * 1024 * 1024, entries: 20_000 }
+
+interface GroupSlot {
+  readonly group: LiveGroup
+  state: 'loading' | 'ready'
+  readonly waiting: ((code: LogErrorCode | undefined) => void)[]
+}
+
+function whenGroupReady(slot: GroupSlot, run: (code: LogErrorCode | undefined) => void): void {
+  if (slot.state === 'ready') run(undefined)
+  else slot.waiting.push(run)
+}

@@ -1,0 +1,97 @@
+/**
+ * One document that some session holds open: its version, where its log ends, and who listens. No engine document (ARCHITECTURE,
+ * "Documents and engines on a node"); only the index that judges updates, loaded with the first push.
+ */
+
+import type { Attachment } from './attachment.js'
+import type { Engine, EngineIndex, EngineName } from './engine.js'
+import type { DocumentName, Position } from './ids.js'
+import { toPosition } from './ids.js'
+import type { LiveGroup } from './live-group.js'
+import type { DocumentInfo, LogErrorCode, SnapshotInfo } from './log.js'
+import type { MutableVersion } from './version.js'
+import { merge, mutableVersion, raiseFloor } from './version.js'
+import { encodeServerFrame } from './wires/native/server-frames.js'
+
+export type IndexState =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'loading'; readonly waiting: (() => void)[] }
+  | { readonly kind: 'loaded'; readonly engine: Engine; readonly index: EngineIndex }
+
+export class LiveDocument {
+  readonly name: DocumentName
+  readonly group: LiveGroup
+  /** What shared frames call it; chosen at random, so that it says nothing about other documents. */
+  readonly handle: number
+  state: 'loading' | 'ready' | LogErrorCode = 'loading'
+  /** Called once the load has ended, well or not. */
+  readonly waiting: (() => void)[] = []
+  readonly attachments: Attachment[] = []
+
+  engine: EngineName | undefined
+  life = 0
+  ended = false
+  readonly version: MutableVersion = mutableVersion()
+  position: Position = toPosition(0)
+  snapshot: SnapshotInfo | undefined
+  tailCount = 0
+  tailBytes = 0
+  compacting = false
+  index: IndexState = { kind: 'absent' }
+  /** Pushes that are on their way into the log; the document stays while there are any. */
+  pendingCount = 0
+  /** Lanes whose first push is premature; told when the index grows. */
+  readonly premature = new Set<() => void>()
+
+  /** Scratch of the commit that is being fanned out. [hot] */
+  commit = 0
+  frames: Uint8Array[] = []
+  origins: object[] = []
+
+  #currentFrame: Uint8Array | undefined
+
+  constructor(name: DocumentName, group: LiveGroup, handle: number) {
+    this.name = name
+    this.group = group
+    this.handle = handle
+  }
+
+  adopt(info: DocumentInfo): void {
+    this.engine = info.engine
+    this.life = info.life
+    this.ended = info.ended
+    merge(this.version, info.version)
+    this.position = info.position
+    this.snapshot = info.snapshot
+    this.tailCount = info.tailCount
+    this.tailBytes = info.tailBytes
+  }
+
+  /** Adopts a newer snapshot; what was appended since the log answered is counted already. */
+  refresh(info: DocumentInfo): void {
+    if (info.snapshot === undefined || (this.snapshot !== undefined && this.snapshot.position >= info.snapshot.position)) return
+    this.snapshot = info.snapshot
+    this.tailCount = info.tailCount
+    this.tailBytes = info.tailBytes
+  }
+
+  get snapshotBytes(): number {
+    return this.snapshot?.bytes ?? 0
+  }
+
+  /** The version changed. */
+  touch(): void {
+    this.#currentFrame = undefined
+  }
+
+  /** The `current` frame for a session at the head; encoded once for all who come between two changes. */
+  get currentFrame(): Uint8Array {
+    if (this.#currentFrame === undefined) {
+      // On the wire the floors of the group stand for sealed incarnations; inside, the exact dots are kept.
+      const version = mutableVersion(this.version)
+      for (const [region, floor] of this.group.version.floors) raiseFloor(version, region, floor)
+      this.#currentFrame = encodeServerFrame({ type: 'current', handle: this.handle, version })
+    }
+    return this.#currentFrame
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * One placement group as a running hub knows it: what its region holds of it, and whether a claim of a client is held (SES5).
+ * Invariant: `version` never shrinks while the node runs, and claims nothing that is not durable (LOG1).
+ */
+
+import type { GroupId, ReplicaId } from './ids.js'
+import { replicaParts } from './ids.js'
+import type { GroupInfo } from './log.js'
+import type { MutableVersion, Version } from './version.js'
+import { merge, missing, mutableVersion, raiseFloor } from './version.js'
+
+export class LiveGroup {
+  readonly id: GroupId
+  readonly handle: number
+  readonly version: MutableVersion = mutableVersion()
+  #closed: ReadonlyMap<ReplicaId, number> = new Map()
+  #sealed: ReadonlyMap<ReplicaId, number> = new Map()
+  /** True while the seal of the closed incarnations is on its way into the log. */
+  sealing = false
+
+  constructor(id: GroupId, handle: number) {
+    this.id = id
+    this.handle = handle
+  }
+
+  /** Adopts what the log says; also after a seal, and after the log had to reopen. */
+  adopt(info: GroupInfo): void {
+    this.#closed = info.closed
+    this.#sealed = info.sealed
+    this.sealing = false
+    for (const [region, floor] of info.version.floors) raiseFloor(this.version, region, floor)
+    merge(this.version, info.version)
+  }
+
+  /** Closed incarnations that a floor could stand for (LOG5). */
+  get closed(): ReadonlyMap<ReplicaId, number> {
+    return this.#closed
+  }
+
+  /**
+   * What `claimed` names and this region does not hold. Unlike a comparison of versions it knows where sealed incarnations ended, so
+   * that a token from a history that this store never lived is found out: void beyond the end of a sealed one (LOG5).
+   */
+  lacks(claimed: Version): Version | undefined {
+    const lacking = missing(claimed, this.version)
+    for (const [replica, sequence] of claimed.sequences) {
+      const { region, counter } = replicaParts(replica)
+      const floor = this.version.floors.get(region)
+      if (floor === undefined || counter > floor.counter) continue
+      const last = this.#sealed.get(replica)
+      if (last === undefined || sequence > last) lacking.sequences.set(replica, sequence)
+    }
+    return lacking.sequences.size === 0 && lacking.floors.size === 0 ? undefined : lacking
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * The newest entries of the region in memory, encoded as they go to sessions: who lags by less than this reads on without a disk.
+ * Positions in it are contiguous. Bounded by bytes; what falls out is in the log.
+ */
+
+import type { Position } from './ids.js'
+import { toPosition } from './ids.js'
+
+export interface TailEntry<D> {
+  readonly position: Position
+  readonly document: D | undefined
+  /** The entry as a frame; empty for what no session gets. */
+  readonly frame: Uint8Array
+}
+
+export class TailBuffer<D> {
+  readonly #bytesMax: number
+  /** Entries from index `#start` on; what is before was dropped and is cut off now and then. */
+  #entries: TailEntry<D>[] = []
+  #start = 0
+  #bytes = 0
+  #head: Position
+
+  constructor(head: Position, bytesMax: number) {
+    this.#head = head
+    this.#bytesMax = bytesMax
+  }
+
+  /** Position of the newest entry. */
+  get head(): Position {
+    return this.#head
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Bytes that an entry costs beside its frame. */
+  static readonly overheadBytes = 64
+
+  /** [hot] */
+  add(entry: TailEntry<D>): void {
+    if (entry.position !== this.#head + 1) this.#clear()
+    this.#entries.push(entry)
+    this.#head = entry.position
+    this.#bytes += entry.frame.length + TailBuffer.overheadBytes
+    while (this.#bytes > this.#bytesMax && this.#start < this.#entries.length) {
+      const oldest = this.#entries[this.#start++]
+      if (oldest !== undefined) this.#bytes -= oldest.frame.length + TailBuffer.overheadBytes
+    }
+    if (this.#start > 4096 && this.#start * 2 > this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#start)
+      this.#start = 0
+    }
+  }
+
+  /** True if every entry beyond `after` is here. */
+  reaches(after: Position): boolean {
+    return after >= this.#head - (this.#entries.length - this.#start)
+  }
+
+  /** Calls back for each entry beyond `after` in log order, until one says stop. Returns the position of the last one visited. */
+  visit(after: Position, each: (entry: TailEntry<D>) => 'go on' | 'stop'): Position {
+    const count = this.#entries.length - this.#start
+    const first = this.#head - count + 1
+    let index = Math.max(0, after + 1 - first) + this.#start
+    let last = after
+    for (; index < this.#entries.length; index++) {
+      const entry = this.#entries[index]
+      if (entry === undefined) break
+      last = entry.position
+      if (each(entry) === 'stop') break
+    }
+    return toPosition(last)
+  }
+
+  #clear(): void {
+    this.#entries = []
+    this.#start = 0
+    this.#bytes = 0
+  }
+}
