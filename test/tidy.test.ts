@@ -5,7 +5,8 @@
 
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { refuseArrows, refuseCycles, refuseLeavingRoom, refuseUndeclared, refuseUnused } from './tidy/arrows.js'
+import { refuseArrows, refuseCycles, refuseLeavingRoom } from './tidy/arrows.js'
+import { refuseIncompleteLock, refuseUndeclared, refuseUnused } from './tidy/dependencies.js'
 import { readTree, type Rule, toSource } from './tidy/source.js'
 import {
   refuseAny,
@@ -189,6 +190,17 @@ describe('dependencies', () => {
       }),
     ).toEqual([])
     expect(inTree(refuseUnused)).toEqual([])
+  })
+
+  it('refuses a lockfile that lacks an optional dependency of what it locks, as npm ci does', () => {
+    const lint = { version: '1.0.0', optionalDependencies: { '@lint/linux': '1.0.0', '@lint/darwin': '1.0.0' } }
+    const lock = (packages: object): Files => ({ 'package-lock.json': JSON.stringify({ packages }) })
+    const whole = { 'node_modules/lint': lint, 'node_modules/@lint/linux': {}, 'node_modules/lint/node_modules/@lint/darwin': {} }
+    expect(refused(refuseIncompleteLock, lock({ 'node_modules/lint': lint, 'node_modules/@lint/linux': {} }))).toEqual([
+      'package-lock.json:1',
+    ])
+    expect(refused(refuseIncompleteLock, lock(whole))).toEqual([])
+    expect(inTree(refuseIncompleteLock)).toEqual([])
   })
 })
 

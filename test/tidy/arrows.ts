@@ -1,13 +1,12 @@
 /**
- * Rules about who may import whom: arrows between rooms, cycles inside one, and what each room's package.json declares.
+ * Rules about who may import whom: arrows between rooms, and cycles inside one.
  */
 
-import { builtinModules } from 'node:module'
 import { posix } from 'node:path'
 import { isCode, type Source, type Violation } from './source.js'
 
 /** ARCHITECTURE, "Rooms and arrows". A room that is missing here may import none. */
-const arrows: Readonly<Record<string, readonly string[]>> = {
+export const arrows: Readonly<Record<string, readonly string[]>> = {
   core: [],
   regions: ['core'],
   server: ['core', 'regions'],
@@ -16,10 +15,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Published scope of the rooms. */
-const scope = '@meridian/'
-
-/** Until it exists, a dependency may be declared ahead of the code that will use it. */
-const compositionRoot = 'server/src/node.ts'
+export const scope = '@meridian/'
 
 export function roomOf(path: string): string | undefined {
   const room = path.slice(0, Math.max(0, path.indexOf('/')))
@@ -94,93 +90,6 @@ export function refuseCycles(files: readonly Source[]): Violation[] {
   }
   for (const path of graph.keys()) if (!done.has(path)) visit(path)
   return found
-}
-
-/** A package that is imported and that the nearest package.json does not declare. Tests may also import what the top one declares. */
-export function refuseUndeclared(files: readonly Source[]): Violation[] {
-  const found: Violation[] = []
-  const top = names(manifestOf(files, 'package.json').devDependencies)
-  for (const [path, covered] of packages(files)) {
-    const manifest = manifestOf(files, path)
-    const forTests = path === 'test/package.json' ? [...names(manifest.devDependencies), ...top] : []
-    const declared = new Set([...shipped(manifest), ...forTests])
-    for (const file of covered) {
-      for (const { specifier, line } of file.imports) {
-        const name = packageOf(specifier)
-        if (name === undefined || declared.has(name)) continue
-        found.push({ path: file.path, line, message: `${path} does not declare ${name}` })
-      }
-    }
-  }
-  return found
-}
-
-/** A package that a room's package.json declares and no file of the room names. */
-export function refuseUnused(files: readonly Source[]): Violation[] {
-  const found: Violation[] = []
-  if (!files.some((file) => file.path === compositionRoot)) return found
-  for (const [path, covered] of packages(files)) {
-    // A folder that installs for itself also declares what its packages want beside them.
-    if (path !== `${roomOf(path)}/package.json`) continue
-    const manifest = manifestOf(files, path)
-    const used = new Set<string | undefined>()
-    for (const file of covered) {
-      for (const { specifier } of file.imports) used.add(packageOf(specifier))
-      // `createRequire` and `import.meta.resolve` name a package in a string that is no import.
-      for (const match of file.text.matchAll(/\b(?:require|resolve)\w*\(\s*['"]([^'"]+)['"]/g))
-        used.add(packageOf(match[1] ?? ''))
-    }
-    for (const name of [...shipped(manifest), ...names(manifest.devDependencies)]) {
-      // Arrows between rooms are architecture, declared whether or not a file walks them yet; types come with no import.
-      if (name.startsWith(scope) || name.startsWith('@types/') || used.has(name)) continue
-      found.push({ path, line: 1, message: `no file of this room imports ${name}` })
-    }
-  }
-  return found
-}
-
-/** The package.json of each room, and of each folder in a room that installs for itself, with the code files that it speaks for. */
-function packages(files: readonly Source[]): Map<string, Source[]> {
-  const manifests = new Set([...Object.keys(arrows).map((room) => `${room}/package.json`), ...files.map((file) => file.path)])
-  const covered = new Map<string, Source[]>()
-  for (const path of manifests) if (path.endsWith('/package.json') && roomOf(path) !== undefined) covered.set(path, [])
-  for (const file of files) {
-    if (!isCode(file.path)) continue
-    let folder = posix.dirname(file.path)
-    while (folder !== '.' && !covered.has(`${folder}/package.json`)) folder = posix.dirname(folder)
-    covered.get(`${folder}/package.json`)?.push(file)
-  }
-  return covered
-}
-
-interface Manifest {
-  readonly dependencies: unknown
-  readonly peerDependencies: unknown
-  readonly optionalDependencies: unknown
-  readonly devDependencies: unknown
-}
-
-function manifestOf(files: readonly Source[], path: string): Manifest {
-  const text = files.find((file) => file.path === path)?.text ?? '{}'
-  const none = { dependencies: {}, peerDependencies: {}, optionalDependencies: {}, devDependencies: {} }
-  const parsed: unknown = JSON.parse(text)
-  return { ...none, ...(typeof parsed === 'object' ? parsed : {}) }
-}
-
-const names = (table: unknown): string[] => (typeof table === 'object' && table !== null ? Object.keys(table) : [])
-
-const shipped = (manifest: Manifest): string[] => [
-  ...names(manifest.dependencies),
-  ...names(manifest.peerDependencies),
-  ...names(manifest.optionalDependencies),
-]
-
-/** The package of an import, or undefined for a path, a builtin of Node.js and a package's own `#` imports. */
-function packageOf(specifier: string): string | undefined {
-  if (/^[./#]|^(?:node|file|data):/.test(specifier)) return undefined
-  const parts = specifier.split('/')
-  const name = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '')
-  return builtinModules.includes(name) ? undefined : name
 }
 
 /** TypeScript writes `./x.js` for what is `./x.ts` or `./x.tsx` in the sources. */
