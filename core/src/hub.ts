@@ -252,9 +252,12 @@ export class Hub {
     document.tailBytes = Math.max(0, document.tailBytes - snapshot.tailBytes)
   }
 
-  /** For a session whose read met a trim: calls back when the document knows its newest snapshot. */
-  refresh(document: LiveDocument, run: () => void): void {
-    this.#refresh(document, run)
+  /** After a read that met a trim: asks the log where the document's snapshot is now, and calls back with what failed, if it did. */
+  refresh(document: LiveDocument, run: (code: LogErrorCode | undefined) => void): void {
+    this.effects.log.openDocument(document.name, (outcome) => {
+      if (outcome.kind === 'done') document.refresh(outcome.value)
+      run(outcome.kind === 'done' ? undefined : outcome.code)
+    })
   }
 
   /** Calls back when nothing is on its way into the log any more. */
@@ -528,7 +531,9 @@ export class Hub {
     const read = (after: Position): void => {
       this.effects.log.readDocument(document.name, after, indexRead, (outcome) => {
         if (outcome.kind === 'failed') return this.#indexed(document, outcome.code)
-        if (outcome.value.trimmed > from) return this.#refresh(document, () => this.#loadIndex(document))
+        if (outcome.value.trimmed > from) {
+          return this.refresh(document, (code) => (code === undefined ? this.#loadIndex(document) : this.#indexed(document, code)))
+        }
         for (const entry of outcome.value.entries) {
           if (entry.kind === 'update') engine.include(index, engine.inspect(entry.payload, { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }))
         }
@@ -549,15 +554,6 @@ export class Hub {
     } else document.index = result
     for (const run of waiting) run()
     this.#release(document)
-  }
-
-  /** Asks the log again where the document's snapshot is, after a read that met a trim. */
-  #refresh(document: LiveDocument, run: () => void): void {
-    this.effects.log.openDocument(document.name, (outcome) => {
-      if (outcome.kind === 'failed') return this.#indexed(document, outcome.code)
-      document.refresh(outcome.value)
-      run()
-    })
   }
 
   /** Random, so that a handle says nothing of how many documents there are; four bytes as a varUint. */

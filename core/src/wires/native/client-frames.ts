@@ -64,6 +64,13 @@ export interface Push {
   readonly payload: Uint8Array
 }
 
+/** After a `refused`: the next push in the channel's group is `counter`, the refused one or, if that was given up, a later one. */
+export interface Resume {
+  readonly type: 'resume'
+  readonly channel: number
+  readonly counter: number
+}
+
 export interface ClientPresence {
   readonly type: 'presence'
   readonly channel: number
@@ -77,9 +84,9 @@ export interface Ping {
   readonly nonce: number
 }
 
-export type ClientFrame = Hello | TokenFrame | Attach | Detach | Seen | Push | ClientPresence | Ping
+export type ClientFrame = Hello | TokenFrame | Attach | Detach | Seen | Push | ClientPresence | Ping | Resume
 
-const number = { hello: 1, token: 2, attach: 3, detach: 4, seen: 5, push: 6, presence: 7, ping: 8 } as const
+const number = { hello: 1, token: 2, attach: 3, detach: 4, seen: 5, push: 6, presence: 7, ping: 8, resume: 9 } as const
 
 export const channelMax = 2 ** 31
 export const tokenBytesMax = 16 * 1024
@@ -117,6 +124,10 @@ export function encodeClientFrame(frame: ClientFrame): Uint8Array {
         return
       case 'ping':
         encoding.writeVarUint(body, frame.nonce)
+        return
+      case 'resume':
+        encoding.writeVarUint(body, frame.channel)
+        encoding.writeVarUint(body, frame.counter)
         return
     }
   })
@@ -170,6 +181,8 @@ export function decodeClientFrame(type: number, body: Decoder, end: number): Cli
       return { type: 'presence', channel: readCount(body, channelMax, 'A channel'), payload: readBytes(body) }
     case number.ping:
       return { type: 'ping', nonce: decoding.readVarUint(body) }
+    case number.resume:
+      return { type: 'resume', channel: readCount(body, channelMax, 'A channel'), counter: decoding.readVarUint(body) }
     default:
       body.pos = end
       return undefined

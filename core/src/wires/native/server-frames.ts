@@ -78,7 +78,7 @@ export interface Current {
   readonly version: Version
 }
 
-/** All pushes of this group up to `counter` are saved. The newest of them became the dot (replica, sequence). */
+/** All pushes of this group up to `counter` are saved. The newest of them became the dot (replica, sequence); a sequence of 0 names no dot. */
 export interface Ack {
   readonly type: 'ack'
   readonly group: number

@@ -1,0 +1,297 @@
+/**
+ * The pushes of one session in one group, in order (SES2). The first one that cannot be admitted yet holds up those behind it; one that
+ * is refused drops them, until the client resumes at that counter or beyond it (go-back-N, as in a sliding window protocol).
+ *
+ * ```
+ *   push ─▶ waiting ─▶ known? ─▶ loaded? ─▶ allowed? ─▶ visible? (SES5) ─▶ inspected ─▶ judged ─▶ hub ─▶ ack
+ *                        │                     │            │                  │          │
+ *                      acked                refused   NOT_YET_VISIBLE    UPDATE_INVALID  PREMATURE, or nothing new (SES7)
+ * ```
+ */
+
+import type { Attachment, Subscriber } from './attachment.js'
+import type { Inspection } from './engine.js'
+import { inspectLimits } from './engine.js'
+import type { ErrorCode } from './errors.js'
+import { toMeridianError } from './errors.js'
+import type { Hub, Receipt } from './hub.js'
+import type { DeviceId } from './ids.js'
+import type { SessionLimits } from './limits.js'
+import type { LiveGroup } from './live-group.js'
+import type { LogErrorCode } from './log.js'
+import type { Version } from './version.js'
+import { emptyVersion } from './version.js'
+
+/** What a lane tells its session. */
+export interface LaneSession extends Subscriber {
+  readonly device: DeviceId
+  /** Something of this lane is to be acked at the next flush. */
+  acked(lane: Lane): void
+  refused(push: RefusedPush): void
+  /** Work went on outside a message of this session's; flush what came of it. */
+  flush(): void
+}
+
+export interface RefusedPush {
+  readonly channel: number
+  readonly counter: number
+  readonly code: ErrorCode
+  readonly missing: Version
+}
+
+/** The newest push that is saved, waiting to be told. */
+export interface PendingAck {
+  readonly counter: number
+  readonly replica: number
+  readonly sequence: number
+}
+
+interface WaitingPush {
+  readonly attachment: Attachment
+  readonly counter: number
+  payload: Uint8Array
+  readonly since: number
+  /** True once the payload was copied out of the socket's buffer. */
+  kept: boolean
+  inspection: Inspection | undefined
+}
+
+type Step = 'done' | 'wait' | { readonly refuse: ErrorCode; readonly missing?: Version }
+
+export class Lane implements Receipt {
+  readonly group: LiveGroup
+  readonly #hub: Hub
+  readonly #session: LaneSession
+  readonly #limits: SessionLimits
+  readonly #waiting: WaitingPush[] = []
+  /** What this device had pushed before this session: asked for with the first push. */
+  #known: 'not asked' | 'asked' | 'known' = 'not asked'
+  /** Highest counter that was admitted, and that is saved. */
+  #admitted = 0
+  #saved = 0
+  /** Counter at which a refusal stopped the lane. */
+  #stoppedAt: number | undefined
+  #unackedBytes = 0
+  #working = false
+  #closed = false
+  /** Why the first push waits, with a deadline on some. */
+  #holdup: 'none' | 'log' | 'premature' | 'not visible' = 'none'
+  /** The session token, until the region covers it (SES5). */
+  #required: Version | undefined
+  #ack: PendingAck | undefined
+  /** Dot of the newest saved push; sequence 0 if nothing of it has a dot. */
+  #lastDot: { readonly replica: number; readonly sequence: number } = { replica: 0, sequence: 0 }
+
+  constructor(hub: Hub, session: LaneSession, group: LiveGroup, limits: SessionLimits) {
+    this.#hub = hub
+    this.#session = session
+    this.group = group
+    this.#limits = limits
+  }
+
+  get unackedBytes(): number {
+    return this.#unackedBytes
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length
+  }
+
+  /** Names what pushes of this lane build on. An empty or covered version lets them pass. */
+  require(seen: Version): void {
+    this.#required = this.group.lacks(seen) === undefined ? undefined : seen
+  }
+
+  receive(attachment: Attachment, counter: number, payload: Uint8Array): void {
+    if (this.#stoppedAt !== undefined) return
+    if (this.#unackedBytes > 0 && this.#unackedBytes + payload.length > this.#limits.unackedBytesMax) {
+      return this.#refuse(attachment, counter, 'LIMIT_UNACKED', emptyVersion)
+    }
+    this.#unackedBytes += payload.length
+    this.#waiting.push({ attachment, counter, payload, since: this.#hub.effects.clock.now(), kept: false, inspection: undefined })
+    this.work()
+    const last = this.#waiting.at(-1)
+    if (last !== undefined && !last.kept) {
+      last.payload = last.payload.slice()
+      last.kept = true
+    }
+  }
+
+  /** The client goes on after a refusal. */
+  resume(counter: number): void {
+    if (this.#stoppedAt !== undefined && counter >= this.#stoppedAt) this.#stoppedAt = undefined
+  }
+
+  /** Admits what can be admitted, in order. [hot] */
+  work(): void {
+    if (this.#working || this.#closed) return
+    this.#working = true
+    for (;;) {
+      const first = this.#waiting[0]
+      if (first === undefined) break
+      this.#holdup = 'none'
+      const step = this.#admit(first)
+      if (step === 'wait') break
+      if (step === 'done') {
+        this.#waiting.shift()
+        continue
+      }
+      this.#refuse(first.attachment, first.counter, step.refuse, step.missing ?? emptyVersion)
+      break
+    }
+    this.#working = false
+  }
+
+  tick(nowMs: number): void {
+    const first = this.#waiting[0]
+    if (first === undefined || nowMs - first.since < this.#limits.waitMs) return
+    if (this.#holdup === 'premature') this.#refuse(first.attachment, first.counter, 'PREMATURE', emptyVersion)
+    else if (this.#holdup === 'not visible') {
+      this.#refuse(first.attachment, first.counter, 'NOT_YET_VISIBLE', this.group.lacks(this.#required ?? emptyVersion) ?? emptyVersion)
+    }
+  }
+
+  takeAck(): PendingAck | undefined {
+    const ack = this.#ack
+    this.#ack = undefined
+    return ack
+  }
+
+  /** The session is gone; what is on its way into the log goes on. */
+  close(): void {
+    this.#closed = true
+    const first = this.#waiting[0]
+    if (first !== undefined) first.attachment.document.premature.delete(this.#retry)
+    this.#waiting.length = 0
+  }
+
+  saved(counter: number, bytes: number, replica: number, sequence: number): void {
+    this.#unackedBytes -= bytes
+    if (counter > this.#saved) this.#saved = counter
+    this.#lastDot = { replica, sequence }
+    this.#ack = { counter: this.#saved, replica, sequence }
+    if (!this.#closed) this.#session.acked(this)
+  }
+
+  failed(counter: number, bytes: number, code: LogErrorCode): void {
+    this.#unackedBytes -= bytes
+    this.#admitted = Math.min(this.#admitted, counter - 1)
+    if (this.#closed || this.#stoppedAt !== undefined) return
+    this.#dropWaiting()
+    this.#stoppedAt = counter
+    this.#session.refused({ channel: 0, counter, code, missing: emptyVersion })
+  }
+
+  /** [hot] */
+  #admit(push: WaitingPush): Step {
+    if (this.#known !== 'known') return this.#ask()
+    if (push.counter <= this.#admitted) {
+      // A resend of what is on its way, or of what is saved: only the latter is acked now.
+      this.#unackedBytes -= push.payload.length
+      if (push.counter <= this.#saved && this.#ack === undefined) this.#ackKnown()
+      return 'done'
+    }
+    const { attachment } = push
+    const { document } = attachment
+    if (document.state === 'loading') return this.#waitFor(document.waiting)
+    if (document.state !== 'ready') return { refuse: document.state }
+    if (document.ended) return { refuse: 'ERASED' }
+    if (attachment.access !== 'write') return { refuse: 'WRITE_DENIED' }
+    if (push.payload.length > this.#limits.updateBytesMax) return { refuse: 'UPDATE_TOO_LARGE' }
+    const decision = this.#hub.effects.admit('store', document.name)
+    if (decision.kind === 'no') return { refuse: 'NOT_PLACED_HERE' }
+    if (this.#required !== undefined) {
+      if (this.group.lacks(this.#required) !== undefined) {
+        this.#holdup = 'not visible'
+        return 'wait'
+      }
+      this.#required = undefined
+    }
+    if (document.index.kind !== 'loaded') {
+      this.#holdup = 'log'
+      this.#hub.whenIndexed(document, this.#retry)
+      // Loading may have ended at once.
+      if (document.index.kind !== 'loaded') return 'wait'
+    }
+    const { engine, index } = document.index
+    try {
+      push.inspection ??= engine.inspect(push.payload, { ...inspectLimits, updateBytesMax: this.#limits.updateBytesMax })
+    } catch (thrown) {
+      return { refuse: toMeridianError(thrown).code }
+    }
+    const judgement = engine.judge(index, push.inspection)
+    if (judgement === 'premature') {
+      this.#holdup = 'premature'
+      document.premature.add(this.#retry)
+      return 'wait'
+    }
+    document.premature.delete(this.#retry)
+    this.#admitted = push.counter
+    if (judgement === 'nothing') {
+      this.#hub.barrier(document, push.counter, push.payload.length, this)
+      return 'done'
+    }
+    engine.include(index, push.inspection)
+    this.#hub.append(document, push.payload, decision.epoch, {
+      device: { device: this.#session.device, counter: push.counter },
+      receipt: this,
+      origin: this.#session,
+    })
+    if (document.premature.size > 0) for (const run of [...document.premature]) run()
+    return 'done'
+  }
+
+  readonly #retry = (): void => {
+    if (this.#closed || this.#working) return
+    this.work()
+    this.#session.flush()
+  }
+
+  #waitFor(list: (() => void)[]): Step {
+    this.#holdup = 'log'
+    list.push(this.#retry)
+    return 'wait'
+  }
+
+  /** SES2: what this device pushed here before, in an earlier session, so that a resend is recognised. */
+  #ask(): Step {
+    this.#holdup = 'log'
+    if (this.#known === 'asked') return 'wait'
+    this.#known = 'asked'
+    this.#hub.effects.log.lastPush(this.group.id, this.#session.device, (outcome) => {
+      if (this.#closed) return
+      if (outcome.kind === 'failed') {
+        this.#known = 'not asked'
+        const first = this.#waiting[0]
+        if (first !== undefined) this.#refuse(first.attachment, first.counter, outcome.code, emptyVersion)
+      } else {
+        this.#known = 'known'
+        if (outcome.value !== undefined) {
+          this.#admitted = Math.max(this.#admitted, outcome.value.counter)
+          this.#saved = Math.max(this.#saved, outcome.value.counter)
+          this.#lastDot = { replica: this.#hub.replicaIndex(outcome.value.replica), sequence: outcome.value.sequence }
+        }
+      }
+      this.#retry()
+    })
+    return 'wait'
+  }
+
+  #ackKnown(): void {
+    this.#ack = { counter: this.#saved, ...this.#lastDot }
+    this.#session.acked(this)
+  }
+
+  #refuse(attachment: Attachment, counter: number, code: ErrorCode, missing: Version): void {
+    attachment.document.premature.delete(this.#retry)
+    this.#dropWaiting()
+    this.#stoppedAt = counter
+    this.#session.refused({ channel: attachment.channel, counter, code, missing })
+  }
+
+  #dropWaiting(): void {
+    for (const push of this.#waiting) this.#unackedBytes -= push.payload.length
+    this.#waiting.length = 0
+    this.#holdup = 'none'
+  }
+}
