@@ -71,6 +71,13 @@ export interface Resume {
   readonly counter: number
 }
 
+/** After a refusal: the next push of this channel's group is `counter`; what the node had dropped behind the refused one is over. */
+export interface Resume {
+  readonly type: 'resume'
+  readonly channel: number
+  readonly counter: number
+}
+
 export interface ClientPresence {
   readonly type: 'presence'
   readonly channel: number
@@ -84,7 +91,7 @@ export interface Ping {
   readonly nonce: number
 }
 
-export type ClientFrame = Hello | TokenFrame | Attach | Detach | Seen | Push | ClientPresence | Ping | Resume
+export type ClientFrame = Hello | TokenFrame | Attach | Detach | Seen | Push | Resume | ClientPresence | Ping | Resume
 
 const number = { hello: 1, token: 2, attach: 3, detach: 4, seen: 5, push: 6, presence: 7, ping: 8, resume: 9 } as const
 
@@ -117,6 +124,10 @@ export function encodeClientFrame(frame: ClientFrame): Uint8Array {
       case 'seen':
         encoding.writeVarUint(body, frame.channel)
         writeVersion(body, frame.seen)
+        return
+      case 'resume':
+        encoding.writeVarUint(body, frame.channel)
+        encoding.writeVarUint(body, frame.counter)
         return
       case 'presence':
         encoding.writeVarUint(body, frame.channel)
@@ -177,6 +188,12 @@ export function decodeClientFrame(type: number, body: Decoder, end: number): Cli
       return { type: 'detach', channel: readCount(body, channelMax, 'A channel') }
     case number.seen:
       return { type: 'seen', channel: readCount(body, channelMax, 'A channel'), seen: readVersion(body) }
+    case number.resume: {
+      const channel = readCount(body, channelMax, 'A channel')
+      const counter = decoding.readVarUint(body)
+      if (counter === 0) throw new MeridianError('FRAME_INVALID', { message: 'A resume has counter 0.' })
+      return { type: 'resume', channel, counter }
+    }
     case number.presence:
       return { type: 'presence', channel: readCount(body, channelMax, 'A channel'), payload: readBytes(body) }
     case number.ping:
