@@ -13,7 +13,9 @@ export function readBytes(decoder: Decoder): Uint8Array {
   const start = decoder.pos
   const end = start + length
   if (end > decoder.arr.length) {
-    throw new MeridianError('FRAME_INVALID', { message: `At offset ${start} ${length} bytes are declared and ${decoder.arr.length - start} are there.` })
+    throw new MeridianError('FRAME_INVALID', {
+      message: `At offset ${start} ${length} bytes are declared and ${decoder.arr.length - start} are there.`,
+    })
   }
   decoder.pos = end
   return decoder.arr.subarray(start, end)
@@ -24,7 +26,9 @@ export function readString(decoder: Decoder, bytesMax: number): string {
   const start = decoder.pos
   const length = decoding.readVarUint(decoder)
   if (length > bytesMax || decoder.pos + length > decoder.arr.length) {
-    throw new MeridianError('FRAME_INVALID', { message: `At offset ${start} a string of ${length} bytes; at most ${bytesMax}, and no more than are there.` })
+    throw new MeridianError('FRAME_INVALID', {
+      message: `At offset ${start} a string of ${length} bytes; at most ${bytesMax}, and no more than are there.`,
+    })
   }
   decoder.pos = start
   return decoding.readVarString(decoder)

@@ -24,4 +24,5 @@ export interface Tail {
 export const dueWhileOpen = (policy: CompactionPolicy, tail: Tail): boolean =>
   tail.tailCount >= policy.openEntries || tail.tailBytes >= policy.openBytes + tail.snapshotBytes
 
-export const dueWhenIdle = (policy: CompactionPolicy, tail: Tail): boolean => tail.tailCount >= policy.idleEntries || dueWhileOpen(policy, tail)
+export const dueWhenIdle = (policy: CompactionPolicy, tail: Tail): boolean =>
+  tail.tailCount >= policy.idleEntries || dueWhileOpen(policy, tail)

@@ -12,7 +12,8 @@ export type EngineName = 'yjs' | 'automerge'
 /** What an engine is on the wire and in the log. Never renumbered. */
 export const engineNumber: Readonly<Record<EngineName, number>> = { yjs: 1, automerge: 2 }
 
-export const engineNameOf = (number: number): EngineName | undefined => (number === 1 ? 'yjs' : number === 2 ? 'automerge' : undefined)
+export const engineNameOf = (number: number): EngineName | undefined =>
+  number === 1 ? 'yjs' : number === 2 ? 'automerge' : undefined
 
 export interface InspectLimits {
   /** Bytes of one update. */

@@ -13,7 +13,7 @@
  * It is not a store, and knows no socket, no clock and no engine document.
  */
 
-import type { Attachment, Subscriber } from './attachment.js'
+import type { Attachment } from './attachment.js'
 import { concat } from './bytes.js'
 import type { CompactionPolicy } from './compaction.js'
 import { compactionPolicy, dueWhenIdle, dueWhileOpen } from './compaction.js'
@@ -35,6 +35,7 @@ import { LiveGroup } from './live-group.js'
 import type { Appended, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
 import type { Outgoing } from './outgoing.js'
 import { outgoing } from './outgoing.js'
+import type { Subscriber, Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
 import { include } from './version.js'
 import { encodeUpdate } from './wires/native/server-frames.js'
@@ -71,7 +72,7 @@ interface Item {
   readonly document: LiveDocument | undefined
   /** Undefined for a barrier: it adds nothing and is saved when all before it is (SES7). */
   readonly draft: Draft | undefined
-  readonly origin: Subscriber | undefined
+  readonly origin: Subscription | undefined
   readonly receipt: Receipt | undefined
   readonly counter: number
   readonly bytes: number
@@ -161,15 +162,15 @@ export class Hub {
   }
 
   join(attachment: Attachment): void {
-    attachment.document.attachments.push(attachment)
+    attachment.document.subscriptions.push(attachment)
   }
 
   leave(attachment: Attachment): void {
     const { document } = attachment
-    const index = document.attachments.indexOf(attachment)
+    const index = document.subscriptions.indexOf(attachment)
     if (index < 0) return
-    const last = document.attachments.pop()
-    if (last !== undefined && last !== attachment) document.attachments[index] = last
+    const last = document.subscriptions.pop()
+    if (last !== undefined && last !== attachment) document.subscriptions[index] = last
     this.#release(document)
   }
 
@@ -185,7 +186,12 @@ export class Hub {
   }
 
   /** An admitted update on its way into the log. The index of the document includes it already. */
-  append(document: LiveDocument, payload: Uint8Array, epoch: number, push: { device: Draft['push']; receipt: Receipt; origin: Subscriber }): void {
+  append(
+    document: LiveDocument,
+    payload: Uint8Array,
+    epoch: number,
+    push: { device: Draft['push']; receipt: Receipt; origin: Subscription },
+  ): void {
     assert(document.engine !== undefined, 'a document gets its engine before its first update')
     if (document.life === 0) document.life = 1
     this.#seal(document.group)
@@ -241,7 +247,10 @@ export class Hub {
   }
 
   /** The compactor is done with a document, with a new snapshot or without one. */
-  compacted(name: DocumentName, snapshot: (SnapshotInfo & { readonly tailCount: number; readonly tailBytes: number }) | undefined): void {
+  compacted(
+    name: DocumentName,
+    snapshot: (SnapshotInfo & { readonly tailCount: number; readonly tailBytes: number }) | undefined,
+  ): void {
     const document = this.#documents.get(name)
     if (document === undefined) return
     document.compacting = false
@@ -272,7 +281,7 @@ export class Hub {
   }
 
   /** A subscriber took something and is flushed when the commit has been fanned out. [hot] */
-  #deliver(attachment: Attachment, message: Outgoing, before: Position): void {
+  #deliver(attachment: Subscription, message: Outgoing, before: Position): void {
     if (attachment.state === 'live') {
       if (attachment.subscriber.deliver(message) === 'stalled') {
         attachment.state = 'behind'
@@ -361,7 +370,7 @@ export class Hub {
       const { document } = item
       if (document === undefined) {
         resealed.add(item.group)
-        this.tail.add({ position: toPosition(position), document, frame: noFrame })
+        this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame })
         continue
       }
       document.pendingCount--
@@ -369,7 +378,7 @@ export class Hub {
       include(document.version, replica, sequence)
       document.touch()
       if (item.draft.kind === 'erase') {
-        this.tail.add({ position: toPosition(position), document, frame: noFrame })
+        this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame })
         this.#ended(document)
         item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
         continue
@@ -377,7 +386,7 @@ export class Hub {
       document.tailCount++
       document.tailBytes += item.bytes
       const frame = encodeUpdate(document.handle, replicaIndex, sequence, item.draft.payload)
-      this.tail.add({ position: toPosition(position), document, frame })
+      this.tail.add({ position: toPosition(position), document, replica, sequence, frame })
       if (document.commit !== this.#commit) {
         document.commit = this.#commit
         document.frames = []
@@ -385,9 +394,12 @@ export class Hub {
         this.#touched.push(document)
       }
       document.frames.push(frame)
-      document.origins.push(item.origin ?? this)
+      document.origins.push(item.origin)
       item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
-      if (item.origin !== undefined) this.#dirty.push(item.origin)
+      if (item.origin !== undefined) {
+        item.origin.wroteCommit = this.#commit
+        this.#dirty.push(item.origin.subscriber)
+      }
     }
     this.#fanOut(before)
     for (const group of resealed) this.#reload(group)
@@ -400,10 +412,10 @@ export class Hub {
       const { frames, origins } = document
       const only = frames.length === 1 ? frames[0] : undefined
       const shared = outgoing(only ?? concat(frames))
-      for (const attachment of document.attachments) {
-        if (!origins.includes(attachment.subscriber)) this.#deliver(attachment, shared, before)
+      for (const attachment of document.subscriptions) {
+        if (attachment.wroteCommit !== this.#commit) this.#deliver(attachment, shared, before)
         else if (only === undefined) {
-          const others = frames.filter((_, index) => origins[index] !== attachment.subscriber)
+          const others = frames.filter((_, index) => origins[index] !== attachment)
           if (others.length > 0) this.#deliver(attachment, outgoing(concat(others)), before)
         }
       }
@@ -435,7 +447,7 @@ export class Hub {
     }
     for (const item of all) {
       item.receipt?.failed(item.counter, item.bytes, code)
-      if (item.origin !== undefined) this.#dirty.push(item.origin)
+      if (item.origin !== undefined) this.#dirty.push(item.origin.subscriber)
     }
     const dirty = this.#dirty
     this.#dirty = []
@@ -446,19 +458,20 @@ export class Hub {
   #ended(document: LiveDocument): void {
     document.ended = true
     document.index = { kind: 'absent' }
-    for (const attachment of [...document.attachments]) {
+    for (const attachment of [...document.subscriptions]) {
       attachment.subscriber.erased(attachment)
       this.#dirty.push(attachment.subscriber)
     }
   }
 
   #release(document: LiveDocument): void {
-    if (document.attachments.length > 0 || document.pendingCount > 0 || document.state === 'loading') return
+    if (document.subscriptions.length > 0 || document.pendingCount > 0 || document.state === 'loading') return
     if (this.#documents.get(document.name) !== document) return
     if (document.index.kind === 'loading') return
     this.#documents.delete(document.name)
     this.#handles.delete(document.handle)
-    if (document.state === 'ready' && !document.compacting && dueWhenIdle(this.#options.compaction, document)) this.effects.compact(document.name)
+    if (document.state === 'ready' && !document.compacting && dueWhenIdle(this.#options.compaction, document))
+      this.effects.compact(document.name)
   }
 
   #compact(document: LiveDocument): void {
@@ -532,10 +545,13 @@ export class Hub {
       this.effects.log.readDocument(document.name, after, indexRead, (outcome) => {
         if (outcome.kind === 'failed') return this.#indexed(document, outcome.code)
         if (outcome.value.trimmed > from) {
-          return this.refresh(document, (code) => (code === undefined ? this.#loadIndex(document) : this.#indexed(document, code)))
+          return this.refresh(document, (code) =>
+            code === undefined ? this.#loadIndex(document) : this.#indexed(document, code),
+          )
         }
         for (const entry of outcome.value.entries) {
-          if (entry.kind === 'update') engine.include(index, engine.inspect(entry.payload, { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }))
+          if (entry.kind === 'update')
+            engine.include(index, engine.inspect(entry.payload, { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }))
         }
         if (outcome.value.more) read(outcome.value.asOf)
         else this.#indexed(document, { kind: 'loaded', engine, index })

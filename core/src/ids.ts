@@ -33,12 +33,14 @@ const keyForbidden = /[\u0000-\u001f\u007f-\u009f#?%]|\p{Surrogate}/u
 export const keyBytesMax = 512
 
 export function parseRegion(text: string): RegionId {
-  if (!labelPattern.test(text)) throw new MeridianError('NAME_INVALID', { message: 'A region is 1 to 63 of a-z, 0-9 and -, not beginning with -.' })
+  if (!labelPattern.test(text))
+    throw new MeridianError('NAME_INVALID', { message: 'A region is 1 to 63 of a-z, 0-9 and -, not beginning with -.' })
   return text as RegionId
 }
 
 export function parseTenant(text: string): TenantId {
-  if (!labelPattern.test(text)) throw new MeridianError('NAME_INVALID', { message: 'A tenant is 1 to 63 of a-z, 0-9 and -, not beginning with -.' })
+  if (!labelPattern.test(text))
+    throw new MeridianError('NAME_INVALID', { message: 'A tenant is 1 to 63 of a-z, 0-9 and -, not beginning with -.' })
   return text as TenantId
 }
 
@@ -62,7 +64,11 @@ export function parseReplica(text: string): ReplicaId {
 export function replicaParts(replica: ReplicaId): ReplicaParts {
   const hash = replica.indexOf('#')
   const dot = replica.lastIndexOf('.')
-  return { region: replica.slice(0, hash) as RegionId, counter: Number(replica.slice(hash + 1, dot)), random: replica.slice(dot + 1) }
+  return {
+    region: replica.slice(0, hash) as RegionId,
+    counter: Number(replica.slice(hash + 1, dot)),
+    random: replica.slice(dot + 1),
+  }
 }
 
 export function parseDevice(text: string): DeviceId {
@@ -120,13 +126,19 @@ export function parseDocumentPath(path: string): DocumentName {
 export function documentParts(document: DocumentName): NameParts {
   const first = document.indexOf('/')
   const second = document.indexOf('/', first + 1)
-  return { tenant: document.slice(0, first) as TenantId, collection: document.slice(first + 1, second), key: document.slice(second + 1) }
+  return {
+    tenant: document.slice(0, first) as TenantId,
+    collection: document.slice(first + 1, second),
+    key: document.slice(second + 1),
+  }
 }
 
 function checkKey(key: string): void {
   const bytes = utf8Length(key)
-  if (bytes < 1 || bytes > keyBytesMax) throw new MeridianError('NAME_INVALID', { message: `A key is 1 to ${keyBytesMax} bytes of UTF-8.` })
-  if (keyForbidden.test(key)) throw new MeridianError('NAME_INVALID', { message: 'A key holds no control characters, no #, ? or %, and is valid UTF-8.' })
+  if (bytes < 1 || bytes > keyBytesMax)
+    throw new MeridianError('NAME_INVALID', { message: `A key is 1 to ${keyBytesMax} bytes of UTF-8.` })
+  if (keyForbidden.test(key))
+    throw new MeridianError('NAME_INVALID', { message: 'A key holds no control characters, no #, ? or %, and is valid UTF-8.' })
   if (key.normalize('NFC') !== key) throw new MeridianError('NAME_INVALID', { message: 'A key is in Unicode normal form C.' })
   for (const segment of key.split('/')) {
     if (segment === '' || segment === '.' || segment === '..') {

@@ -9,7 +9,7 @@
  * ```
  */
 
-import type { Attachment, Subscriber } from './attachment.js'
+import type { Attachment } from './attachment.js'
 import type { Inspection } from './engine.js'
 import { inspectLimits } from './engine.js'
 import type { ErrorCode } from './errors.js'
@@ -19,6 +19,7 @@ import type { DeviceId } from './ids.js'
 import type { SessionLimits } from './limits.js'
 import type { LiveGroup } from './live-group.js'
 import type { LogErrorCode } from './log.js'
+import type { Subscriber } from './subscription.js'
 import type { Version } from './version.js'
 import { emptyVersion } from './version.js'
 
@@ -147,7 +148,12 @@ export class Lane implements Receipt {
     if (first === undefined || nowMs - first.since < this.#limits.waitMs) return
     if (this.#holdup === 'premature') this.#refuse(first.attachment, first.counter, 'PREMATURE', emptyVersion)
     else if (this.#holdup === 'not visible') {
-      this.#refuse(first.attachment, first.counter, 'NOT_YET_VISIBLE', this.group.lacks(this.#required ?? emptyVersion) ?? emptyVersion)
+      this.#refuse(
+        first.attachment,
+        first.counter,
+        'NOT_YET_VISIBLE',
+        this.group.lacks(this.#required ?? emptyVersion) ?? emptyVersion,
+      )
     }
   }
 
@@ -207,6 +213,8 @@ export class Lane implements Receipt {
       }
       this.#required = undefined
     }
+    document.engine ??= attachment.engine
+    if (document.engine !== attachment.engine) return { refuse: 'ENGINE_MISMATCH' }
     if (document.index.kind !== 'loaded') {
       this.#holdup = 'log'
       this.#hub.whenIndexed(document, this.#retry)
@@ -235,7 +243,7 @@ export class Lane implements Receipt {
     this.#hub.append(document, push.payload, decision.epoch, {
       device: { device: this.#session.device, counter: push.counter },
       receipt: this,
-      origin: this.#session,
+      origin: attachment,
     })
     if (document.premature.size > 0) for (const run of [...document.premature]) run()
     return 'done'

@@ -3,12 +3,12 @@
  * "Documents and engines on a node"); only the index that judges updates, loaded with the first push.
  */
 
-import type { Attachment } from './attachment.js'
 import type { Engine, EngineIndex, EngineName } from './engine.js'
 import type { DocumentName, Position } from './ids.js'
 import { toPosition } from './ids.js'
 import type { LiveGroup } from './live-group.js'
 import type { DocumentInfo, LogErrorCode, SnapshotInfo } from './log.js'
+import type { Subscription } from './subscription.js'
 import type { MutableVersion } from './version.js'
 import { merge, mutableVersion, raiseFloor } from './version.js'
 import { encodeServerFrame } from './wires/native/server-frames.js'
@@ -26,7 +26,7 @@ export class LiveDocument {
   state: 'loading' | 'ready' | LogErrorCode = 'loading'
   /** Called once the load has ended, well or not. */
   readonly waiting: (() => void)[] = []
-  readonly attachments: Attachment[] = []
+  readonly subscriptions: Subscription[] = []
 
   engine: EngineName | undefined
   life = 0
@@ -46,7 +46,7 @@ export class LiveDocument {
   /** Scratch of the commit that is being fanned out. [hot] */
   commit = 0
   frames: Uint8Array[] = []
-  origins: object[] = []
+  origins: (Subscription | undefined)[] = []
 
   #currentFrame: Uint8Array | undefined
 

@@ -17,7 +17,9 @@ import type { Dot, Version } from './version.js'
 
 export type LogErrorCode = 'LOG_FULL' | 'LOG_UNAVAILABLE' | 'DOCUMENT_DAMAGED'
 
-export type Outcome<T> = { readonly kind: 'done'; readonly value: T } | { readonly kind: 'failed'; readonly code: LogErrorCode; readonly cause?: unknown }
+export type Outcome<T> =
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'failed'; readonly code: LogErrorCode; readonly cause?: unknown }
 
 export type Done<T> = (outcome: Outcome<T>) => void
 

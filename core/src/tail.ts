@@ -3,12 +3,14 @@
  * Positions in it are contiguous. Bounded by bytes; what falls out is in the log.
  */
 
-import type { Position } from './ids.js'
+import type { Position, ReplicaId } from './ids.js'
 import { toPosition } from './ids.js'
 
 export interface TailEntry<D> {
   readonly position: Position
   readonly document: D | undefined
+  readonly replica: ReplicaId
+  readonly sequence: number
   /** The entry as a frame; empty for what no session gets. */
   readonly frame: Uint8Array
 }

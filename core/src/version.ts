@@ -99,13 +99,15 @@ export function raiseFloor(version: MutableVersion, region: RegionId, floor: Flo
 /** The join: everything that either holds. */
 export function merge(target: MutableVersion, other: Version): void {
   for (const [region, floor] of other.floors) raiseFloor(target, region, floor)
-  for (const [replica, sequence] of other.sequences) if (!includes(target, replica, sequence)) target.sequences.set(replica, sequence)
+  for (const [replica, sequence] of other.sequences)
+    if (!includes(target, replica, sequence)) target.sequences.set(replica, sequence)
 }
 
 /** What `version` claims and `held` lacks; empty if covered. What a typed NOT_YET_VISIBLE names. */
 export function missing(version: Version, held: Version): MutableVersion {
   const result = mutableVersion()
-  for (const [replica, sequence] of version.sequences) if (!includes(held, replica, sequence)) result.sequences.set(replica, sequence)
+  for (const [replica, sequence] of version.sequences)
+    if (!includes(held, replica, sequence)) result.sequences.set(replica, sequence)
   for (const [region, floor] of version.floors) {
     const other = held.floors.get(region)
     if (other === undefined || other.counter < floor.counter || (other.counter === floor.counter && other.seal !== floor.seal)) {

@@ -162,7 +162,8 @@ export function decodeClientFrame(type: number, body: Decoder, end: number): Cli
     case number.push: {
       const channel = readCount(body, channelMax, 'A channel')
       const counter = decoding.readVarUint(body)
-      if (counter === 0 || body.pos >= end) throw new MeridianError('FRAME_INVALID', { message: 'A push has counter 0 or no payload.' })
+      if (counter === 0 || body.pos >= end)
+        throw new MeridianError('FRAME_INVALID', { message: 'A push has counter 0 or no payload.' })
       const payload = body.arr.subarray(body.pos, end)
       body.pos = end
       return { type: 'push', channel, counter, payload }
@@ -179,7 +180,8 @@ export function decodeClientFrame(type: number, body: Decoder, end: number): Cli
     case number.attach: {
       const channel = readCount(body, channelMax, 'A channel')
       const engine = engineNameOf(decoding.readVarUint(body))
-      if (engine === undefined) throw new MeridianError('FRAME_INVALID', { message: 'An attach names an engine that is not known here.' })
+      if (engine === undefined)
+        throw new MeridianError('FRAME_INVALID', { message: 'An attach names an engine that is not known here.' })
       const document = parseDocument(readString(body, 1024))
       const life = decoding.readVarUint(body)
       return { type: 'attach', channel, engine, document, life, cursor: readVersion(body), seen: readVersion(body) }

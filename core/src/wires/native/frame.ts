@@ -85,7 +85,9 @@ export class FrameReader {
   /** @throws MeridianError FRAME_INVALID, FRAME_TOO_LARGE, or what the visitor throws. [hot] */
   receive(message: Uint8Array): void {
     if (message.length > this.#limits.messageBytesMax) {
-      throw new MeridianError('FRAME_TOO_LARGE', { message: `A message of ${message.length} bytes; at most ${this.#limits.messageBytesMax}.` })
+      throw new MeridianError('FRAME_TOO_LARGE', {
+        message: `A message of ${message.length} bytes; at most ${this.#limits.messageBytesMax}.`,
+      })
     }
     try {
       this.#read(message)
@@ -103,11 +105,16 @@ export class FrameReader {
       const length = decoding.readVarUint(decoder)
       const end = decoder.pos + length
       if (end > message.length) {
-        throw new MeridianError('FRAME_INVALID', { message: `A frame of ${length} bytes ends beyond its message of ${message.length}.` })
+        throw new MeridianError('FRAME_INVALID', {
+          message: `A frame of ${length} bytes ends beyond its message of ${message.length}.`,
+        })
       }
       if (type === fragmentType) this.#fragment(decoder)
       else this.#visit(type, decoder, end)
-      if (decoder.pos !== end) throw new MeridianError('FRAME_INVALID', { message: `A frame of type ${type} holds ${end - decoder.pos} bytes too many.` })
+      if (decoder.pos !== end)
+        throw new MeridianError('FRAME_INVALID', {
+          message: `A frame of type ${type} holds ${end - decoder.pos} bytes too many.`,
+        })
     }
   }
 
@@ -137,6 +144,7 @@ export class FrameReader {
       throw new MeridianError('FRAME_INVALID', { message: 'Fragments do not make one frame.' })
     }
     this.#visit(type, inner, frame.length)
-    if (inner.pos !== frame.length) throw new MeridianError('FRAME_INVALID', { message: `A frame of type ${type} holds bytes too many.` })
+    if (inner.pos !== frame.length)
+      throw new MeridianError('FRAME_INVALID', { message: `A frame of type ${type} holds bytes too many.` })
   }
 }

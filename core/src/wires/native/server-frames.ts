@@ -326,7 +326,15 @@ export function decodeServerFrame(type: number, body: Decoder, end: number): Ser
       const replica = decoding.readVarUint(body)
       const sequence = decoding.readVarUint(body)
       const flags = decoding.readVarUint(body)
-      return { type: 'ack', group, counter, replica, sequence, inStream: (flags & inStreamFlag) !== 0, replicated: (flags & replicatedFlag) !== 0 }
+      return {
+        type: 'ack',
+        group,
+        counter,
+        replica,
+        sequence,
+        inStream: (flags & inStreamFlag) !== 0,
+        replicated: (flags & replicatedFlag) !== 0,
+      }
     }
     case number.welcome:
       return {
@@ -386,7 +394,8 @@ export function decodeServerFrame(type: number, body: Decoder, end: number): Ser
       const channel = decoding.readVarUint(body)
       const count = readCount(body, 256, 'The number of redirects')
       const redirects: Redirect[] = []
-      for (let index = 0; index < count; index++) redirects.push({ region: parseRegion(readString(body, 63)), url: readString(body, textBytesMax) })
+      for (let index = 0; index < count; index++)
+        redirects.push({ region: parseRegion(readString(body, 63)), url: readString(body, textBytesMax) })
       return { type: 'redirect', channel, redirects }
     }
     case number.erased:

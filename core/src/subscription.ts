@@ -1,0 +1,25 @@
+/** A subscription as the hub knows it: who listens, and whether it is at the head of the log. */
+
+import type { Position } from './ids.js'
+import type { Outgoing } from './outgoing.js'
+
+export interface Subscriber {
+  /** Takes the frames of one document's commit, or says that it is not listening now. [hot] */
+  deliver(message: Outgoing): 'taken' | 'stalled'
+  /** Sends what was taken since the last flush. */
+  flush(): void
+  /** The document's life ended. */
+  erased(subscription: Subscription): void
+}
+
+export interface Subscription {
+  readonly subscriber: Subscriber
+  /** `opening` while it reads what its client lacks, `live` at the head, `behind` after it missed something. */
+  state: 'opening' | 'live' | 'behind'
+  /** While not live: everything of the document up to here has been sent, or was held by the client. */
+  position: Position
+  /** The commit in which it last wrote to its document; it gets no echo of its own. */
+  wroteCommit: number
+  /** The newest presence state of its client, as a frame. */
+  presence: Uint8Array | undefined
+}
