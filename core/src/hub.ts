@@ -29,7 +29,7 @@ import type { DocumentName, GroupId, Position, ReplicaId } from './ids.js'
 import { replicaParts, toPosition } from './ids.js'
 import type { HubLimits } from './limits.js'
 import { hubLimits } from './limits.js'
-import type { IndexState } from './live-document.js'
+import type { IndexState, LoadedIndex } from './live-document.js'
 import { LiveDocument } from './live-document.js'
 import { LiveGroup } from './live-group.js'
 import type { Appended, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
@@ -174,15 +174,16 @@ export class Hub {
     this.#release(document)
   }
 
-  /** Calls back once updates can be judged against the document; at once if they can. Not called if the log fails. */
-  whenIndexed(document: LiveDocument, run: () => void): void {
-    if (document.index.kind === 'loaded') return run()
-    if (document.index.kind === 'loading') {
-      document.index.waiting.push(run)
-      return
+  /** What updates to the document are judged by. If it is not loaded yet: undefined, and `run` when the load has ended, well or not. */
+  index(document: LiveDocument, run: () => void): LoadedIndex | undefined {
+    if (document.index.kind === 'absent') {
+      document.index = { kind: 'loading', waiting: [] }
+      this.#loadIndex(document)
     }
-    document.index = { kind: 'loading', waiting: [run] }
-    this.#loadIndex(document)
+    const state: IndexState = document.index
+    if (state.kind === 'loaded') return state
+    if (state.kind === 'loading') state.waiting.push(run)
+    return undefined
   }
 
   /** An admitted update on its way into the log. The index of the document includes it already. */

@@ -10,7 +10,7 @@
  */
 
 import type { Attachment } from './attachment.js'
-import type { Inspection } from './engine.js'
+import type { Inspection, InspectLimits } from './engine.js'
 import { inspectLimits } from './engine.js'
 import type { ErrorCode } from './errors.js'
 import { toMeridianError } from './errors.js'
@@ -64,6 +64,7 @@ export class Lane implements Receipt {
   readonly #hub: Hub
   readonly #session: LaneSession
   readonly #limits: SessionLimits
+  readonly #inspectLimits: InspectLimits
   readonly #waiting: WaitingPush[] = []
   /** What this device had pushed before this session: asked for with the first push. */
   #known: 'not asked' | 'asked' | 'known' = 'not asked'
@@ -88,6 +89,7 @@ export class Lane implements Receipt {
     this.#session = session
     this.group = group
     this.#limits = limits
+    this.#inspectLimits = { ...inspectLimits, updateBytesMax: limits.updateBytesMax }
   }
 
   get unackedBytes(): number {
@@ -215,15 +217,14 @@ export class Lane implements Receipt {
     }
     document.engine ??= attachment.engine
     if (document.engine !== attachment.engine) return { refuse: 'ENGINE_MISMATCH' }
-    if (document.index.kind !== 'loaded') {
+    const loaded = this.#hub.index(document, this.#retry)
+    if (loaded === undefined) {
       this.#holdup = 'log'
-      this.#hub.whenIndexed(document, this.#retry)
-      // Loading may have ended at once.
-      if (document.index.kind !== 'loaded') return 'wait'
+      return document.state === 'ready' ? 'wait' : { refuse: document.state }
     }
-    const { engine, index } = document.index
+    const { engine, index } = loaded
     try {
-      push.inspection ??= engine.inspect(push.payload, { ...inspectLimits, updateBytesMax: this.#limits.updateBytesMax })
+      push.inspection ??= engine.inspect(push.payload, this.#inspectLimits)
     } catch (thrown) {
       return { refuse: toMeridianError(thrown).code }
     }

@@ -13,10 +13,16 @@ import type { MutableVersion } from './version.js'
 import { merge, mutableVersion, raiseFloor } from './version.js'
 import { encodeServerFrame } from './wires/native/server-frames.js'
 
+export interface LoadedIndex {
+  readonly kind: 'loaded'
+  readonly engine: Engine
+  readonly index: EngineIndex
+}
+
 export type IndexState =
   | { readonly kind: 'absent' }
   | { readonly kind: 'loading'; readonly waiting: (() => void)[] }
-  | { readonly kind: 'loaded'; readonly engine: Engine; readonly index: EngineIndex }
+  | LoadedIndex
 
 export class LiveDocument {
   readonly name: DocumentName

@@ -71,13 +71,6 @@ export interface Resume {
   readonly counter: number
 }
 
-/** After a refusal: the next push of this channel's group is `counter`; what the node had dropped behind the refused one is over. */
-export interface Resume {
-  readonly type: 'resume'
-  readonly channel: number
-  readonly counter: number
-}
-
 export interface ClientPresence {
   readonly type: 'presence'
   readonly channel: number
@@ -91,7 +84,7 @@ export interface Ping {
   readonly nonce: number
 }
 
-export type ClientFrame = Hello | TokenFrame | Attach | Detach | Seen | Push | Resume | ClientPresence | Ping | Resume
+export type ClientFrame = Hello | TokenFrame | Attach | Detach | Seen | Push | Resume | ClientPresence | Ping
 
 const number = { hello: 1, token: 2, attach: 3, detach: 4, seen: 5, push: 6, presence: 7, ping: 8, resume: 9 } as const
 
@@ -135,10 +128,6 @@ export function encodeClientFrame(frame: ClientFrame): Uint8Array {
         return
       case 'ping':
         encoding.writeVarUint(body, frame.nonce)
-        return
-      case 'resume':
-        encoding.writeVarUint(body, frame.channel)
-        encoding.writeVarUint(body, frame.counter)
         return
     }
   })
@@ -200,8 +189,6 @@ export function decodeClientFrame(type: number, body: Decoder, end: number): Cli
       return { type: 'presence', channel: readCount(body, channelMax, 'A channel'), payload: readBytes(body) }
     case number.ping:
       return { type: 'ping', nonce: decoding.readVarUint(body) }
-    case number.resume:
-      return { type: 'resume', channel: readCount(body, channelMax, 'A channel'), counter: decoding.readVarUint(body) }
     default:
       body.pos = end
       return undefined
