@@ -1,0 +1,23 @@
+// Loaded into every server by `--import`: tells the runner, on request, how long the event loop was held up, and ends the server when
+// the runner is gone. The timer of the histogram runs only while it is asked for (5 ms: 200 wake-ups a second, the same for all).
+
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { isMainThread } from 'node:worker_threads'
+
+export const RESOLUTION_MS = 5
+
+if (isMainThread && process.send !== undefined && process.env.MERIDIAN_BENCH_SERVER === '1') {
+  const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
+  process.on('message', (/** @type {any} */ message) => {
+    if (message?.bench === 'start') {
+      histogram.reset()
+      histogram.enable()
+      process.send?.({ bench: 'started' })
+    } else if (message?.bench === 'stop') {
+      histogram.disable()
+      process.send?.({ bench: 'stopped', maxMs: histogram.max / 1e6, p99Ms: histogram.percentile(99) / 1e6 })
+    }
+  })
+  process.on('disconnect', () => process.exit(1))
+  process.channel?.unref()
+}
