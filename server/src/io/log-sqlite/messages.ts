@@ -1,0 +1,134 @@
+/** What the log's main side and its two threads say to one another. */
+
+import type { ErrorCode } from '@meridian/core/errors'
+import type { DocumentInfo, GroupInfo, LastPush, LogErrorCode, SnapshotInfo } from '@meridian/core/log'
+import type { Batch, EntriesMessage } from './batch.js'
+import type { Damage, OpeningOptions, SnapshotPut } from './opening.js'
+
+export interface ThreadError {
+  readonly code: ErrorCode
+  /** One sentence; empty if the code says it all. */
+  readonly message: string
+  readonly cause: string | undefined
+}
+
+export type WriterRequest =
+  | { readonly kind: 'append'; readonly id: number; readonly batch: Batch }
+  | { readonly kind: 'snapshot'; readonly id: number; readonly put: SnapshotPut }
+  | { readonly kind: 'damage'; readonly damages: readonly Damage[] }
+  | { readonly kind: 'close' }
+
+export interface WriterStatus {
+  /** Bytes of the database file, without its WAL. */
+  readonly bytes: number
+  readonly settled: number
+  readonly damagedCount: number
+}
+
+export type WriterAnswer =
+  | {
+      readonly kind: 'opened'
+      readonly replica: string
+      readonly position: number
+      readonly damages: readonly Damage[]
+      readonly status: WriterStatus
+    }
+  | { readonly kind: 'refused'; readonly error: ThreadError }
+  /** `ids` and `sequences` go together; positions go on through the batches. */
+  | {
+      readonly kind: 'appended'
+      readonly ids: readonly number[]
+      readonly position: number
+      readonly sequences: readonly (readonly number[])[]
+    }
+  | { readonly kind: 'put'; readonly id: number }
+  | { readonly kind: 'failed'; readonly ids: readonly number[]; readonly code: LogErrorCode; readonly message: string }
+  /** The opening is over; nothing can be appended until the next `opened`. */
+  | { readonly kind: 'stopped'; readonly code: LogErrorCode; readonly message: string }
+  | { readonly kind: 'status'; readonly status: WriterStatus }
+  | { readonly kind: 'closed' }
+
+export interface WriterData extends OpeningOptions {
+  readonly kind: 'writer'
+}
+
+export type Query =
+  | { readonly kind: 'openDocument'; readonly document: string }
+  | { readonly kind: 'openGroup'; readonly group: string }
+  | { readonly kind: 'lastPush'; readonly group: string; readonly device: string }
+  | {
+      readonly kind: 'readDocument'
+      readonly document: string
+      readonly after: number
+      readonly bytes: number
+      readonly entries: number
+    }
+  | {
+      readonly kind: 'readGroup'
+      readonly group: string
+      readonly after: number
+      readonly bytes: number
+      readonly entries: number
+    }
+  | { readonly kind: 'readSnapshot'; readonly document: string }
+
+/** Snapshots and entries go as buffers that are handed over; the rest is small and cloned. */
+export type QueryResult =
+  | {
+      readonly kind: 'document'
+      readonly info: Omit<DocumentInfo, 'document' | 'snapshot'> & { readonly snapshot: SnapshotInfo | undefined }
+    }
+  | { readonly kind: 'group'; readonly info: GroupInfo }
+  | { readonly kind: 'push'; readonly push: LastPush | undefined }
+  | {
+      readonly kind: 'entries'
+      readonly entries: EntriesMessage
+      readonly asOf: number
+      readonly more: boolean
+      readonly trimmed: number
+    }
+  | { readonly kind: 'snapshot'; readonly snapshot: SnapshotMessage | undefined }
+  | { readonly kind: 'failed'; readonly code: LogErrorCode; readonly message: string }
+
+export interface SnapshotMessage {
+  readonly life: number
+  readonly position: number
+  readonly version: Uint8Array
+  readonly index: Uint8Array
+  readonly state: Uint8Array
+}
+
+/** The ids of `queries` count on from `first`, and so do those of the results. */
+export type ReaderRequest =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'read'; readonly first: number; readonly queries: readonly Query[] }
+  | { readonly kind: 'close' }
+
+export interface ScrubStatus {
+  /** The pass that is running, or the last one: position reached, of those there were when it began. */
+  readonly scrubbed: number
+  readonly total: number
+  /** Full passes since the log was opened. */
+  readonly passes: number
+}
+
+export type ReaderAnswer =
+  | { readonly kind: 'opened' }
+  | { readonly kind: 'refused'; readonly error: ThreadError }
+  | {
+      readonly kind: 'results'
+      readonly first: number
+      readonly results: readonly QueryResult[]
+      readonly damages: readonly Damage[]
+    }
+  | { readonly kind: 'scrubbed'; readonly scrub: ScrubStatus; readonly damages: readonly Damage[] }
+  | { readonly kind: 'closed' }
+
+export interface ReaderData {
+  readonly kind: 'reader'
+  readonly directory: string
+  readonly region: string
+  readonly driver: 'node' | 'libsql'
+  readonly scrubBytesPerSecond: number
+  readonly scrubIntervalMs: number
+}

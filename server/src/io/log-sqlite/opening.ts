@@ -1,0 +1,851 @@
+/**
+ * One opening of the store for writing, and all that it may do: commit batches, settle, put snapshots, trim, set aside, checkpoint. [hot]
+ *
+ * It begins a new incarnation before anything else (LOG2) and is thrown away after the first failed commit (LOG3), so nothing here
+ * undoes what a failed transaction left in its maps. Everything is synchronous; the worker around it decides when.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { decodeControl, kindNumber } from '@meridian/core/entry'
+import { assert, MeridianError } from '@meridian/core/errors'
+import { millisecondsOf, toHybridTime } from '@meridian/core/hybrid-time'
+import type { RegionId } from '@meridian/core/ids'
+import { formatReplica, replicaParts } from '@meridian/core/ids'
+import type { SqliteDatabase, SqliteDriverName, SqliteStatement } from '@meridian/core/io/sqlite'
+import type { Batch, DraftRow } from './batch.js'
+import { decodeBatch } from './batch.js'
+import type { FreshEntry } from './fresh.js'
+import { pushKey } from './fresh.js'
+import { Generations } from './generations.js'
+import type { TailItem } from './records.js'
+import {
+  chainOf,
+  checkedEntry,
+  chunkChecksum,
+  decodeOrder,
+  decodeTail,
+  encodeOrder,
+  encodeTail,
+  entryChecksum,
+  entryColumns,
+  listChecksum,
+  snapshotChecksum,
+} from './records.js'
+import { openStore, pageBytes, toOpenError } from './store.js'
+
+export interface OpeningOptions {
+  readonly directory: string
+  readonly region: RegionId
+  readonly driver: SqliteDriverName
+  readonly logBytesMax: number
+}
+
+export interface Committed {
+  /** Position of the first entry of the first batch. */
+  readonly position: number
+  /** For each batch the sequence of each draft. */
+  readonly sequences: readonly (readonly number[])[]
+}
+
+/** What a reader, or the check at the start, found to be wrong. */
+export interface Damage {
+  readonly reason: 'record' | 'record missing' | 'tail' | 'order' | 'snapshot' | 'page'
+  /** 0 if it is not known. */
+  readonly document: number
+  readonly group: number
+  readonly position: number
+}
+
+export interface SnapshotPut {
+  readonly document: string
+  readonly life: number
+  readonly position: number
+  readonly version: Uint8Array
+  readonly index: Uint8Array
+  readonly state: Uint8Array
+  readonly trim: boolean
+}
+
+/** Settled in idle moments from here on; at the second the next commit waits for it, which bounds the check at the start and both indexes of fresh entries. */
+export const freshCountIdle = 1024
+export const freshCountMax = 4096
+export const freshBytesMax = 16 * 1024 * 1024
+
+/** One settling transaction: many entries of few documents are cheap, each document costs a page. */
+const settleCountMax = 2048
+const settleDocumentsMax = 512
+
+/** A checkpoint in idle moments when about this much stands in the WAL; at the second one without waiting for such a moment. */
+const walBytesIdle = 4 * 1024 * 1024
+const walBytesMax = 24 * 1024 * 1024
+
+/** Rows of one snapshot are no longer, and one transaction writes or drops about one such, so that no commit waits long. */
+export const chunkBytesMax = 1024 * 1024
+const trimCountMax = 1024
+const tailRowsMax = 1024
+
+const documentCacheMax = 50_000
+const groupCacheMax = 10_000
+
+/** Beyond `logBytesMax`: room for settling and for the snapshots that make room again. */
+const reserve = 1 / 8
+
+interface DocumentState {
+  readonly ref: number
+  life: number
+  ended: boolean
+}
+
+interface GroupState {
+  readonly ref: number
+  sequence: number
+  chain: bigint
+  position: number
+  touched: boolean
+}
+
+export class Opening {
+  readonly replica: string
+  /** What the check at the start set aside. */
+  readonly damages: readonly Damage[]
+  position = 0
+  fresh: FreshEntry[] = []
+
+  private readonly database: SqliteDatabase
+  private readonly region: RegionId
+  private readonly logBytesMax: number
+  private readonly statements: Statements
+  private readonly replicaRef: number
+  private readonly documents = new Generations<string, DocumentState>(documentCacheMax)
+  private readonly groups = new Generations<string, GroupState>(groupCacheMax)
+  private nextGroup: number
+  private nextDocument: number
+  private nextReplica: number
+  private nextSnapshot: number
+  private settled: number
+  private freshBytes = 0
+  /** About what stands in the WAL and is not in the database file yet. */
+  private walBytes = 0
+  private garbage: boolean
+  private wide = false
+
+  /** @throws MeridianError CONFIG_INVALID, LOG_DAMAGED, LOG_FULL, LOG_UNAVAILABLE */
+  constructor(options: OpeningOptions) {
+    this.region = options.region
+    this.logBytesMax = options.logBytesMax
+    this.database = openStore(options)
+    try {
+      this.database.exec('PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY')
+      this.statements = new Statements(this.database)
+      this.widen({ reserve: true })
+      this.settled = this.number("SELECT value FROM meta WHERE key = 'settled'")
+      this.position = Math.max(
+        this.settled,
+        this.number('SELECT max(position) FROM entries'),
+        this.number('SELECT max(position) FROM damaged'),
+      )
+      this.nextGroup = this.number('SELECT max(ref) FROM groups') + 1
+      this.nextDocument = this.number('SELECT max(ref) FROM documents') + 1
+      this.nextReplica = this.number('SELECT max(ref) FROM replicas') + 1
+      this.nextSnapshot =
+        Math.max(this.number('SELECT max(snapshot) FROM chunks'), this.number("SELECT value FROM meta WHERE key = 'snapshot'")) +
+        1
+      this.garbage = true
+      this.damages = this.recheck()
+      const counter = this.number('SELECT max(counter) FROM incarnations') + 1
+      this.replica = formatReplica({ region: options.region, counter, random: randomBytes(8).toString('hex') })
+      this.begin()
+      for (const damage of this.damages) this.setAsideNow(damage)
+      this.replicaRef = this.nextReplica++
+      this.database.prepare('INSERT INTO replicas (ref, name) VALUES (?, ?)').run([this.replicaRef, this.replica])
+      this.database
+        .prepare('INSERT INTO incarnations (counter, replica_ref, opened_ms, position) VALUES (?, ?, ?, ?)')
+        .run([counter, this.replicaRef, Date.now(), this.position])
+      this.database.exec("UPDATE meta SET value = 0 WHERE key = 'clean'")
+      this.commitNow(4)
+    } catch (thrown) {
+      this.abandon()
+      throw toOpenError(thrown)
+    }
+  }
+
+  get settledPosition(): number {
+    return this.settled
+  }
+
+  /** Bytes of the database file, without its WAL. */
+  get bytes(): number {
+    return this.number('PRAGMA page_count') * pageBytes
+  }
+
+  /** All batches in one commit. Durable when it returns; throws SqliteError, and then this opening is over. */
+  commit(batches: readonly Batch[]): Committed {
+    if (this.fresh.length >= freshCountMax || this.freshBytes >= freshBytesMax) this.settle()
+    this.widen({ reserve: false })
+    const position = this.position + 1
+    const touched: GroupState[] = []
+    let bytes = 0
+    this.begin()
+    const sequences = batches.map((batch) => {
+      bytes += batch.bytes
+      const list: number[] = []
+      decodeBatch(batch, (draft) => {
+        list.push(this.insert(draft, touched))
+      })
+      return list
+    })
+    for (const group of touched) {
+      group.touched = false
+      this.statements.putVersion.run([group.ref, this.replicaRef, group.sequence, chainBytes(group.chain), group.position])
+    }
+    this.commitNow(3 + touched.length + bytes / pageBytes)
+    return { position, sequences }
+  }
+
+  private insert(draft: DraftRow, touched: GroupState[]): number {
+    const group = this.group(draft.group)
+    const position = ++this.position
+    const sequence = ++group.sequence
+    group.chain = chainOf(draft.record, group.chain)
+    group.position = position
+    if (!group.touched) {
+      group.touched = true
+      touched.push(group)
+    }
+    let document = 0
+    if (draft.document !== '') {
+      const state = this.document(draft)
+      document = state.ref
+      if (draft.life > state.life || (draft.kind === kindNumber.erase && draft.life === state.life && !state.ended))
+        this.turnLife(state, draft)
+    }
+    const row = {
+      position,
+      group: group.ref,
+      document,
+      replica: this.replicaRef,
+      sequence,
+      kind: draft.kind,
+      life: draft.life,
+      epoch: draft.epoch,
+      time: draft.time,
+      engine: draft.engine,
+      device: draft.device,
+      counter: draft.counter,
+      chain: chainBytes(group.chain),
+      payload: draft.payload,
+    }
+    this.statements.putEntry.run([
+      position,
+      group.ref,
+      document,
+      this.replicaRef,
+      sequence,
+      draft.kind,
+      draft.life,
+      draft.epoch,
+      draft.time,
+      draft.engine,
+      draft.device,
+      draft.counter,
+      row.chain,
+      entryChecksum(row),
+      draft.payload,
+    ])
+    if (draft.kind === kindNumber.control) this.control(group, draft.payload)
+    this.freshBytes += draft.payload.length
+    this.fresh.push({
+      position,
+      group: group.ref,
+      document,
+      replica: this.replicaRef,
+      sequence,
+      life: draft.life,
+      bytes: draft.payload.length,
+      time: draft.time,
+      // A copy, because a view would keep the whole batch in memory.
+      device: draft.device === null ? null : Buffer.from(draft.device),
+      counter: draft.counter,
+    })
+    return sequence
+  }
+
+  /** LOG5: the floor rises to the seal's counter, and the incarnations that it names are done with. */
+  private control(group: GroupState, payload: Uint8Array): void {
+    const control = decodeControl(payload)
+    for (const [replica, last] of control.last) {
+      this.statements.sealVersion.run([group.ref, this.refOfReplica(replica), last, chainBytes(0n), last])
+    }
+    const region = control.last.keys().next().value
+    this.statements.putFloor.run([
+      group.ref,
+      region === undefined ? this.region : replicaParts(region).region,
+      control.counter,
+      chainBytes(group.chain),
+    ])
+  }
+
+  private refOfReplica(name: string): number {
+    const held = this.statements.replicaByName.get([name])?.[0]
+    if (typeof held === 'number') return held
+    const ref = this.nextReplica++
+    this.statements.putReplica.run([ref, name])
+    return ref
+  }
+
+  /** RES7: an erase ends a life, a later one begins with its first entry. What a snapshot held of the life before goes. */
+  private turnLife(state: DocumentState, draft: DraftRow): void {
+    state.ended = draft.kind === kindNumber.erase
+    state.life = draft.life
+    this.statements.setLife.run([state.life, state.ended ? 1 : 0, state.ref])
+    this.dropSnapshot(state.ref)
+  }
+
+  private group(name: string): GroupState {
+    const held = this.groups.get(name)
+    if (held !== undefined) return held
+    let ref = this.statements.groupByName.get([name])?.[0]
+    if (typeof ref !== 'number') {
+      ref = this.nextGroup++
+      this.statements.putGroup.run([ref, name])
+    }
+    const version = this.statements.versionOf.get([ref, this.replicaRef])
+    const [sequence = 0, chain, position = 0] = version ?? []
+    const state = {
+      ref,
+      sequence: Number(sequence),
+      chain: Buffer.isBuffer(chain) ? chain.readBigUInt64LE() : 0n,
+      position: Number(position),
+      touched: false,
+    }
+    this.groups.set(name, state)
+    return state
+  }
+
+  private document(draft: DraftRow): DocumentState {
+    const held = this.documents.get(draft.document)
+    if (held !== undefined) return held
+    const row = this.statements.documentByName.get([draft.document])
+    let state: DocumentState
+    if (row === undefined) {
+      state = { ref: this.nextDocument++, life: draft.life, ended: draft.kind === kindNumber.erase }
+      this.statements.putDocument.run([state.ref, draft.document, draft.engine, state.life, state.ended ? 1 : 0])
+    } else {
+      state = { ref: Number(row[0]), life: Number(row[1]), ended: row[2] === 1 }
+    }
+    this.documents.set(draft.document, state)
+    return state
+  }
+
+  /** True if enough is fresh that an idle moment should be used. */
+  get settleDue(): boolean {
+    return this.fresh.length >= freshCountIdle || this.freshBytes >= freshBytesMax / 4
+  }
+
+  /** Settles all that is fresh. */
+  settle(): void {
+    while (this.fresh.length > 0) this.settleSome()
+  }
+
+  /** One transaction that brings `tails`, `orders` and `pushes` up to date for the oldest of what is fresh. */
+  settleSome(): void {
+    const tails = new Map<number, FreshEntry[]>()
+    const orders = new Map<number, number[]>()
+    const pushes = new Map<string, FreshEntry>()
+    let count = 0
+    for (const item of this.fresh) {
+      if (count === settleCountMax || (tails.size === settleDocumentsMax && !tails.has(item.document))) break
+      count++
+      const order = orders.get(item.group)
+      if (order === undefined) orders.set(item.group, [item.position])
+      else order.push(item.position)
+      if (item.document !== 0) {
+        const tail = tails.get(item.document)
+        if (tail === undefined) tails.set(item.document, [item])
+        else tail.push(item)
+      }
+      if (item.device === null) continue
+      const key = pushKey(item.group, item.device)
+      const held = pushes.get(key)
+      if (held === undefined || held.counter <= item.counter) pushes.set(key, item)
+    }
+    const settled = this.fresh[count - 1]?.position
+    if (settled === undefined) return
+    this.widen({ reserve: true })
+    this.begin()
+    for (const [document, items] of tails) {
+      // A list is of one life; nearly always there is one only.
+      for (let from = 0; from < items.length; ) {
+        const life = items[from]?.life ?? 0
+        let to = from + 1
+        while (to < items.length && items[to]?.life === life) to++
+        this.putTail(document, life, items.slice(from, to))
+        from = to
+      }
+    }
+    for (const [group, positions] of orders) this.putOrder(group, positions)
+    for (const item of pushes.values()) {
+      if (item.device === null) continue
+      this.statements.putPush.run([
+        item.group,
+        item.device,
+        item.counter,
+        item.replica,
+        item.sequence,
+        millisecondsOf(toHybridTime(item.time)),
+      ])
+    }
+    this.statements.setMeta.run([settled, 'settled'])
+    this.commitNow(4 + tails.size * 1.2 + orders.size + pushes.size * 0.5)
+    this.settled = settled
+    for (let index = 0; index < count; index++) this.freshBytes -= this.fresh[index]?.bytes ?? 0
+    this.fresh = this.fresh.slice(count)
+  }
+
+  private putTail(document: number, life: number, items: readonly TailItem[]): void {
+    const position = items.at(-1)?.position ?? 0
+    const list = encodeTail(items)
+    this.statements.putTail.run([document, position, life, listChecksum({ owner: document, position, life }, list), list])
+  }
+
+  private putOrder(group: number, positions: readonly number[]): void {
+    const position = positions.at(-1) ?? 0
+    const list = encodeOrder(positions)
+    this.statements.putOrder.run([group, position, listChecksum({ owner: group, position, life: 0 }, list), list])
+  }
+
+  /** A snapshot that fits one chunk is put in one transaction, a longer one piece by piece between other commits. */
+  beginSnapshot(put: SnapshotPut): SnapshotStaging {
+    return { put, snapshot: this.nextSnapshot++, written: 0, chunks: 0 }
+  }
+
+  /** Writes the next piece; true when the snapshot is durable and stands for the document's entries. */
+  stepSnapshot(staging: SnapshotStaging): boolean {
+    const { put, snapshot } = staging
+    if (put.trim && put.position > this.settled) this.settle()
+    const row = this.statements.documentByName.get([put.document])
+    assert(row !== undefined, 'a snapshot is of a document that was written')
+    this.widen({ reserve: true })
+    this.begin()
+    const [document = 0, life, ended] = row.map(Number)
+    const held = this.statements.snapshotHeld.get([document])
+    // Erased meanwhile, or a newer one came first: there is nothing to do, and what was written of it goes.
+    if (life === undefined || life !== put.life || ended === 1 || Number(held?.[1] ?? -1) > put.position) {
+      if (staging.chunks > 0) this.garbage = true
+      this.commitNow(0)
+      return true
+    }
+    const piece = put.state.subarray(staging.written, staging.written + chunkBytesMax)
+    if (staging.chunks === 0) this.statements.putMeta.run(['snapshot', snapshot])
+    const last = staging.written + piece.length === put.state.length
+    this.statements.putChunk.run([snapshot, staging.chunks, chunkChecksum(snapshot, staging.chunks, piece), piece])
+    // What is not finished is garbage until it is, so that a crash leaves nothing behind.
+    if (!last && staging.chunks === 0) this.statements.putDropped.run([snapshot])
+    staging.chunks++
+    staging.written += piece.length
+    if (last) {
+      if (staging.chunks > 1) this.statements.removeDropped.run([snapshot])
+      this.dropSnapshot(document)
+      const { version, index, position } = put
+      const checksum = snapshotChecksum({
+        document,
+        snapshot,
+        life,
+        position,
+        bytes: put.state.length,
+        chunks: staging.chunks,
+        version,
+        index,
+      })
+      this.statements.putSnapshot.run([
+        document,
+        snapshot,
+        life,
+        position,
+        put.state.length,
+        staging.chunks,
+        checksum,
+        version,
+        index,
+      ])
+      if (put.trim) {
+        this.statements.setTrimmed.run([position, document])
+        this.markGroupTrimmed(document, position, life)
+        this.statements.putTrim.run([document, position, life])
+        this.trimSome(document, position, life)
+      }
+      const damagedTo = this.statements.damagedTo.get([document])?.[0]
+      if (typeof damagedTo === 'number' && damagedTo <= position) this.statements.setDamaged.run([0, document])
+    }
+    this.commitNow(6 + piece.length / pageBytes)
+    return last
+  }
+
+  private dropSnapshot(document: number): void {
+    const held = this.statements.snapshotHeld.get([document])
+    if (held === undefined) return
+    const [snapshot = 0, , chunks = 0] = held.map(Number)
+    if (chunks <= 1) {
+      this.statements.removeChunk.run([snapshot, 0])
+    } else {
+      this.statements.putDropped.run([snapshot])
+      this.garbage = true
+    }
+    this.statements.removeSnapshot.run([document])
+  }
+
+  /** The highest position that a trim takes from a group, noted before the first of them goes, so that readers see the hole at once. */
+  private markGroupTrimmed(document: number, position: number, life: number): void {
+    for (const [, , , list] of this.statements.tailsBack.all([document, life])) {
+      if (!Buffer.isBuffer(list)) continue
+      const highest = decodeTail(list).findLast((item) => item.position <= position)
+      if (highest === undefined) continue
+      const group = this.statements.entryAt.get([highest.position])?.[1]
+      if (typeof group === 'number') this.statements.setGroupTrimmed.run([highest.position, group])
+      return
+    }
+  }
+
+  /** Drops up to `trimCountMax` entries that a snapshot covers, with what points at them; the rest later. Inside a transaction. */
+  private trimSome(document: number, position: number, life: number): void {
+    const removed = new Map<number, Set<number>>()
+    let count = 0
+    const rows = this.statements.tailsFrom.all([document, life, tailRowsMax])
+    let rest = rows.length === tailRowsMax
+    for (const [last, runLife, checksum, list] of rows) {
+      if (typeof last !== 'number' || typeof runLife !== 'number' || !Buffer.isBuffer(list)) continue
+      if (listChecksum({ owner: document, position: last, life: runLife }, list) !== checksum) continue
+      const items = decodeTail(list)
+      const first = items[0]?.position ?? 0
+      if (first > position) {
+        rest = false
+        break
+      }
+      if (count >= trimCountMax) {
+        rest = true
+        break
+      }
+      const kept = items.filter((item) => item.position > position)
+      for (const item of items) {
+        if (item.position > position) break
+        count++
+        const group = this.statements.removeEntry.get([item.position])?.[0]
+        if (typeof group !== 'number') continue
+        const positions = removed.get(group)
+        if (positions === undefined) removed.set(group, new Set([item.position]))
+        else positions.add(item.position)
+      }
+      this.statements.removeTail.run([document, last])
+      if (kept.length > 0) this.putTail(document, runLife, kept)
+    }
+    for (const [group, positions] of removed) this.removeFromOrders(group, positions)
+    if (rest) this.garbage = true
+    else this.statements.removeTrim.run([document])
+  }
+
+  private removeFromOrders(group: number, positions: ReadonlySet<number>): void {
+    let beyond = 0
+    for (const position of positions) {
+      if (position <= beyond) continue
+      const row = this.statements.orderAt.get([group, position])
+      if (row === undefined) return
+      const [last, checksum, list] = row
+      if (typeof last !== 'number' || !Buffer.isBuffer(list)) return
+      beyond = last
+      if (listChecksum({ owner: group, position: last, life: 0 }, list) !== checksum) continue
+      const kept = decodeOrder(list).filter((held) => !positions.has(held))
+      this.statements.removeOrder.run([group, last])
+      if (kept.length > 0) this.putOrder(group, kept)
+    }
+  }
+
+  /** One transaction of what was put off: entries of large trims, chunks of snapshots that were replaced. True if there may be more. */
+  dropSome(): boolean {
+    if (!this.garbage) return false
+    const trim = this.statements.anyTrim.get([])
+    const dropped = this.statements.anyDropped.get([])?.[0]
+    if (trim === undefined && typeof dropped !== 'number') {
+      this.garbage = false
+      return false
+    }
+    this.widen({ reserve: true })
+    this.begin()
+    if (trim !== undefined) {
+      const [document = 0, position = 0, life = 0] = trim.map(Number)
+      this.trimSome(document, position, life)
+    } else if (typeof dropped === 'number') {
+      const chunk = this.statements.anyChunk.get([dropped])?.[0]
+      if (typeof chunk === 'number') this.statements.removeChunk.run([dropped, chunk])
+      else this.statements.removeDropped.run([dropped])
+    }
+    this.garbage = true
+    this.commitNow(300)
+    return true
+  }
+
+  /** Chunks being written are in `dropped` too; nothing is dropped while a snapshot is being written. */
+  setAside(damage: Damage): void {
+    this.widen({ reserve: true })
+    this.begin()
+    this.setAsideNow(damage)
+    this.commitNow(6)
+    this.fresh = this.fresh.filter((item) => item.position !== damage.position || damage.reason !== 'record')
+  }
+
+  private setAsideNow(damage: Damage): void {
+    const { reason, document, group, position } = damage
+    if (this.statements.damagedAlready.get([document, position, reason]) !== undefined) return
+    let record: Buffer | null = null
+    if (reason === 'record') {
+      const row = this.statements.entryAt.get([position])
+      if (row !== undefined) {
+        record = Buffer.from(JSON.stringify(row.map((value) => (Buffer.isBuffer(value) ? value.toString('base64') : value))))
+        this.statements.removeEntry.get([position])
+      }
+    }
+    this.statements.putDamaged.run([reason, Date.now(), document, group, position, record])
+    if (document !== 0) this.statements.setDamaged.run([1, document])
+  }
+
+  /** Moves what stands in the WAL into the database file, if there is enough of it. */
+  checkpoint(options: { readonly idle: boolean }): boolean {
+    if (this.walBytes < (options.idle ? walBytesIdle : walBytesMax)) return false
+    const row = this.statements.checkpoint.get([])
+    const [, log = 0, moved = 0] = (row ?? []).map(Number)
+    this.walBytes = Math.max(0, log - moved) * pageBytes
+    return true
+  }
+
+  /** Settles, empties the WAL and notes that the store was closed on purpose. */
+  close(): void {
+    try {
+      this.settle()
+      this.database.exec("UPDATE meta SET value = 1 WHERE key = 'clean'")
+      this.database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get([])
+    } finally {
+      this.abandon()
+    }
+  }
+
+  /** Closes without writing anything. */
+  abandon(): void {
+    try {
+      this.database.close()
+    } catch {
+      // The connection is of no more use whatever it says.
+    }
+  }
+
+  get damagedCount(): number {
+    return this.number('SELECT count(*) FROM damaged')
+  }
+
+  /**
+   * The check at the start, bounded by `freshCountMax` and `freshBytesMax` whatever the log holds: each entry beyond the mark has its
+   * checksum, positions and sequences go on without a gap, and `versions` agrees with them.
+   *
+   * @returns records to be set aside.
+   * @throws MeridianError LOG_DAMAGED if the parts of the store contradict one another
+   */
+  private recheck(): Damage[] {
+    const damages: Damage[] = []
+    const ends = new Map<
+      string,
+      { group: number; replica: number; sequence: number; chain: Buffer | undefined; broken: boolean }
+    >()
+    let before = this.settled
+    for (const row of this.database
+      .prepare(`SELECT ${entryColumns} FROM entries WHERE position > ? ORDER BY position`)
+      .iterate([this.settled])) {
+      const [position, group, document, replica, sequence] = row.slice(0, 5).map(Number) as [
+        number,
+        number,
+        number,
+        number,
+        number,
+      ]
+      for (let lost = before + 1; lost < position; lost++) this.checkLost(lost)
+      before = position
+      const entry = checkedEntry(row)
+      const key = `${group}/${replica}`
+      const end = ends.get(key)
+      if (entry === undefined) {
+        damages.push({ reason: 'record', document, group, position })
+        for (const known of ends.values()) known.broken = true
+        ends.set(key, { group, replica, sequence, chain: undefined, broken: true })
+        continue
+      }
+      if (end !== undefined && !end.broken && end.sequence + 1 !== sequence) {
+        throw new MeridianError('LOG_DAMAGED', { message: `The sequences of the recent log have a gap at position ${position}.` })
+      }
+      ends.set(key, { group, replica, sequence, chain: Buffer.from(entry.chain), broken: false })
+      this.fresh.push({ ...entry, bytes: entry.payload.length, device: entry.device === null ? null : Buffer.from(entry.device) })
+      this.freshBytes += entry.payload.length
+    }
+    for (const end of ends.values()) {
+      const [sequence, chain] = this.statements.versionOf.get([end.group, end.replica]) ?? []
+      const agrees = sequence === end.sequence && end.chain !== undefined && Buffer.isBuffer(chain) && chain.equals(end.chain)
+      // A damaged record may name any group and replica, so that nothing can be said of the ends then.
+      if (!agrees && damages.length === 0)
+        throw new MeridianError('LOG_DAMAGED', { message: 'The versions and the entries of the recent log do not agree.' })
+    }
+    return damages
+  }
+
+  /** A position of the recent log that has no record must be one that was set aside. */
+  private checkLost(position: number): void {
+    if (this.database.prepare("SELECT 1 FROM damaged WHERE position = ? AND reason = 'record'").get([position]) === undefined) {
+      throw new MeridianError('LOG_DAMAGED', { message: `The recent log lacks position ${position}.` })
+    }
+  }
+
+  /** Appends stop at `logBytesMax`; what makes room, or keeps the log usable, may go beyond it by `reserve`. */
+  private widen(options: { readonly reserve: boolean }): void {
+    if (!Number.isFinite(this.logBytesMax) || this.wide === options.reserve) return
+    this.wide = options.reserve
+    const pages = Math.max(64, Math.floor((this.logBytesMax * (options.reserve ? 1 + reserve : 1)) / pageBytes))
+    this.database.exec(`PRAGMA max_page_count = ${pages}`)
+  }
+
+  private begin(): void {
+    this.statements.begin.run([])
+  }
+
+  private commitNow(pages: number): void {
+    this.statements.commit.run([])
+    this.walBytes += pages * pageBytes
+  }
+
+  private number(sql: string): number {
+    return Number(this.database.prepare(sql).get([])?.[0] ?? 0)
+  }
+}
+
+export interface SnapshotStaging {
+  readonly put: SnapshotPut
+  readonly snapshot: number
+  written: number
+  chunks: number
+}
+
+function chainBytes(chain: bigint): Buffer {
+  const bytes = Buffer.allocUnsafe(8)
+  bytes.writeBigUInt64LE(chain)
+  return bytes
+}
+
+class Statements {
+  readonly begin: SqliteStatement
+  readonly commit: SqliteStatement
+  readonly checkpoint: SqliteStatement
+  readonly putEntry: SqliteStatement
+  readonly removeEntry: SqliteStatement
+  readonly entryAt: SqliteStatement
+  readonly putVersion: SqliteStatement
+  readonly versionOf: SqliteStatement
+  readonly sealVersion: SqliteStatement
+  readonly putFloor: SqliteStatement
+  readonly putGroup: SqliteStatement
+  readonly groupByName: SqliteStatement
+  readonly putDocument: SqliteStatement
+  readonly documentByName: SqliteStatement
+  readonly setLife: SqliteStatement
+  readonly setDamaged: SqliteStatement
+  readonly setTrimmed: SqliteStatement
+  readonly setGroupTrimmed: SqliteStatement
+  readonly putReplica: SqliteStatement
+  readonly replicaByName: SqliteStatement
+  readonly putTail: SqliteStatement
+  readonly removeTail: SqliteStatement
+  readonly tailsFrom: SqliteStatement
+  readonly tailsBack: SqliteStatement
+  readonly putOrder: SqliteStatement
+  readonly removeOrder: SqliteStatement
+  readonly orderAt: SqliteStatement
+  readonly putPush: SqliteStatement
+  readonly setMeta: SqliteStatement
+  readonly putMeta: SqliteStatement
+  readonly putChunk: SqliteStatement
+  readonly removeChunk: SqliteStatement
+  readonly anyChunk: SqliteStatement
+  readonly putSnapshot: SqliteStatement
+  readonly removeSnapshot: SqliteStatement
+  readonly snapshotHeld: SqliteStatement
+  readonly putDropped: SqliteStatement
+  readonly removeDropped: SqliteStatement
+  readonly anyDropped: SqliteStatement
+  readonly putTrim: SqliteStatement
+  readonly removeTrim: SqliteStatement
+  readonly anyTrim: SqliteStatement
+  readonly putDamaged: SqliteStatement
+  readonly damagedAlready: SqliteStatement
+  readonly damagedTo: SqliteStatement
+
+  constructor(database: SqliteDatabase) {
+    const prepare = (sql: string): SqliteStatement => database.prepare(sql)
+    this.begin = prepare('BEGIN IMMEDIATE')
+    this.commit = prepare('COMMIT')
+    this.checkpoint = prepare('PRAGMA wal_checkpoint(PASSIVE)')
+    this.putEntry = prepare(`INSERT INTO entries (${entryColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.removeEntry = prepare('DELETE FROM entries WHERE position = ? RETURNING group_ref')
+    this.entryAt = prepare(`SELECT ${entryColumns} FROM entries WHERE position = ?`)
+    this.putVersion = prepare(`INSERT INTO versions (group_ref, replica_ref, sequence, chain, position) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET sequence = excluded.sequence, chain = excluded.chain, position = excluded.position`)
+    this.versionOf = prepare('SELECT sequence, chain, position FROM versions WHERE group_ref = ? AND replica_ref = ?')
+    this.sealVersion =
+      prepare(`INSERT INTO versions (group_ref, replica_ref, sequence, chain, position, sealed) VALUES (?, ?, ?, ?, 0, ?)
+      ON CONFLICT DO UPDATE SET sealed = excluded.sealed`)
+    this.putFloor = prepare(`INSERT INTO floors (group_ref, region, counter, seal) VALUES (?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET counter = excluded.counter, seal = excluded.seal WHERE excluded.counter > counter`)
+    this.putGroup = prepare('INSERT INTO groups (ref, name) VALUES (?, ?)')
+    this.groupByName = prepare('SELECT ref FROM groups WHERE name = ?')
+    this.putDocument = prepare(
+      'INSERT INTO documents (ref, name, engine, life, ended, trimmed, damaged) VALUES (?, ?, ?, ?, ?, 0, 0)',
+    )
+    this.documentByName = prepare('SELECT ref, life, ended FROM documents WHERE name = ?')
+    this.setLife = prepare('UPDATE documents SET life = ?, ended = ?, trimmed = 0 WHERE ref = ?')
+    this.setDamaged = prepare('UPDATE documents SET damaged = ? WHERE ref = ?')
+    this.setTrimmed = prepare('UPDATE documents SET trimmed = max(trimmed, ?) WHERE ref = ?')
+    this.setGroupTrimmed = prepare('UPDATE groups SET trimmed = max(trimmed, ?) WHERE ref = ?')
+    this.putReplica = prepare('INSERT INTO replicas (ref, name) VALUES (?, ?)')
+    this.replicaByName = prepare('SELECT ref FROM replicas WHERE name = ?')
+    this.putTail = prepare('INSERT INTO tails (document_ref, position, life, checksum, list) VALUES (?, ?, ?, ?, ?)')
+    this.removeTail = prepare('DELETE FROM tails WHERE document_ref = ? AND position = ?')
+    this.tailsFrom = prepare(
+      'SELECT position, life, checksum, list FROM tails WHERE document_ref = ? AND life <= ? ORDER BY position LIMIT ?',
+    )
+    this.tailsBack = prepare(
+      `SELECT position, life, checksum, list FROM tails WHERE document_ref = ? AND life <= ? ORDER BY position DESC LIMIT ${tailRowsMax}`,
+    )
+    this.putOrder = prepare('INSERT INTO orders (group_ref, position, checksum, list) VALUES (?, ?, ?, ?)')
+    this.removeOrder = prepare('DELETE FROM orders WHERE group_ref = ? AND position = ?')
+    this.orderAt = prepare(
+      'SELECT position, checksum, list FROM orders WHERE group_ref = ? AND position >= ? ORDER BY position LIMIT 1',
+    )
+    this.putPush =
+      prepare(`INSERT INTO pushes (group_ref, device, counter, replica_ref, sequence, seen_ms) VALUES (?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET counter = excluded.counter, replica_ref = excluded.replica_ref, sequence = excluded.sequence, seen_ms = excluded.seen_ms
+      WHERE excluded.counter >= counter`)
+    this.setMeta = prepare('UPDATE meta SET value = ? WHERE key = ?')
+    this.putMeta = prepare('INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value')
+    this.putChunk = prepare('INSERT INTO chunks (snapshot, number, checksum, bytes) VALUES (?, ?, ?, ?)')
+    this.removeChunk = prepare('DELETE FROM chunks WHERE snapshot = ? AND number = ?')
+    this.anyChunk = prepare('SELECT number FROM chunks WHERE snapshot = ? LIMIT 1')
+    this.putSnapshot = prepare(
+      'INSERT INTO snapshots (document_ref, snapshot, life, position, bytes, chunks, checksum, version, engine_index) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    )
+    this.removeSnapshot = prepare('DELETE FROM snapshots WHERE document_ref = ?')
+    this.snapshotHeld = prepare('SELECT snapshot, position, chunks FROM snapshots WHERE document_ref = ?')
+    this.putDropped = prepare('INSERT OR IGNORE INTO dropped (snapshot) VALUES (?)')
+    this.removeDropped = prepare('DELETE FROM dropped WHERE snapshot = ?')
+    this.anyDropped = prepare('SELECT snapshot FROM dropped LIMIT 1')
+    this.putTrim = prepare('INSERT OR REPLACE INTO trims (document_ref, position, life) VALUES (?, ?, ?)')
+    this.removeTrim = prepare('DELETE FROM trims WHERE document_ref = ?')
+    this.anyTrim = prepare('SELECT document_ref, position, life FROM trims LIMIT 1')
+    this.putDamaged = prepare(
+      'INSERT INTO damaged (reason, found_ms, document_ref, group_ref, position, record) VALUES (?, ?, ?, ?, ?, ?)',
+    )
+    this.damagedAlready = prepare('SELECT 1 FROM damaged WHERE document_ref = ? AND position = ? AND reason = ?')
+    this.damagedTo = prepare('SELECT max(position) FROM damaged WHERE document_ref = ?')
+  }
+}

@@ -1,0 +1,485 @@
+/**
+ * All that is read of a log, on a connection of its own, so that a long read never holds up a commit or the event loop. [hot]
+ *
+ * Each call of `answer` is one transaction and sees everything that was committed before it. Every record, list and chunk is checked
+ * when read; what is wrong is reported once and the document refused from then on, others go on.
+ */
+
+import type { EngineName } from '@meridian/core/engine'
+import { engineNameOf } from '@meridian/core/engine'
+import { unreachable } from '@meridian/core/errors'
+import type { RegionId, ReplicaId } from '@meridian/core/ids'
+import { replicaParts, toPosition } from '@meridian/core/ids'
+import type { SqliteDatabase, SqliteRow, SqliteStatement } from '@meridian/core/io/sqlite'
+import { SqliteError } from '@meridian/core/io/sqlite'
+import { decodeVersion, include, mutableVersion, raiseFloor, toChain } from '@meridian/core/version'
+import { EntriesEncoder } from './batch.js'
+import { FreshIndex } from './fresh.js'
+import { Generations } from './generations.js'
+import type { Query, QueryResult } from './messages.js'
+import type { Damage } from './opening.js'
+import type { EntryRow, TailItem } from './records.js'
+import { checkedEntry, chunkChecksum, decodeOrder, decodeTail, entryColumns, listChecksum, snapshotChecksum } from './records.js'
+
+const nameCacheMax = 20_000
+
+/** A range scan reads a row in a third of the time of a look-up; it pays while it passes over few rows of others. */
+const scanFactor = 3
+
+interface DocumentRow {
+  readonly ref: number
+  readonly engine: EngineName | undefined
+  readonly life: number
+  readonly ended: boolean
+  readonly trimmed: number
+  readonly damaged: boolean
+}
+
+interface SnapshotRow {
+  readonly snapshot: number
+  readonly position: number
+  readonly bytes: number
+  readonly chunks: number
+  readonly version: Buffer
+  readonly index: Buffer
+}
+
+/** Found by a check; ends the query that came upon it. */
+class Damaged extends Error {
+  readonly damage: Damage
+
+  constructor(damage: Damage) {
+    super(damage.reason)
+    this.damage = damage
+  }
+}
+
+export class Reader {
+  private readonly database: SqliteDatabase
+  private readonly region: RegionId
+  private readonly fresh: FreshIndex
+  private readonly statements: Statements
+  private readonly groupNames = new Generations<number, string>(nameCacheMax)
+  private readonly documentNames = new Generations<number, string>(nameCacheMax)
+  private readonly replicaNames = new Generations<number, string>(nameCacheMax)
+  private damages: Damage[] = []
+
+  constructor(database: SqliteDatabase, region: RegionId) {
+    this.database = database
+    this.region = region
+    this.fresh = new FreshIndex(database)
+    this.statements = new Statements(database)
+  }
+
+  /** The results in the order of the queries, and what was found to be damaged. */
+  answer(queries: readonly Query[]): { readonly results: readonly QueryResult[]; readonly damages: readonly Damage[] } {
+    this.damages = []
+    const results: QueryResult[] = []
+    try {
+      this.statements.begin.run([])
+      this.fresh.refresh()
+    } catch (thrown) {
+      this.end()
+      return { results: queries.map(() => ({ kind: 'failed', code: 'LOG_UNAVAILABLE', message: String(thrown) })), damages: [] }
+    }
+    for (const query of queries) results.push(this.one(query))
+    this.end()
+    return { results, damages: this.damages }
+  }
+
+  private end(): void {
+    try {
+      this.statements.commit.run([])
+    } catch {
+      // Nothing was written; a transaction that is gone already needs no end.
+    }
+  }
+
+  private one(query: Query): QueryResult {
+    try {
+      switch (query.kind) {
+        case 'openDocument':
+          return this.openDocument(query.document)
+        case 'openGroup':
+          return this.openGroup(query.group)
+        case 'lastPush':
+          return this.lastPush(query.group, query.device)
+        case 'readDocument':
+          return this.readDocument(query)
+        case 'readGroup':
+          return this.readGroup(query)
+        case 'readSnapshot':
+          return this.readSnapshot(query.document)
+        default:
+          return unreachable(query)
+      }
+    } catch (thrown) {
+      if (thrown instanceof Damaged) {
+        this.damages.push(thrown.damage)
+        return damagedResult(thrown.message)
+      }
+      if (thrown instanceof SqliteError && thrown.reason === 'corrupt') {
+        this.damages.push({ reason: 'page', document: this.refOf(query), group: 0, position: this.fresh.position })
+        return damagedResult(thrown.message)
+      }
+      return { kind: 'failed', code: 'LOG_UNAVAILABLE', message: thrown instanceof Error ? thrown.message : String(thrown) }
+    }
+  }
+
+  private refOf(query: Query): number {
+    if (!('document' in query)) return 0
+    try {
+      return this.document(query.document)?.ref ?? 0
+    } catch {
+      return 0
+    }
+  }
+
+  private openDocument(name: string): QueryResult {
+    const document = this.document(name)
+    if (document === undefined) {
+      const info = {
+        engine: undefined,
+        life: 0,
+        ended: false,
+        version: mutableVersion(),
+        position: toPosition(0),
+        snapshot: undefined,
+        tailCount: 0,
+        tailBytes: 0,
+      }
+      return { kind: 'document', info }
+    }
+    if (document.damaged) return damagedResult('set aside before')
+    const snapshot = this.snapshot(document)
+    const version = snapshot === undefined ? mutableVersion() : decodeVersion(snapshot.version)
+    const after = snapshot?.position ?? 0
+    const ends = new Map<number, number>()
+    let position = after
+    let tailCount = 0
+    let tailBytes = 0
+    for (const item of this.tail(document, after)) {
+      position = item.position
+      tailCount++
+      tailBytes += item.bytes
+      const end = ends.get(item.replica)
+      if (end === undefined || end < item.sequence) ends.set(item.replica, item.sequence)
+    }
+    for (const [replica, sequence] of ends) include(version, this.replicaName(replica) as ReplicaId, sequence)
+    return {
+      kind: 'document',
+      info: {
+        engine: document.engine,
+        life: document.life,
+        ended: document.ended,
+        version,
+        position: toPosition(position),
+        snapshot:
+          snapshot === undefined
+            ? undefined
+            : {
+                position: toPosition(snapshot.position),
+                version: decodeVersion(snapshot.version),
+                bytes: snapshot.bytes,
+                index: new Uint8Array(snapshot.index),
+              },
+        tailCount,
+        tailBytes,
+      },
+    }
+  }
+
+  private openGroup(name: string): QueryResult {
+    const version = mutableVersion()
+    const closed = new Map<ReplicaId, number>()
+    const sealed = new Map<ReplicaId, number>()
+    let position = 0
+    const ref = this.statements.groupByName.get([name])?.[0]
+    if (typeof ref === 'number') {
+      const current = this.statements.currentReplica.get([])?.[0]
+      for (const [region, counter, seal] of this.statements.floorsOf.all([ref])) {
+        if (!Buffer.isBuffer(seal)) continue
+        raiseFloor(version, String(region) as RegionId, { counter: Number(counter), seal: toChain(seal.readBigUInt64LE()) })
+      }
+      for (const [replicaRef, sequence, at, seal] of this.statements.versionsOf.all([ref])) {
+        position = Math.max(position, Number(at))
+        const replica = this.replicaName(Number(replicaRef)) as ReplicaId
+        if (seal !== null) sealed.set(replica, Number(seal))
+        const { region, counter } = replicaParts(replica)
+        if (counter <= (version.floors.get(region)?.counter ?? 0)) continue
+        version.sequences.set(replica, Number(sequence))
+        if (region === this.region && replicaRef !== current) closed.set(replica, Number(sequence))
+      }
+    }
+    return { kind: 'group', info: { version, closed, sealed, position: toPosition(position) } }
+  }
+
+  private lastPush(groupName: string, deviceText: string): QueryResult {
+    const group = this.statements.groupByName.get([groupName])?.[0]
+    if (typeof group !== 'number') return { kind: 'push', push: undefined }
+    const device = Buffer.from(deviceText, 'hex')
+    const [counter = 0, replica = 0, sequence = 0] = (this.statements.pushOf.get([group, device]) ?? []).map(Number)
+    const fresh = this.fresh.push(group, device)
+    const newest = fresh !== undefined && fresh.counter >= counter ? fresh : { counter, replica, sequence }
+    if (newest.sequence === 0) return { kind: 'push', push: undefined }
+    return {
+      kind: 'push',
+      push: { counter: newest.counter, replica: this.replicaName(newest.replica) as ReplicaId, sequence: newest.sequence },
+    }
+  }
+
+  private readDocument(query: Extract<Query, { kind: 'readDocument' }>): QueryResult {
+    const document = this.document(query.document)
+    if (document === undefined) return this.entries([], query.after, { more: false, trimmed: 0 })
+    if (document.damaged) return damagedResult('set aside before')
+    const { trimmed } = document
+    const items: TailItem[] = []
+    let bytes = 0
+    let more = false
+    for (const item of this.tail(document, Math.max(query.after, trimmed))) {
+      if (items.length > 0 && (items.length >= query.entries || bytes + item.bytes > query.bytes)) {
+        more = true
+        break
+      }
+      items.push(item)
+      bytes += item.bytes
+    }
+    const rows = this.rows(
+      items.map((item) => item.position),
+      document.ref,
+    )
+    return this.entries(rows, query.after, { more, trimmed })
+  }
+
+  private readGroup(query: Extract<Query, { kind: 'readGroup' }>): QueryResult {
+    const [group, trimmedTo] = this.statements.groupByName.get([query.group]) ?? []
+    if (typeof group !== 'number') return this.entries([], query.after, { more: false, trimmed: 0 })
+    const trimmed = Number(trimmedTo)
+    const barrier = Number(this.statements.damagedBeyond.get([group, query.after])?.[0] ?? Number.POSITIVE_INFINITY)
+    const trims = new Map<number, { position: number; life: number }>()
+    for (const [document, position, life] of this.statements.trims.all([]))
+      trims.set(Number(document), { position: Number(position), life: Number(life) })
+    const rows: EntryRow[] = []
+    let bytes = 0
+    for (const position of this.order(group, query.after)) {
+      if (position >= barrier) break
+      const row = this.entryRow(position, { document: 0, group })
+      const trim = trims.get(row.document)
+      if (trim !== undefined && row.position <= trim.position && row.life <= trim.life) continue
+      if (rows.length > 0 && (rows.length >= query.entries || bytes + row.payload.length > query.bytes))
+        return this.entries(rows, query.after, { more: true, trimmed })
+      rows.push(row)
+      bytes += row.payload.length
+    }
+    if (barrier !== Number.POSITIVE_INFINITY) {
+      if (rows.length === 0) return damagedResult('a record of the group was set aside')
+      return this.entries(rows, query.after, { more: true, trimmed })
+    }
+    return this.entries(rows, query.after, { more: false, trimmed })
+  }
+
+  private readSnapshot(name: string): QueryResult {
+    const document = this.document(name)
+    if (document === undefined) return { kind: 'snapshot', snapshot: undefined }
+    if (document.damaged) return damagedResult('set aside before')
+    const row = this.snapshot(document)
+    if (row === undefined) return { kind: 'snapshot', snapshot: undefined }
+    const state = new Uint8Array(row.bytes)
+    let offset = 0
+    for (let number = 0; number < row.chunks; number++) {
+      const [checksum, bytes] = this.statements.chunkOf.get([row.snapshot, number]) ?? []
+      const wrong =
+        !Buffer.isBuffer(bytes) || chunkChecksum(row.snapshot, number, bytes) !== checksum || offset + bytes.length > row.bytes
+      if (wrong) throw new Damaged({ reason: 'snapshot', document: document.ref, group: 0, position: row.position })
+      state.set(bytes, offset)
+      offset += bytes.length
+    }
+    if (offset !== row.bytes) throw new Damaged({ reason: 'snapshot', document: document.ref, group: 0, position: row.position })
+    const { version, index, position } = row
+    return {
+      kind: 'snapshot',
+      snapshot: { life: document.life, position, version: new Uint8Array(version), index: new Uint8Array(index), state },
+    }
+  }
+
+  private document(name: string): DocumentRow | undefined {
+    const row = this.statements.documentByName.get([name])
+    if (row === undefined) return undefined
+    const [ref = 0, engine = 0, life = 0, ended, trimmed = 0, damaged] = row.map(Number)
+    return { ref, engine: engineNameOf(engine), life, ended: ended === 1, trimmed, damaged: damaged !== 0 }
+  }
+
+  /** The snapshot of the document's current life. */
+  private snapshot(document: DocumentRow): SnapshotRow | undefined {
+    const row = this.statements.snapshotOf.get([document.ref])
+    if (row === undefined) return undefined
+    const [snapshot = 0, life = 0, position = 0, bytes = 0, chunks = 0, checksum] = row.slice(0, 6).map(Number)
+    const version = row[6]
+    const index = row[7]
+    const right =
+      Buffer.isBuffer(version) &&
+      Buffer.isBuffer(index) &&
+      snapshotChecksum({ document: document.ref, snapshot, life, position, bytes, chunks, version, index }) === checksum
+    if (!right) throw new Damaged({ reason: 'snapshot', document: document.ref, group: 0, position: this.fresh.position })
+    return life === document.life ? { snapshot, position, bytes, chunks, version, index } : undefined
+  }
+
+  /** The document's entries of its current life beyond a position. */
+  private *tail(document: DocumentRow, after: number): Iterable<TailItem> {
+    // Not `iterate`: a consumer that stops early would leave a statement open for the next query.
+    for (let from = after; ; ) {
+      const rows = this.statements.tailsBeyond.all([document.ref, from])
+      for (const row of rows) {
+        const [position, life, checksum, list] = row
+        from = Number(position)
+        if (
+          !Buffer.isBuffer(list) ||
+          listChecksum({ owner: document.ref, position: from, life: Number(life) }, list) !== checksum
+        ) {
+          throw new Damaged({ reason: 'tail', document: document.ref, group: 0, position: from })
+        }
+        if (life !== document.life) continue
+        for (const item of decodeTail(list)) if (item.position > after) yield item
+      }
+      if (rows.length < listRowsMax) break
+    }
+    for (const item of this.fresh.ofDocument(document.ref)) if (item.position > after && item.life === document.life) yield item
+  }
+
+  private *order(group: number, after: number): Iterable<number> {
+    for (let from = after; ; ) {
+      const rows = this.statements.ordersBeyond.all([group, from])
+      for (const row of rows) {
+        const [position, checksum, list] = row
+        from = Number(position)
+        if (!Buffer.isBuffer(list) || listChecksum({ owner: group, position: from, life: 0 }, list) !== checksum) {
+          throw new Damaged({ reason: 'order', document: 0, group, position: from })
+        }
+        for (const item of decodeOrder(list)) if (item > after) yield item
+      }
+      if (rows.length < listRowsMax) break
+    }
+    for (const item of this.fresh.ofGroup(group)) if (item.position > after) yield item.position
+  }
+
+  /** The records at these positions, by a scan if they stand close together. */
+  private rows(positions: readonly number[], document: number): EntryRow[] {
+    const first = positions[0]
+    const last = positions.at(-1)
+    if (first === undefined || last === undefined) return []
+    if (last - first + 1 > positions.length * scanFactor)
+      return positions.map((position) => this.entryRow(position, { document, group: 0 }))
+    const rows: EntryRow[] = []
+    let index = 0
+    for (const row of this.statements.entriesBetween.all([first, last, document])) {
+      const position = Number(row[0])
+      const wanted = positions[index]
+      if (position !== wanted) break
+      rows.push(this.checked(row, position, { document, group: 0 }))
+      index++
+    }
+    // What the scan did not find where it should be is looked up one by one, which says what is wrong with it.
+    for (; index < positions.length; index++) rows.push(this.entryRow(positions[index] ?? 0, { document, group: 0 }))
+    return rows
+  }
+
+  private entryRow(position: number, owner: { readonly document: number; readonly group: number }): EntryRow {
+    const row = this.statements.entryAt.get([position])
+    if (row === undefined) throw new Damaged({ reason: 'record missing', position, ...owner })
+    return this.checked(row, position, owner)
+  }
+
+  private checked(row: SqliteRow, position: number, owner: { readonly document: number; readonly group: number }): EntryRow {
+    const entry = checkedEntry(row)
+    if (entry !== undefined) return entry
+    // The row itself may name the wrong document or group; what led to it is believed first.
+    const document = owner.document === 0 ? Number(row[2]) : owner.document
+    const group = owner.group === 0 ? Number(row[1]) : owner.group
+    throw new Damaged({ reason: 'record', document, group, position })
+  }
+
+  private entries(
+    rows: readonly EntryRow[],
+    after: number,
+    { more, trimmed }: { readonly more: boolean; readonly trimmed: number },
+  ): QueryResult {
+    const encoder = new EntriesEncoder()
+    for (const row of rows) encoder.add(row)
+    const entries = encoder.take({
+      group: (ref) => this.name(this.groupNames, this.statements.groupName, ref),
+      document: (ref) => this.name(this.documentNames, this.statements.documentName, ref),
+      replica: (ref) => this.replicaName(ref),
+    })
+    const asOf = more ? (rows.at(-1)?.position ?? after) : Math.max(after, this.fresh.position)
+    return { kind: 'entries', entries, asOf, more, trimmed }
+  }
+
+  private replicaName(ref: number): string {
+    return this.name(this.replicaNames, this.statements.replicaName, ref)
+  }
+
+  private name(cache: Generations<number, string>, statement: SqliteStatement, ref: number): string {
+    const held = cache.get(ref)
+    if (held !== undefined) return held
+    const name = String(statement.get([ref])?.[0] ?? '')
+    cache.set(ref, name)
+    return name
+  }
+}
+
+const damagedResult = (message: string): QueryResult => ({ kind: 'failed', code: 'DOCUMENT_DAMAGED', message })
+
+const listRowsMax = 64
+
+class Statements {
+  readonly begin: SqliteStatement
+  readonly commit: SqliteStatement
+  readonly documentByName: SqliteStatement
+  readonly groupByName: SqliteStatement
+  readonly snapshotOf: SqliteStatement
+  readonly chunkOf: SqliteStatement
+  readonly tailsBeyond: SqliteStatement
+  readonly ordersBeyond: SqliteStatement
+  readonly entryAt: SqliteStatement
+  readonly entriesBetween: SqliteStatement
+  readonly versionsOf: SqliteStatement
+  readonly floorsOf: SqliteStatement
+  readonly currentReplica: SqliteStatement
+  readonly pushOf: SqliteStatement
+  readonly trims: SqliteStatement
+  readonly damagedBeyond: SqliteStatement
+  readonly groupName: SqliteStatement
+  readonly documentName: SqliteStatement
+  readonly replicaName: SqliteStatement
+
+  constructor(database: SqliteDatabase) {
+    const prepare = (sql: string): SqliteStatement => database.prepare(sql)
+    this.begin = prepare('BEGIN')
+    this.commit = prepare('COMMIT')
+    this.documentByName = prepare('SELECT ref, engine, life, ended, trimmed, damaged FROM documents WHERE name = ?')
+    this.groupByName = prepare('SELECT ref, trimmed FROM groups WHERE name = ?')
+    this.snapshotOf = prepare(
+      'SELECT snapshot, life, position, bytes, chunks, checksum, version, engine_index FROM snapshots WHERE document_ref = ?',
+    )
+    this.chunkOf = prepare('SELECT checksum, bytes FROM chunks WHERE snapshot = ? AND number = ?')
+    this.tailsBeyond = prepare(
+      `SELECT position, life, checksum, list FROM tails WHERE document_ref = ? AND position > ? ORDER BY position LIMIT ${listRowsMax}`,
+    )
+    this.ordersBeyond = prepare(
+      `SELECT position, checksum, list FROM orders WHERE group_ref = ? AND position > ? ORDER BY position LIMIT ${listRowsMax}`,
+    )
+    this.entryAt = prepare(`SELECT ${entryColumns} FROM entries WHERE position = ?`)
+    this.entriesBetween = prepare(
+      `SELECT ${entryColumns} FROM entries WHERE position BETWEEN ? AND ? AND document_ref = ? ORDER BY position`,
+    )
+    this.versionsOf = prepare('SELECT replica_ref, sequence, position, sealed FROM versions WHERE group_ref = ?')
+    this.floorsOf = prepare('SELECT region, counter, seal FROM floors WHERE group_ref = ?')
+    this.currentReplica = prepare('SELECT replica_ref FROM incarnations ORDER BY counter DESC LIMIT 1')
+    this.pushOf = prepare('SELECT counter, replica_ref, sequence FROM pushes WHERE group_ref = ? AND device = ?')
+    this.trims = prepare('SELECT document_ref, position, life FROM trims')
+    this.damagedBeyond = prepare('SELECT min(position) FROM damaged WHERE group_ref = ? AND position > ?')
+    this.groupName = prepare('SELECT name FROM groups WHERE ref = ?')
+    this.documentName = prepare('SELECT name FROM documents WHERE ref = ?')
+    this.replicaName = prepare('SELECT name FROM replicas WHERE ref = ?')
+  }
+}

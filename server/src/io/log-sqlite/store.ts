@@ -1,0 +1,256 @@
+/**
+ * The files of a log: who may open them, what they must be, and how they are laid out. One data directory holds
+ *
+ *   LOG       names the kind and the format of what else is here; written last, so that it never stands beside half a store
+ *   lock.db   an empty database whose exclusive lock says that a process has the directory open; the system drops it when that process dies
+ *   log.db    the store, in WAL mode (`log.db-wal`, `log.db-shm`)
+ *
+ * No file of these may be opened and closed by other code of the same process while the log is open: POSIX drops all locks of a process
+ * on a file when it closes any descriptor of it.
+ */
+
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { errorTable, MeridianError } from '@meridian/core/errors'
+import type { RegionId } from '@meridian/core/ids'
+import type { SqliteDatabase, SqliteDriverName } from '@meridian/core/io/sqlite'
+import { openSqlite, SqliteError } from '@meridian/core/io/sqlite'
+import type { ThreadError } from './messages.js'
+
+export const logKind = 'sqlite'
+export const logFormat = 1
+/** 'MLOG', so that `file` and a curious person can tell what the database is. */
+const applicationId = 0x4d4c4f47
+
+export const pageBytes = 4096
+
+export interface StoreOptions {
+  readonly directory: string
+  readonly region: RegionId
+  readonly driver: SqliteDriverName
+}
+
+/**
+ * Numbers stand for names in `…_ref` columns. What a commit writes is `entries`, `versions` and new names only; `tails`, `orders` and
+ * `pushes` are as of the mark `settled` in `meta` and are brought up to date in idle moments, many entries at once (`settle`), because a
+ * row for each entry in three more trees costs more than all the rest of a commit. The `list` columns are made by records.ts.
+ * Payloads come last in their rows, so that a scan of what stands before them never reads their overflow pages.
+ */
+const schema = `
+CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+CREATE TABLE incarnations (counter INTEGER PRIMARY KEY, replica_ref INTEGER NOT NULL, opened_ms INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
+CREATE TABLE groups (ref INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, trimmed INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE documents (ref INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, engine INTEGER NOT NULL, life INTEGER NOT NULL, ended INTEGER NOT NULL,
+  trimmed INTEGER NOT NULL, damaged INTEGER NOT NULL) STRICT;
+CREATE TABLE replicas (ref INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE entries (position INTEGER PRIMARY KEY, group_ref INTEGER NOT NULL, document_ref INTEGER NOT NULL, replica_ref INTEGER NOT NULL,
+  sequence INTEGER NOT NULL, kind INTEGER NOT NULL, life INTEGER NOT NULL, epoch INTEGER NOT NULL, time INTEGER NOT NULL, engine INTEGER NOT NULL,
+  device BLOB, counter INTEGER NOT NULL, chain BLOB NOT NULL, checksum INTEGER NOT NULL, payload BLOB NOT NULL) STRICT;
+CREATE TABLE versions (group_ref INTEGER NOT NULL, replica_ref INTEGER NOT NULL, sequence INTEGER NOT NULL, chain BLOB NOT NULL, position INTEGER NOT NULL,
+  sealed INTEGER, PRIMARY KEY (group_ref, replica_ref)) STRICT, WITHOUT ROWID;
+CREATE TABLE floors (group_ref INTEGER NOT NULL, region TEXT NOT NULL, counter INTEGER NOT NULL, seal BLOB NOT NULL, PRIMARY KEY (group_ref, region)) STRICT, WITHOUT ROWID;
+CREATE TABLE pushes (group_ref INTEGER NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL, replica_ref INTEGER NOT NULL, sequence INTEGER NOT NULL,
+  seen_ms INTEGER NOT NULL, PRIMARY KEY (group_ref, device)) STRICT, WITHOUT ROWID;
+CREATE TABLE tails (document_ref INTEGER NOT NULL, position INTEGER NOT NULL, life INTEGER NOT NULL, checksum INTEGER NOT NULL, list BLOB NOT NULL,
+  PRIMARY KEY (document_ref, position)) STRICT, WITHOUT ROWID;
+CREATE TABLE orders (group_ref INTEGER NOT NULL, position INTEGER NOT NULL, checksum INTEGER NOT NULL, list BLOB NOT NULL,
+  PRIMARY KEY (group_ref, position)) STRICT, WITHOUT ROWID;
+CREATE TABLE snapshots (document_ref INTEGER PRIMARY KEY, snapshot INTEGER NOT NULL, life INTEGER NOT NULL, position INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  chunks INTEGER NOT NULL, checksum INTEGER NOT NULL, version BLOB NOT NULL, engine_index BLOB NOT NULL) STRICT;
+CREATE TABLE chunks (snapshot INTEGER NOT NULL, number INTEGER NOT NULL, checksum INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (snapshot, number)) STRICT;
+CREATE TABLE trims (document_ref INTEGER PRIMARY KEY, position INTEGER NOT NULL, life INTEGER NOT NULL) STRICT;
+CREATE TABLE dropped (snapshot INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE damaged (number INTEGER PRIMARY KEY, reason TEXT NOT NULL, found_ms INTEGER NOT NULL, document_ref INTEGER NOT NULL, group_ref INTEGER NOT NULL,
+  position INTEGER NOT NULL, record BLOB) STRICT;
+CREATE INDEX damaged_groups ON damaged (group_ref, position);
+`
+
+/**
+ * Holds the directory for this process until closed or dead.
+ *
+ * @throws MeridianError LOG_LOCKED, LOG_UNAVAILABLE
+ */
+export function lockDirectory(directory: string, driver: SqliteDriverName): SqliteDatabase {
+  let lock: SqliteDatabase | undefined
+  try {
+    mkdirSync(directory, { recursive: true })
+    lock = openSqlite(join(directory, 'lock.db'), { driver, busyTimeoutMs: 0 })
+    lock.exec('BEGIN EXCLUSIVE')
+    return lock
+  } catch (cause) {
+    lock?.close()
+    if (cause instanceof SqliteError && cause.reason === 'busy') throw new MeridianError('LOG_LOCKED', { cause })
+    throw new MeridianError('LOG_UNAVAILABLE', { message: 'The data directory cannot be made or locked.', cause })
+  }
+}
+
+/**
+ * Checks `LOG` and opens the store for writing; makes both if the directory is new.
+ *
+ * @throws MeridianError CONFIG_INVALID for a log of another kind, format or region, LOG_DAMAGED, LOG_FULL, LOG_UNAVAILABLE
+ */
+export function openStore(options: StoreOptions): SqliteDatabase {
+  const path = join(options.directory, 'log.db')
+  const marker = join(options.directory, 'LOG')
+  const marked = existsSync(marker)
+  if (marked) checkMarker(readFileSync(marker, 'utf8'))
+  if (marked && !existsSync(path))
+    throw new MeridianError('LOG_DAMAGED', { message: 'The data directory has a LOG file and no log.db.' })
+  let database: SqliteDatabase | undefined
+  try {
+    if (existsSync(path)) checkLength(path)
+    database = openSqlite(path, { driver: options.driver })
+    database.exec(
+      `PRAGMA page_size = ${pageBytes}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0`,
+    )
+    makeOrCheck(database, options.region)
+    if (!marked) writeMarker(options.directory)
+    return database
+  } catch (thrown) {
+    database?.close()
+    throw toOpenError(thrown)
+  }
+}
+
+/** A connection that only reads, beside the one that writes. @throws MeridianError LOG_DAMAGED, LOG_UNAVAILABLE */
+export function openReadOnly(options: { readonly directory: string; readonly driver: SqliteDriverName }): SqliteDatabase {
+  try {
+    const database = openSqlite(join(options.directory, 'log.db'), { driver: options.driver })
+    database.exec('PRAGMA query_only = 1; PRAGMA wal_autocheckpoint = 0')
+    return database
+  } catch (thrown) {
+    throw toOpenError(thrown)
+  }
+}
+
+export function toOpenError(thrown: unknown): MeridianError {
+  if (thrown instanceof MeridianError) return thrown
+  if (!(thrown instanceof SqliteError)) return new MeridianError('LOG_UNAVAILABLE', { cause: thrown })
+  switch (thrown.reason) {
+    case 'corrupt':
+      return new MeridianError('LOG_DAMAGED', { message: 'log.db is no valid database.', cause: thrown })
+    case 'full':
+      return new MeridianError('LOG_FULL', { cause: thrown })
+    case 'busy':
+    case 'io':
+    case 'other':
+      return new MeridianError('LOG_UNAVAILABLE', { cause: thrown })
+  }
+}
+
+/** An error on its way to another thread, where it is made anew: its own sentence, without the code before it and the advice behind. */
+export function toThreadError(thrown: unknown): ThreadError {
+  const error = toOpenError(thrown)
+  const message = error.message.slice(`[${error.code}] `.length, -errorTable[error.code].advice.length).trim()
+  return { code: error.code, message, cause: error.cause instanceof Error ? error.cause.message : undefined }
+}
+
+/** `LOG` is two lines, `kind: sqlite` and `format: 1`. */
+function checkMarker(text: string): void {
+  const kind = /^kind: (\S+)$/m.exec(text)?.[1]
+  const format = Number(/^format: ([0-9]+)$/m.exec(text)?.[1])
+  if (kind === undefined || !Number.isSafeInteger(format))
+    throw new MeridianError('LOG_DAMAGED', { message: 'The LOG file of the data directory cannot be read.' })
+  if (kind !== logKind) {
+    throw new MeridianError('CONFIG_INVALID', {
+      message: `The data directory holds a log of kind ${kind.slice(0, 32)}, and this node is set to ${logKind}: set the kind of the log to that, or give another directory.`,
+    })
+  }
+  if (format > logFormat) {
+    throw new MeridianError('CONFIG_INVALID', {
+      message: `The data directory holds a log of format ${format}, and this release knows up to ${logFormat}: update Meridian, or give another directory.`,
+    })
+  }
+}
+
+/**
+ * A database shorter than its own header says has lost its tail. While there is a WAL the header may be ahead of the file, because a
+ * checkpoint writes its first page first; then the checks of the recent log decide.
+ */
+function checkLength(path: string): void {
+  const wal = `${path}-wal`
+  if (existsSync(wal) && statSync(wal).size > 0) return
+  const size = statSync(path).size
+  if (size === 0) return
+  const header = Buffer.alloc(100)
+  // No connection of this process is open yet, so that closing this descriptor drops no lock.
+  const file = openSync(path, 'r')
+  try {
+    readSync(file, header, 0, header.length, 0)
+  } finally {
+    closeSync(file)
+  }
+  // Offsets 16 and 28 of the database header: page size and page count, https://www.sqlite.org/fileformat.html#the_database_header
+  const page = header.readUInt16BE(16) === 1 ? 65_536 : header.readUInt16BE(16)
+  if (size < page * header.readUInt32BE(28))
+    throw new MeridianError('LOG_DAMAGED', { message: 'log.db is shorter than its header says: its tail is missing.' })
+}
+
+function makeOrCheck(database: SqliteDatabase, region: RegionId): void {
+  const tables = database.prepare('SELECT count(*) FROM sqlite_schema').get([])?.[0]
+  const id = database.prepare('PRAGMA application_id').get([])?.[0]
+  if (tables === 0 && id === 0) {
+    database.exec('BEGIN IMMEDIATE')
+    database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${logFormat}`)
+    database.exec(schema)
+    const put = database.prepare('INSERT INTO meta (key, value) VALUES (?, ?)')
+    put.run(['region', region])
+    put.run(['settled', 0])
+    put.run(['clean', 1])
+    database.exec('COMMIT')
+    return
+  }
+  if (id !== applicationId) throw new MeridianError('LOG_DAMAGED', { message: 'log.db is not a log of Meridian.' })
+  const format = Number(database.prepare('PRAGMA user_version').get([])?.[0])
+  if (format !== logFormat) {
+    throw new MeridianError('CONFIG_INVALID', {
+      message: `log.db is of format ${format}, and this release knows ${logFormat}: update Meridian, or give another directory.`,
+    })
+  }
+  const held = database.prepare('SELECT value FROM meta WHERE key = ?').get(['region'])?.[0]
+  if (held !== region) {
+    throw new MeridianError('CONFIG_INVALID', {
+      message: `The data directory is of region ${String(held).slice(0, 63)}, and the node is set to ${region}.`,
+    })
+  }
+}
+
+/** Written beside and renamed, and the directory synced with its parent, so that after a power cut it is there entirely or not at all. */
+function writeMarker(directory: string): void {
+  const marker = join(directory, 'LOG')
+  const draft = `${marker}.new`
+  rmSync(draft, { force: true })
+  const file = openSync(draft, 'wx')
+  try {
+    writeSync(file, `kind: ${logKind}\nformat: ${logFormat}\n`)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(draft, marker)
+  syncDirectory(directory)
+  syncDirectory(dirname(directory))
+}
+
+/** Windows cannot open a directory; there the file system keeps names in its own journal. */
+function syncDirectory(path: string): void {
+  if (process.platform === 'win32') return
+  const directory = openSync(path, 'r')
+  try {
+    fsyncSync(directory)
+  } finally {
+    closeSync(directory)
+  }
+}
