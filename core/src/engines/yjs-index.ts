@@ -1,0 +1,164 @@
+/**
+ * [hot] What a node keeps of an open Yjs document: for each client id the clock after its last struct (the state vector) and its deleted
+ * ranges. Enough to tell what an update adds (SES7) and whether it comes too early (SES2), without any content.
+ *
+ * The delete set is that of the updates included. A document deletes some items by itself (the loser of two writes to one key, what is
+ * inserted under a deleted parent); peers send those deletions too, and each is new to the index once. The index of a snapshot
+ * holds them from the start.
+ *
+ * Encoded: version 1, count of clients, for each in ascending order its id (as the distance from the one before), next clock, count of
+ * deleted ranges, for each the gap before it and its length. One index has one encoding.
+ */
+
+import * as encoding from 'lib0/encoding'
+import type { EngineIndex, Judgement } from '../engine.js'
+import { assert } from '../errors.js'
+import { beyond, Cursor, invalid } from './yjs-cursor.js'
+import { clientMax, clockMax, type YjsInspection } from './yjs-inspect.js'
+import { ClockRanges } from './yjs-ranges.js'
+
+const encodingVersion = 1
+
+interface ClientState {
+  /** The clock of the next struct. */
+  next: number
+  /** All of them before `next`. */
+  deletes: ClockRanges | undefined
+}
+
+export class YjsIndex implements EngineIndex {
+  readonly engine = 'yjs'
+  private readonly clients = new Map<number, ClientState>()
+
+  next(client: number): number {
+    return this.clients.get(client)?.next ?? 0
+  }
+
+  judge({ structs, needs, deletes }: YjsInspection): Judgement {
+    let addsStructs = false
+    let client = -1
+    let held = 0
+    for (let at = 0; at < structs.length; at += 3) {
+      if (structs[at] !== client) {
+        client = structs[at] ?? 0
+        held = this.next(client)
+      }
+      if ((structs[at + 1] ?? 0) > held) return 'premature'
+      const to = structs[at + 2] ?? 0
+      if (to > held) {
+        addsStructs = true
+        held = to
+      }
+    }
+    for (let at = 0; at < needs.length; at += 2) {
+      if (this.next(needs[at] ?? 0) < (needs[at + 1] ?? 0)) return 'premature'
+    }
+    return addsStructs || !this.holdsDeletes(deletes) ? 'new' : 'nothing'
+  }
+
+  include({ structs, deletes }: YjsInspection): void {
+    for (let at = 0; at < structs.length; at += 3) this.advance(structs[at] ?? 0, structs[at + 1] ?? 0, structs[at + 2] ?? 0)
+    for (let at = 0; at < deletes.length; ) {
+      const client = deletes[at] ?? 0
+      let count = 1
+      while (deletes[at + count * 3] === client) count++
+      const state = this.clients.get(client)
+      // Ranges ascend, so the last one ends last.
+      assert(
+        state !== undefined && (deletes[at + count * 3 - 1] ?? 0) <= state.next,
+        'only updates that are not premature are included',
+      )
+      state.deletes ??= new ClockRanges()
+      state.deletes.addAll(deletes, at, count)
+      at += count * 3
+    }
+  }
+
+  /** Adds the structs [from, to) of a client. */
+  advance(client: number, from: number, to: number): void {
+    const state = this.clients.get(client)
+    assert(from <= (state?.next ?? 0), 'only updates that are not premature are included')
+    if (state === undefined) this.clients.set(client, { next: to, deletes: undefined })
+    else if (to > state.next) state.next = to
+  }
+
+  /** Adds a deleted range of structs that the index holds. */
+  delete(client: number, from: number, to: number): void {
+    const state = this.clients.get(client)
+    assert(state !== undefined && to <= state.next, 'only structs that are held are deleted')
+    state.deletes ??= new ClockRanges()
+    state.deletes.add(from, to)
+  }
+
+  encode(): Uint8Array {
+    const encoder = encoding.createEncoder()
+    encoding.writeUint8(encoder, encodingVersion)
+    encoding.writeVarUint(encoder, this.clients.size)
+    let before = 0
+    for (const [client, state] of [...this.clients].sort(([one], [other]) => one - other)) {
+      encoding.writeVarUint(encoder, client - before)
+      before = client
+      encoding.writeVarUint(encoder, state.next)
+      const count = state.deletes?.count ?? 0
+      encoding.writeVarUint(encoder, count)
+      let end = 0
+      for (let index = 0; index < count; index++) {
+        const from = state.deletes?.from(index) ?? 0
+        const to = state.deletes?.to(index) ?? 0
+        encoding.writeVarUint(encoder, from - end)
+        encoding.writeVarUint(encoder, to - from)
+        end = to
+      }
+    }
+    return encoding.toUint8Array(encoder)
+  }
+
+  /** @throws MeridianError UPDATE_INVALID */
+  static decode(bytes: Uint8Array): YjsIndex {
+    const cursor = new Cursor(bytes)
+    if (cursor.byte('version of an index') !== encodingVersion) throw invalid('version of an index', 0, 'unknown')
+    const index = new YjsIndex()
+    // A client takes three bytes or more, a range two.
+    const clientCount = cursor.varUint('count of clients', Math.floor(cursor.left / 3))
+    let client = 0
+    for (let place = 0; place < clientCount; place++) {
+      const at = cursor.offset
+      const distance = cursor.varUint('client of an index', clientMax)
+      if (distance === 0 && place > 0) throw invalid('client of an index', at, 'there twice')
+      client += distance
+      if (client > clientMax) throw beyond('client of an index', at, clientMax)
+      const next = cursor.varUint('clock of an index', clockMax)
+      if (next === 0) throw invalid('clock of an index', at, 'zero')
+      const count = cursor.varUint('count of deletions', cursor.left >>> 1)
+      const deletes = count === 0 ? undefined : new ClockRanges(count)
+      let end = 0
+      for (let range = 0; range < count; range++) {
+        const start = cursor.offset
+        const gap = cursor.varUint('gap before a deletion', clockMax)
+        const length = cursor.varUint('length of a deletion', clockMax)
+        if ((gap === 0 && range > 0) || length === 0) throw invalid('deletion', start, 'joined to the one before, or empty')
+        const from = end + gap
+        end = from + length
+        if (end > next) throw beyond('end of a deletion', start, next)
+        deletes?.append(from, end)
+      }
+      index.clients.set(client, { next, deletes })
+    }
+    if (cursor.left !== 0)
+      throw invalid('end of the index', cursor.offset, `followed by ${cursor.left} bytes that belong to nothing`)
+    return index
+  }
+
+  private holdsDeletes(deletes: readonly number[]): boolean {
+    let client = -1
+    let held: ClockRanges | undefined
+    for (let at = 0; at < deletes.length; at += 3) {
+      if (deletes[at] !== client) {
+        client = deletes[at] ?? 0
+        held = this.clients.get(client)?.deletes
+      }
+      if (held === undefined || !held.covers(deletes[at + 1] ?? 0, deletes[at + 2] ?? 0)) return false
+    }
+    return true
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * What every engine has to do, whatever its bytes look like. An engine registers with builders that make honest updates of its kind.
+ */
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type Engine, type EngineIndex, engineNameOf, engineNumber, inspectLimits } from '@meridian/core/engine'
+import { MeridianError } from '@meridian/core/errors'
+
+export interface EngineBuilders {
+  /** The updates of one author who types `text` into a new document, a character each, and deletes nothing. */
+  typing(text: string): readonly Uint8Array[]
+  /** The updates of several authors who edit one document at the same time, drawn from `seed`, each one after those that it builds on. */
+  history(seed: number): readonly Uint8Array[]
+  /** The encoded state vector (heads) of a peer that holds `updates`. */
+  known(updates: readonly Uint8Array[]): Uint8Array
+  /** What an app shows of the document that `updates` make. */
+  shown(updates: readonly Uint8Array[]): string
+  /** Bytes that are no update of this engine. */
+  readonly garbage: readonly { readonly name: string; readonly bytes: Uint8Array }[]
+}
+
+const seeds = fc.integer({ min: 0, max: 1_000_000 })
+
+export function registerEngineTests(name: string, engine: Engine, builders: EngineBuilders): void {
+  const judgeBytes = (index: EngineIndex, update: Uint8Array) => engine.judge(index, engine.inspect(update, inspectLimits))
+
+  const indexOf = (updates: readonly Uint8Array[]): EngineIndex => {
+    const index = engine.emptyIndex()
+    for (const update of updates) engine.include(index, engine.inspect(update, inspectLimits))
+    return index
+  }
+
+  describe(`engine ${name}`, () => {
+    it('given its name, when written as a number and read again, then it is the same engine', () => {
+      expect(engineNameOf(engineNumber[engine.name])).toBe(engine.name)
+    })
+
+    it('given an update, when inspected, then its bytes are counted and its engine named', () => {
+      const [update = new Uint8Array()] = builders.typing('a')
+      expect(engine.inspect(update, inspectLimits)).toMatchObject({ engine: engine.name, bytes: update.length })
+    })
+
+    it('[SES3] given an update of n bytes, when the limit is n and n - 1, then it passes and is UPDATE_TOO_LARGE', () => {
+      const [update = new Uint8Array()] = builders.typing('a')
+      expect(engine.inspect(update, { ...inspectLimits, updateBytesMax: update.length }).bytes).toBe(update.length)
+      expect(codeOf(() => engine.inspect(update, { ...inspectLimits, updateBytesMax: update.length - 1 }))).toBe(
+        'UPDATE_TOO_LARGE',
+      )
+    })
+
+    it('[SES7] given honest histories, when judged in order, then nothing is premature, and all of it adds nothing the second time', () => {
+      fc.assert(
+        fc.property(seeds, (seed) => {
+          const updates = builders.history(seed)
+          const index = engine.emptyIndex()
+          for (const update of updates) {
+            const inspection = engine.inspect(update, inspectLimits)
+            expect(engine.judge(index, inspection)).not.toBe('premature')
+            engine.include(index, inspection)
+            expect(engine.judge(index, inspection)).toBe('nothing')
+          }
+          for (const update of updates) expect(judgeBytes(index, update)).toBe('nothing')
+        }),
+        { numRuns: 30 },
+      )
+    })
+
+    it('[SES2] given an update whose base is missing, when judged, then it is premature, and new once the base is held', () => {
+      const updates = builders.typing('abc')
+      const [first = new Uint8Array(), second = new Uint8Array(), third = new Uint8Array()] = updates
+      expect(judgeBytes(engine.emptyIndex(), second)).toBe('premature')
+      expect(judgeBytes(indexOf([first]), third)).toBe('premature')
+      expect(judgeBytes(indexOf([first]), second)).toBe('new')
+      expect(judgeBytes(indexOf([first, second]), third)).toBe('new')
+    })
+
+    it('given an index, when encoded and decoded, then it judges alike and encodes to the same bytes', () => {
+      fc.assert(
+        fc.property(seeds, fc.nat(), (seed, cut) => {
+          const updates = builders.history(seed)
+          const index = indexOf(updates.slice(0, cut % (updates.length + 1)))
+          const bytes = engine.encodeIndex(index)
+          const decoded = engine.decodeIndex(bytes)
+          expect(hex(engine.encodeIndex(decoded))).toBe(hex(bytes))
+          for (const update of updates) expect(judgeBytes(decoded, update)).toBe(judgeBytes(index, update))
+        }),
+        { numRuns: 20 },
+      )
+    })
+
+    it('given an encoded index, when it is cut short or longer by a byte, then it is UPDATE_INVALID', () => {
+      const bytes = engine.encodeIndex(indexOf(builders.history(1)))
+      for (let length = 0; length < bytes.length; length++)
+        expect(codeOf(() => engine.decodeIndex(bytes.subarray(0, length)))).toBe('UPDATE_INVALID')
+      expect(codeOf(() => engine.decodeIndex(Uint8Array.from([...bytes, 0])))).toBe('UPDATE_INVALID')
+    })
+
+    it('given an update cut short or longer by a byte, when inspected, then it is UPDATE_INVALID', () => {
+      for (const update of builders.history(2).slice(0, 10)) {
+        for (let length = 0; length < update.length; length++) {
+          expect(codeOf(() => engine.inspect(update.subarray(0, length), inspectLimits))).toBe('UPDATE_INVALID')
+        }
+        expect(codeOf(() => engine.inspect(Uint8Array.from([...update, 0]), inspectLimits))).toBe('UPDATE_INVALID')
+      }
+    })
+
+    it.each(builders.garbage)('given $name, when inspected, then it is UPDATE_INVALID', ({ bytes }) => {
+      expect(codeOf(() => engine.inspect(bytes, inspectLimits))).toBe('UPDATE_INVALID')
+    })
+
+    it('given any bytes, when inspected or decoded as an index, then they are taken or refused with a MeridianError', () => {
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+          expect(['accepted', 'UPDATE_INVALID']).toContain(codeOf(() => engine.inspect(bytes, inspectLimits)))
+          expect(['accepted', 'UPDATE_INVALID']).toContain(codeOf(() => engine.decodeIndex(bytes)))
+        }),
+        { numRuns: 500 },
+      )
+    })
+
+    it('given any history, when made a snapshot, then it shows the same, has the same digest, and its index holds all of it', () => {
+      fc.assert(
+        fc.property(seeds, (seed) => {
+          const updates = builders.history(seed)
+          const state = engine.snapshot(updates)
+          expect(builders.shown([state.bytes])).toBe(builders.shown(updates))
+          expect(engine.digest([state.bytes])).toBe(engine.digest(updates))
+          const index = engine.decodeIndex(state.index)
+          for (const update of [...updates, state.bytes]) expect(judgeBytes(index, update)).toBe('nothing')
+        }),
+        { numRuns: 25 },
+      )
+    })
+
+    it('given any history, when in another order, twice, or with a snapshot in its middle, then its digest is the same', () => {
+      fc.assert(
+        fc.property(
+          seeds.chain((seed) => {
+            const updates = builders.history(seed)
+            return fc.tuple(
+              fc.constant(updates),
+              fc.shuffledSubarray([...updates], { minLength: updates.length }),
+              fc.nat(updates.length),
+            )
+          }),
+          ([updates, shuffled, cut]) => {
+            const digest = engine.digest(updates)
+            expect(digest).toMatch(/^[0-9a-f]{64}$/)
+            expect(engine.digest(shuffled)).toBe(digest)
+            expect(engine.digest([...updates, ...shuffled])).toBe(digest)
+            expect(engine.digest([engine.snapshot(updates.slice(0, cut)).bytes, ...updates.slice(cut)])).toBe(digest)
+          },
+        ),
+        { numRuns: 25 },
+      )
+    })
+
+    it('given documents that differ, when digested, then the digests differ', () => {
+      const digests = ['', 'a', 'ab', 'ba', 'abc'].map((text) => engine.digest(builders.typing(text)))
+      expect(new Set(digests).size).toBe(digests.length)
+    })
+
+    it('given any peer that holds the beginning, when it gets the difference, then it has all', () => {
+      fc.assert(
+        fc.property(seeds, fc.nat(), (seed, at) => {
+          const updates = builders.history(seed)
+          const held = updates.slice(0, at % (updates.length + 1))
+          const difference = engine.diff(updates, builders.known(held))
+          const all = difference.length === 0 ? held : [...held, difference]
+          expect(builders.shown(all)).toBe(builders.shown(updates))
+          expect(engine.digest(all)).toBe(engine.digest(updates))
+        }),
+        { numRuns: 25 },
+      )
+    })
+
+    it('[SES7] given a peer that holds all of a document where nothing was deleted, when asked for the difference, then it is empty', () => {
+      const updates = builders.typing('abc')
+      expect(engine.diff(updates, builders.known(updates)).length).toBe(0)
+      expect(engine.diff(updates, builders.known(updates.slice(0, 2))).length).toBeGreaterThan(0)
+    })
+
+    it('given no updates, when made a snapshot, then it is a document that can be loaded and digested', () => {
+      const state = engine.snapshot([])
+      expect(engine.digest([state.bytes])).toBe(engine.digest([]))
+      expect(hex(engine.encodeIndex(engine.decodeIndex(state.index)))).toBe(hex(engine.encodeIndex(engine.emptyIndex())))
+    })
+
+    it('given updates without what they build on, when materialised, then it is UPDATE_INVALID', () => {
+      const updates = builders.typing('abc').slice(1)
+      expect(codeOf(() => engine.snapshot(updates))).toBe('UPDATE_INVALID')
+      expect(codeOf(() => engine.digest(updates))).toBe('UPDATE_INVALID')
+    })
+  })
+}
+
+/** The code of the MeridianError that `call` throws, or `accepted`; anything else that it throws goes on. */
+export function codeOf(call: () => unknown): string {
+  try {
+    call()
+  } catch (error) {
+    if (error instanceof MeridianError) return error.code
+    throw error
+  }
+  return 'accepted'
+}
+
+export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
