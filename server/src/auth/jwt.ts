@@ -1,0 +1,112 @@
+/**
+ * JSON Web Tokens (RFC 7519) by jose, with one algorithm pinned (RFC 8725, 3.1) and one key.
+ *
+ * Claims: `sub`, `tenant`, `exp`, `docs: [{ match: 'notes/*', access: 'read' | 'write' }]`; `iss` and `aud` where they are configured.
+ */
+
+import type { Clock, Principal } from '@meridian/core/effects'
+import { MeridianError } from '@meridian/core/errors'
+import { parseTenant } from '@meridian/core/ids'
+import {
+  type CryptoKey,
+  errors,
+  importJWK,
+  importSPKI,
+  type JWTPayload,
+  type JWTVerifyOptions,
+  jwtVerify,
+  type KeyObject,
+} from 'jose'
+import { z } from 'zod'
+import type { TokenConfig } from '../config.js'
+import type { Authenticator } from './authenticator.js'
+
+/** Bounds of what a token may make every decision cost. */
+const grantsMax = 1_000
+const matchLengthMax = 600
+
+const claimsSchema = z.object({
+  sub: z.string().min(1).max(256),
+  tenant: z.string(),
+  exp: z.number().positive(),
+  docs: z.array(z.object({ match: z.string().min(1).max(matchLengthMax), access: z.enum(['read', 'write']) })).max(grantsMax),
+})
+
+/** RSA keys below this can be factored. */
+const modulusBitsMin = 2048
+
+/** @throws MeridianError CONFIG_INVALID if the key is none of its algorithm. */
+export async function jwtAuthenticator(config: TokenConfig, clock: Clock): Promise<Authenticator> {
+  const key = await importKey(config)
+  const options: Omit<JWTVerifyOptions, 'currentDate'> = {
+    algorithms: [config.algorithm],
+    clockTolerance: config.clockToleranceMs / 1000,
+    requiredClaims: ['exp', 'sub'],
+    ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
+    ...(config.audience === undefined ? {} : { audience: config.audience }),
+  }
+  return {
+    async authenticate(token) {
+      let payload: JWTPayload
+      try {
+        payload = (await jwtVerify(token, key, { ...options, currentDate: new Date(clock.now()) })).payload
+      } catch (thrown) {
+        throw refusal(thrown)
+      }
+      return toPrincipal(payload, config.clockToleranceMs)
+    },
+  }
+}
+
+/** What jose throws carries the claims, so it does not go on as a cause; its code says which check failed. */
+function refusal(thrown: unknown): MeridianError {
+  if (thrown instanceof errors.JWTExpired) return new MeridianError('TOKEN_EXPIRED')
+  return new MeridianError('TOKEN_INVALID', {
+    message: thrown instanceof errors.JOSEError ? `The check that failed: ${reasonOf(thrown)}.` : '',
+  })
+}
+
+function reasonOf(error: errors.JOSEError): string {
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    // Names of claims that we ask for, never of those that the token brought.
+    return ['iss', 'aud', 'exp', 'nbf', 'iat', 'sub'].includes(error.claim) ? `the claim ${error.claim}` : 'a claim'
+  }
+  if (error instanceof errors.JWSSignatureVerificationFailed) return 'the signature'
+  if (error instanceof errors.JOSEAlgNotAllowed) return 'the algorithm'
+  return 'the form'
+}
+
+function toPrincipal(payload: JWTPayload, clockToleranceMs: number): Principal {
+  const parsed = claimsSchema.safeParse(payload)
+  if (!parsed.success) {
+    const claim = parsed.error.issues[0]?.path[0]
+    throw new MeridianError('TOKEN_INVALID', { message: `The claim ${String(claim)} is missing or not as PROTOCOL.md says.` })
+  }
+  const { sub, tenant, docs, exp } = parsed.data
+  try {
+    parseTenant(tenant)
+  } catch {
+    throw new MeridianError('TOKEN_INVALID', { message: 'The claim tenant is no name of a tenant.' })
+  }
+  return { subject: sub, tenant, grants: docs, expiresAt: exp * 1000 + clockToleranceMs }
+}
+
+async function importKey(config: TokenConfig): Promise<CryptoKey | KeyObject | Uint8Array> {
+  if (config.algorithm === 'HS256') return new TextEncoder().encode(config.key)
+  let key: CryptoKey | Uint8Array
+  try {
+    const text = config.key.trim()
+    key = text.startsWith('{') ? await importJWK(JSON.parse(text), config.algorithm) : await importSPKI(text, config.algorithm)
+  } catch {
+    throw unusable(config, 'it is neither PEM (SPKI) nor JWK of a key for it')
+  }
+  if (key instanceof Uint8Array || key.type !== 'public') throw unusable(config, 'it is no public key')
+  const { algorithm } = key
+  if ('modulusLength' in algorithm && typeof algorithm.modulusLength === 'number' && algorithm.modulusLength < modulusBitsMin) {
+    throw unusable(config, `it is shorter than ${modulusBitsMin} bits`)
+  }
+  return key
+}
+
+const unusable = (config: TokenConfig, why: string): MeridianError =>
+  new MeridianError('CONFIG_INVALID', { message: `auth.publicKey cannot be used with ${config.algorithm}: ${why}.` })

@@ -1,0 +1,57 @@
+/** The command line: `meridian node`, `meridian config`. Errors are sentences, with what to do; stacks are for defects only. */
+
+import { MeridianError } from '@meridian/core/errors'
+import { Command, CommanderError } from 'commander'
+import { packageVersion } from '../io/version.js'
+import { addConfigCommand } from './config-command.js'
+import { addNodeCommand } from './node-command.js'
+import { exitOk, exitOperating, exitUsage, UsageError } from './usage.js'
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = createProgram()
+  try {
+    await program.parseAsync([...argv])
+  } catch (thrown) {
+    process.exitCode = explain(thrown)
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command('meridian')
+  program
+    .description('A multi-region store for CRDT documents.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .showHelpAfterError('(meridian --help says what there is)')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ meridian node --dev                   start a node for development, on this machine only
+  $ meridian node --config node.yaml      start a node
+  $ meridian config check -c node.yaml    look whether it would start
+  $ meridian node --help                  all about one command
+
+Exit codes: 0 well, 1 it failed, 2 it was asked for wrongly.
+`,
+    )
+  addNodeCommand(program)
+  addConfigCommand(program)
+  return program
+}
+
+/** Says what went wrong, once, and returns the exit code. */
+function explain(thrown: unknown): number {
+  // Commander has said what there is to say.
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitOk : exitUsage
+  if (thrown instanceof UsageError) {
+    process.stderr.write(`meridian: ${thrown.message}\n`)
+    return exitUsage
+  }
+  if (thrown instanceof MeridianError) {
+    process.stderr.write(`meridian: ${thrown.message}\n`)
+    return thrown.code === 'CONFIG_INVALID' ? exitUsage : exitOperating
+  }
+  throw thrown
+}

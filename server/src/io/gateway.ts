@@ -1,0 +1,273 @@
+/**
+ * Sockets of clients on the native wire: from an HTTP upgrade to messages of a `Session` and back. [hot]
+ *
+ * - SES3 Whoever is not known yet may send `greetingBytesMax` bytes in `greetingMs`, over all frames, and no more than
+ *   `greetingSocketsMax` of them are kept: the oldest gives way. An honest client is known after one round trip, so a flood of silent
+ *   sockets pushes out its own. Afterwards a message has `messageBytesMax` bytes; longer ones end at their header, unread.
+ * - SES4 What a client does not read stays in its socket up to the session's mark. Whoever is not read from keeps its bytes in the kernel.
+ * - There is no compression: it costs half a megabyte a socket, and bombs.
+ *
+ * ws makes the handshake and reads frames. Frames are written past it, straight to the net socket: the header is put in front once for all
+ * receivers, and one message is one write.
+ */
+
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { errorTable, MeridianError } from '@meridian/core/errors'
+import type { ErrorCode } from '@meridian/core/errors'
+import type { Hub } from '@meridian/core/hub'
+import type { RegionId } from '@meridian/core/ids'
+import type { SessionLimits } from '@meridian/core/limits'
+import type { Outgoing } from '@meridian/core/outgoing'
+import { Session, type SessionSocket } from '@meridian/core/session'
+import { type Server, WebSocket, WebSocketServer } from 'ws'
+import type { Authenticator } from '../auth/authenticator.js'
+import type { GatewayLimits } from '../config.js'
+import { frameBinary } from './websocket-frame.js'
+
+export interface GatewayOptions {
+  readonly region: RegionId
+  readonly limits: SessionLimits & GatewayLimits
+  readonly authenticator: Authenticator
+  readonly onRefused: (code: ErrorCode) => void
+}
+
+/** Counters since the start, for metrics. */
+export interface GatewayStats {
+  messagesIn: number
+  bytesIn: number
+  messagesOut: number
+  bytesOut: number
+  /** Sockets of unknown clients that gave way to newer ones. */
+  evicted: number
+}
+
+/** What a client may offer as subprotocol; nothing else is echoed, as it could hold a token. */
+const subprotocol = 'meridian.v1'
+
+export class Gateway {
+  readonly hub: Hub
+  readonly options: GatewayOptions
+  readonly stats: GatewayStats = { messagesIn: 0, bytesIn: 0, messagesOut: 0, bytesOut: 0, evicted: 0 }
+  readonly connections = new Set<Connection>()
+  /** Connections whose client is not known, oldest first; plain HTTP ones are among them. */
+  readonly #strangers = new Set<Socket>()
+  readonly #server: Server<typeof ClientSocket>
+  #whenEmpty: (() => void) | undefined
+
+  constructor(hub: Hub, options: GatewayOptions) {
+    this.hub = hub
+    this.options = options
+    const { limits } = options
+    // Known to ws and not yet to its types.
+    const untyped = { closeTimeout: limits.closeMs }
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: limits.messageBytesMax,
+      maxFragments: limits.fragmentsMax,
+      maxBufferedChunks: limits.chunksMax,
+      handleProtocols: (offered: Set<string>) => (offered.has(subprotocol) ? subprotocol : false),
+      WebSocket: ClientSocket,
+      ...untyped,
+    })
+  }
+
+  get strangerCount(): number {
+    return this.#strangers.size
+  }
+
+  /** A new connection: unknown until a token says otherwise, whatever it will speak. */
+  accept(socket: Socket): void {
+    this.#strangers.add(socket)
+    socket.once('close', () => this.#strangers.delete(socket))
+    if (this.#strangers.size <= this.options.limits.greetingSocketsMax) return
+    const [oldest] = this.#strangers
+    if (oldest === undefined) return
+    this.#strangers.delete(oldest)
+    this.stats.evicted++
+    oldest.destroy()
+  }
+
+  known(socket: Socket): void {
+    this.#strangers.delete(socket)
+  }
+
+  /** An upgrade whose path, host and origin were found right. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#server.handleUpgrade(request, socket, head, (client) => {
+      const connection = new Connection(this, client, request.socket)
+      this.connections.add(connection)
+    })
+  }
+
+  /** About once a second. */
+  tick(nowMs: number): void {
+    for (const connection of this.connections) connection.session.tick(nowMs)
+  }
+
+  /** Takes nothing in any more, so that what is on its way can come to an end. */
+  pause(): void {
+    for (const connection of this.connections) connection.hold()
+  }
+
+  /** Tells every client that the node stops. Calls back when all sockets are gone. */
+  shutdown(done: () => void): void {
+    if (this.connections.size === 0) return done()
+    this.#whenEmpty = done
+    for (const connection of this.connections) connection.shutdown()
+  }
+
+  /** Ends what is left, at once. */
+  destroy(): void {
+    for (const connection of this.connections) connection.destroy()
+    for (const socket of this.#strangers) socket.destroy()
+  }
+
+  gone(connection: Connection): void {
+    this.connections.delete(connection)
+    if (this.connections.size > 0) return
+    const done = this.#whenEmpty
+    this.#whenEmpty = undefined
+    done?.()
+  }
+}
+
+/** Tells what ws found wrong by itself (an endless frame, a broken one) before ws says so with nothing but a number. */
+class ClientSocket extends WebSocket {
+  onViolation: ((error: MeridianError) => void) | undefined
+
+  override close(code?: number, reason?: string | Buffer): void {
+    // ws closes with a code and without a reason only for what its receiver refuses.
+    if (this.readyState === WebSocket.OPEN && code !== undefined && reason === undefined && this.onViolation !== undefined) {
+      this.onViolation(violation(code))
+    }
+    if (this.readyState === WebSocket.OPEN) super.close(code, reason)
+    // The second call of a closing handshake, which ws makes itself.
+    else super.close()
+  }
+}
+
+const tooLarge = 1009
+
+function violation(code: number): MeridianError {
+  if (code === tooLarge) return new MeridianError('FRAME_TOO_LARGE')
+  return new MeridianError('FRAME_INVALID', { message: 'A WebSocket frame is not as RFC 6455 says, or in too many pieces.' })
+}
+
+class Connection implements SessionSocket {
+  readonly session: Session
+  readonly #gateway: Gateway
+  readonly #client: ClientSocket
+  readonly #socket: Socket
+  #greetingBytes = 0
+  #held = false
+
+  constructor(gateway: Gateway, client: ClientSocket, socket: Socket) {
+    this.#gateway = gateway
+    this.#client = client
+    this.#socket = socket
+    client.onViolation = (error) => this.#refuse(error)
+    client.on('message', (data, isBinary) => this.#receive(data, isBinary))
+    client.on('close', () => {
+      this.session.closed()
+      gateway.gone(this)
+    })
+    // What went wrong was told by a goodbye, or the peer is gone; `close` follows.
+    client.on('error', () => undefined)
+    socket.on('drain', () => this.session.drained())
+    socket.on('data', this.#countGreeting)
+    const { region, limits, onRefused } = gateway.options
+    this.session = new Session(gateway.hub, this, { region, limits, onRefused })
+  }
+
+  /** [hot] */
+  send(message: Outgoing): void {
+    if (this.#client.readyState !== WebSocket.OPEN) return
+    let { framed } = message
+    if (framed === undefined) {
+      framed = frameBinary(message.bytes)
+      message.framed = framed
+    }
+    const { stats } = this.#gateway
+    stats.messagesOut++
+    stats.bytesOut += framed.length
+    this.#socket.write(framed)
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  close(code: number, reason: string): void {
+    this.#client.close(code, reason)
+  }
+
+  authenticate(token: string): void {
+    this.#gateway.options.authenticator.authenticate(token).then(
+      (principal) => {
+        this.session.authenticated(principal)
+        if (this.session.state === 'open') this.#known()
+      },
+      (thrown: unknown) =>
+        this.#refuse(thrown instanceof MeridianError ? thrown : new MeridianError('INTERNAL', { cause: thrown })),
+    )
+  }
+
+  pause(): void {
+    this.#client.pause()
+  }
+
+  resume(): void {
+    if (!this.#held) this.#client.resume()
+  }
+
+  hold(): void {
+    this.#held = true
+    this.#client.pause()
+  }
+
+  shutdown(): void {
+    this.session.shutdown()
+    // The client's answer to the close has to be read.
+    this.#held = false
+    this.#client.resume()
+  }
+
+  destroy(): void {
+    this.#client.terminate()
+  }
+
+  /** [hot] */
+  #receive(data: unknown, isBinary: boolean): void {
+    if (!isBinary || !(data instanceof Uint8Array)) {
+      this.#refuse(new MeridianError('FRAME_INVALID', { message: 'A text message; the wire is binary.' }))
+      return
+    }
+    const { stats } = this.#gateway
+    stats.messagesIn++
+    stats.bytesIn += data.length
+    this.session.receive(data)
+  }
+
+  readonly #countGreeting = (chunk: Buffer): void => {
+    this.#greetingBytes += chunk.length
+    if (this.#greetingBytes <= this.#gateway.options.limits.greetingBytesMax + framingBytes) return
+    this.#socket.off('data', this.#countGreeting)
+    this.#refuse(new MeridianError('FRAME_TOO_LARGE', { message: errorTable.HELLO_TIMEOUT.advice }))
+  }
+
+  #known(): void {
+    this.#gateway.known(this.#socket)
+    this.#socket.off('data', this.#countGreeting)
+  }
+
+  #refuse(error: MeridianError): void {
+    this.session.notAuthenticated(error)
+  }
+}
+
+/** Room for the headers of a greeting's WebSocket frames, on top of what these hold: the session counts that itself. */
+const framingBytes = 1024

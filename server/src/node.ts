@@ -1,0 +1,330 @@
+/**
+ * The composition root: one node of one region, made of its log, hub, gateway and HTTP server. What the pure machines ask of the world is
+ * handed in here and nowhere else.
+ *
+ * ```
+ *  running ──drain──▶ draining (says goodbye, answers what is on its way) ──▶ closed
+ *     └────────────────────────────close─────────────────────────────────────▲
+ * ```
+ */
+
+import type { Clock } from '@meridian/core/effects'
+import { yjsEngine } from '@meridian/core/engines/yjs'
+import { Hub } from '@meridian/core/hub'
+import type { RegionId } from '@meridian/core/ids'
+import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
+import { residency } from '@meridian/regions/residency'
+import type { Authenticator } from './auth/authenticator.js'
+import { developmentAuthenticator } from './auth/development.js'
+import { jwtAuthenticator } from './auth/jwt.js'
+import type { NodeConfig } from './config.js'
+import { type About, createApp, type Readiness } from './http/app.js'
+import { createGuard } from './http/guard.js'
+import { createListener, listen } from './http/listener.js'
+import { Metrics } from './http/metrics.js'
+import { systemClock, systemRandom } from './io/clock.js'
+import { Compactor } from './io/compactor.js'
+import { Gateway } from './io/gateway.js'
+import { createLogger, type Logger } from './io/logging.js'
+import { type LogAlarm, openSqliteLog, type SqliteLog } from './io/log-sqlite.js'
+import { measuredLog } from './io/measured-log.js'
+import { packageVersion } from './io/version.js'
+
+export interface NodeOptions {
+  readonly logger?: Logger
+  readonly clock?: Clock
+}
+
+export interface MeridianNode {
+  readonly region: RegionId
+  readonly url: string
+  readonly port: number
+  readonly version: string
+  /**
+   * Stops in order: nothing new is taken, what is on its way is made durable and acked, clients are told to come again, the log is closed.
+   * Takes at most `drainMs` and what closing the log needs.
+   */
+  drain(): Promise<void>
+  /** Stops at once, as far as clients are concerned; the log is closed in order. */
+  close(): Promise<void>
+}
+
+/** How often sessions are looked after: deadlines, expiry, presence. */
+const tickMs = 1_000
+
+/** Closing the log checkpoints it. Beyond this the process ends anyway: what is durable is so already. */
+const logCloseMs = 5_000
+
+/** @throws MeridianError CONFIG_INVALID, LOG_LOCKED, LOG_DAMAGED, LOG_FULL, LOG_UNAVAILABLE */
+export async function startNode(config: NodeConfig, options: NodeOptions = {}): Promise<MeridianNode> {
+  const logger = options.logger ?? createLogger(config)
+  const clock = options.clock ?? systemClock
+  const authenticator: Authenticator =
+    config.auth.kind === 'development' ? developmentAuthenticator : await jwtAuthenticator(config.auth.token, clock)
+  const log = await openSqliteLog({
+    directory: config.dataDir,
+    region: config.region,
+    scrubBytesPerSecond: config.store.scrubBytesPerSecond,
+    scrubIntervalMs: config.store.scrubIntervalMs,
+    ...(config.store.logBytesMax === undefined ? {} : { logBytesMax: config.store.logBytesMax }),
+    onAlarm: (alarm) => report(alarm, logger),
+  })
+  const node = new RunningNode(config, { logger, clock, authenticator, log })
+  try {
+    await node.listen()
+  } catch (thrown) {
+    await node.close()
+    throw thrown
+  }
+  return node
+}
+
+function report(alarm: LogAlarm, logger: Logger): void {
+  if (alarm.kind === 'damaged')
+    logger.error({ reason: alarm.reason, count: alarm.count }, 'records of the log are damaged and were set aside')
+  else if (alarm.kind === 'stopped')
+    logger.error({ code: alarm.code, reason: alarm.message }, 'a commit failed; writes are refused until the log is open again')
+  else logger.warn({ replica: alarm.replica }, 'the log is open again')
+}
+
+interface Parts {
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly authenticator: Authenticator
+  readonly log: SqliteLog
+}
+
+class RunningNode implements MeridianNode {
+  readonly region: RegionId
+  readonly version: string
+  url = ''
+  port = 0
+
+  readonly #config: NodeConfig
+  readonly #parts: Parts
+  readonly #hub: Hub
+  readonly #gateway: Gateway
+  readonly #compactor: Compactor
+  readonly #server: ReturnType<typeof createListener>
+  #wheel: NodeJS.Timeout | undefined
+  #state: 'running' | 'draining' | 'closed' = 'running'
+  #closing: Promise<void> | undefined
+  #draining: Promise<void> | undefined
+
+  constructor(config: NodeConfig, parts: Parts) {
+    const { clock, log, logger, authenticator } = parts
+    this.#config = config
+    this.#parts = parts
+    this.region = config.region
+    this.version = packageVersion()
+    const about: About = {
+      version: this.version,
+      region: config.region,
+      node: process.version,
+      protocol: { oldest: protocolFloor, newest: protocolVersion },
+    }
+    const metrics = new Metrics(about, config.auth.kind === 'development')
+    const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
+    const compactor: Compactor = new Compactor({
+      log: measured,
+      clock,
+      limits: config.compaction,
+      onCompacted: (document, snapshot) => this.#hub.compacted(document, snapshot),
+      onResult: (result, why) => {
+        metrics.compacted(result)
+        if (result === 'failed') logger.warn({ why }, 'a compaction failed; its document is served from its entries')
+      },
+    })
+    this.#compactor = compactor
+    this.#hub = new Hub(
+      {
+        log: measured,
+        clock,
+        random: systemRandom(),
+        admit: residency({ region: config.region }),
+        engines: { yjs: yjsEngine },
+        schedule: (run) => setImmediate(run),
+        compact: (document) => compactor.compact(document),
+      },
+      { limits: config.limits, compaction: config.compaction, aloneInGroups: true },
+    )
+    this.#gateway = new Gateway(this.#hub, {
+      region: config.region,
+      limits: config.limits,
+      authenticator,
+      onRefused: (code) => metrics.refused(code),
+    })
+    this.#observe(metrics)
+    const guard = createGuard(config)
+    const app = createApp({
+      guard,
+      about,
+      readiness: () => this.#readiness(),
+      metrics: () => metrics.read(),
+      onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
+    })
+    this.#server = createListener({
+      config,
+      guard,
+      fetch: (request) => app.fetch(request),
+      onConnection: (socket) => this.#gateway.accept(socket),
+      onUpgrade: (request, socket, head) => this.#gateway.upgrade(request, socket, head),
+      accepts: () => this.#state === 'running',
+    })
+  }
+
+  async listen(): Promise<void> {
+    const { address, port } = await listen(this.#server, this.#config)
+    this.port = port
+    this.url = `http://${address}:${port}`
+    this.#wheel = setInterval(() => this.#gateway.tick(this.#parts.clock.now()), tickMs)
+  }
+
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain()
+    return this.#draining
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#state !== 'running') return this.close()
+    this.#state = 'draining'
+    const { logger } = this.#parts
+    logger.info({ sessions: this.#hub.sessionCount }, 'draining')
+    const deadline = timer(this.#config.drainMs)
+    // Nothing more is read; what was read is made durable and acked, and only then do the clients go.
+    this.#gateway.pause()
+    await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#hub.whenIdle(resolve))])
+    await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#gateway.shutdown(resolve))])
+    deadline.cancel()
+    if (this.#gateway.connections.size > 0)
+      logger.warn({ sessions: this.#gateway.connections.size }, 'some clients did not close in time')
+    await this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#state = 'closed'
+    const { log, logger } = this.#parts
+    clearInterval(this.#wheel)
+    this.#gateway.destroy()
+    const served = new Promise<void>((resolve) => {
+      // Answers an error if it never listened, which is as closed as can be.
+      this.#server.close(() => resolve())
+    })
+    this.#server.closeAllConnections()
+    await served
+    this.#hub.close()
+    await this.#compactor.close()
+    const deadline = timer(logCloseMs)
+    const closed = new Promise<'closed'>((resolve) => log.close(() => resolve('closed')))
+    const first = await Promise.race([closed, deadline.passed])
+    deadline.cancel()
+    if (first === 'closed') logger.info('closed')
+    else logger.warn('the log did not close in time; the next start recovers it')
+  }
+
+  #readiness(): Readiness {
+    const reasons: string[] = []
+    if (this.#state !== 'running') reasons.push('The node is stopping.')
+    if (this.#parts.log.status().state !== 'open') reasons.push('The log cannot be written now.')
+    return { ready: reasons.length === 0, reasons }
+  }
+
+  #observe(metrics: Metrics): void {
+    const { log } = this.#parts
+    const hub = this.#hub
+    const gateway = this.#gateway
+    metrics.add({
+      counters: [
+        { name: 'meridian_entries_total', help: 'Entries that became durable.', read: () => hub.stats.entries },
+        {
+          name: 'meridian_payload_bytes_total',
+          help: 'Payload bytes of entries that became durable.',
+          read: () => hub.stats.payloadBytes,
+        },
+        { name: 'meridian_commits_total', help: 'Commits of the log.', read: () => hub.stats.commits },
+        {
+          name: 'meridian_failed_commits_total',
+          help: 'Commits that failed; nothing of them was acked.',
+          read: () => hub.stats.failedCommits,
+        },
+        { name: 'meridian_delivered_total', help: 'Messages handed to subscribed sessions.', read: () => hub.stats.delivered },
+        {
+          name: 'meridian_received_messages_total',
+          help: 'WebSocket messages of clients.',
+          read: () => gateway.stats.messagesIn,
+        },
+        {
+          name: 'meridian_received_bytes_total',
+          help: 'Bytes of WebSocket messages of clients.',
+          read: () => gateway.stats.bytesIn,
+        },
+        { name: 'meridian_sent_messages_total', help: 'WebSocket messages to clients.', read: () => gateway.stats.messagesOut },
+        {
+          name: 'meridian_sent_bytes_total',
+          help: 'Bytes of WebSocket messages to clients, with their headers.',
+          read: () => gateway.stats.bytesOut,
+        },
+        {
+          name: 'meridian_evicted_sockets_total',
+          help: 'Sockets of unknown clients that gave way to newer ones.',
+          read: () => gateway.stats.evicted,
+        },
+        {
+          name: 'meridian_scrub_passes_total',
+          help: 'Checks of all stored records that came to their end.',
+          read: () => log.status().scrub.passes,
+        },
+      ],
+      gauges: [
+        { name: 'meridian_sessions', help: 'Connections of clients, known or not yet.', read: () => hub.sessionCount },
+        {
+          name: 'meridian_unknown_sockets',
+          help: 'Connections whose client is not known yet.',
+          read: () => gateway.strangerCount,
+        },
+        { name: 'meridian_open_documents', help: 'Documents that some session has open.', read: () => hub.documentCount },
+        { name: 'meridian_pending_bytes', help: 'Payload bytes that wait for their commit.', read: () => hub.pendingBytes },
+        {
+          name: 'meridian_compaction_queue',
+          help: 'Documents that wait for their compaction.',
+          read: () => this.#compactor.queueCount,
+        },
+        { name: 'meridian_log_bytes', help: 'Bytes of the log on disk.', read: () => log.status().bytes },
+        {
+          name: 'meridian_log_open',
+          help: '1 while the log can be written.',
+          read: () => (log.status().state === 'open' ? 1 : 0),
+        },
+        {
+          name: 'meridian_damaged_records',
+          help: 'Records that failed their checksum and were set aside.',
+          read: () => log.status().damagedCount,
+        },
+        {
+          name: 'meridian_scrub_ratio',
+          help: 'How far the running check of all stored records is, 0 to 1.',
+          read: () => scrubRatio(log),
+        },
+        { name: 'meridian_draining', help: '1 while the node stops.', read: () => (this.#state === 'running' ? 0 : 1) },
+      ],
+    })
+  }
+}
+
+function scrubRatio(log: SqliteLog): number {
+  const { scrubbed, total } = log.status().scrub
+  return total === 0 ? 1 : Math.min(1, scrubbed / total)
+}
+
+function timer(ms: number): { readonly passed: Promise<'passed'>; cancel(): void } {
+  let handle: NodeJS.Timeout | undefined
+  const passed = new Promise<'passed'>((resolve) => {
+    handle = setTimeout(() => resolve('passed'), ms)
+  })
+  return { passed, cancel: () => clearTimeout(handle) }
+}

@@ -1,0 +1,219 @@
+/**
+ * Every setting of a node: its type, bounds, default and what it is for. The file, the environment, the flags, their help and
+ * `meridian config print` are all made from this one table. Units stand in the names (`Bytes`, `Ms`) or in the description.
+ */
+
+import { compactionPolicy } from '@meridian/core/compaction'
+import { hubLimits, sessionLimits } from '@meridian/core/limits'
+import { z } from 'zod'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+/** A bound: a whole number with a default and a range, so that no setting can switch a limit off. */
+const bound = (standard: number, min: number, max: number, description: string) =>
+  z.int().min(min).max(max).default(standard).describe(description)
+
+const region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected 1 to 63 of a-z, 0-9 and -, not beginning with -')
+const origin = z.string().regex(/^https?:\/\/[^/\s?#@]+$/, 'expected an origin such as https://app.example.com, without a path')
+const host = z.string().regex(/^[^/\s?#@]+$/, 'expected a host name, with a port if it is not any')
+
+export const algorithms = ['HS256', 'ES256', 'RS256', 'EdDSA'] as const
+
+const auth = z.strictObject({
+  algorithm: z.enum(algorithms).optional().describe('Algorithm that tokens are signed with. No other one is accepted.'),
+  secret: z
+    .string()
+    .optional()
+    .meta({ description: 'Shared secret for HS256, 32 bytes or more; better in a file.', secret: true }),
+  secretFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File that holds the shared secret for HS256; a line end after it is dropped.'),
+  publicKey: z.string().min(1).optional().describe('Public key for ES256, RS256 or EdDSA: PEM (SPKI) or JWK.'),
+  publicKeyFile: z.string().min(1).optional().describe('File that holds the public key.'),
+  issuer: z.string().min(1).optional().describe('What `iss` of a token must be; not checked if absent.'),
+  audience: z.string().min(1).optional().describe('What `aud` of a token must name; not checked if absent.'),
+  clockToleranceMs: bound(30_000, 0, 300_000, 'Milliseconds by which clocks of issuers may differ from ours.'),
+})
+
+const log = z.strictObject({
+  level: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info')
+    .describe('The least of what is logged.'),
+  format: z
+    .enum(['auto', 'json', 'pretty'])
+    .default('auto')
+    .describe('json is one object a line; pretty is for people; auto is pretty in development on a terminal.'),
+})
+
+const limits = z.strictObject({
+  messageBytesMax: bound(
+    sessionLimits.messageBytesMax,
+    64 * KiB,
+    64 * MiB,
+    'Bytes of one WebSocket message, once the client is known.',
+  ),
+  greetingBytesMax: bound(sessionLimits.greetingBytesMax, KiB, MiB, 'Bytes that a client may send before it is known.'),
+  greetingMs: bound(sessionLimits.greetingMs, 100, 120_000, 'Milliseconds that a socket has to say who it is.'),
+  greetingSocketsMax: bound(2_000, 1, 1_000_000, 'Connections whose client is not known yet; above it the oldest one is closed.'),
+  documentsMax: bound(sessionLimits.documentsMax, 1, 1_000_000, 'Documents that one session has attached at once.'),
+  updateBytesMax: bound(sessionLimits.updateBytesMax, KiB, 1024 * MiB, 'Bytes of one update.'),
+  unackedBytesMax: bound(
+    sessionLimits.unackedBytesMax,
+    KiB,
+    1024 * MiB,
+    'Payload bytes of one session that are pushed and not acked.',
+  ),
+  presenceBytesMax: bound(sessionLimits.presenceBytesMax, 1, MiB, 'Bytes of one presence state.'),
+  presencePerSecond: bound(sessionLimits.presencePerSecond, 1, 10_000, 'Presence states a second of one session.'),
+  bufferedBytesMax: bound(
+    sessionLimits.bufferedBytesMax,
+    64 * KiB,
+    256 * MiB,
+    'Bytes that wait in the socket of a slow reader before its session stops.',
+  ),
+  readBytes: bound(sessionLimits.readBytes, KiB, 64 * MiB, 'Bytes of one read from the log for one session.'),
+  readsMax: bound(sessionLimits.readsMax, 1, 1_000, 'Documents that one session reads from the log at once.'),
+  silenceMs: bound(sessionLimits.silenceMs, 1_000, 3_600_000, 'Milliseconds of silence after which a socket is taken for dead.'),
+  waitMs: bound(sessionLimits.waitMs, 0, 60_000, 'Milliseconds that a push waits for what it builds on.'),
+  sessionsMax: bound(hubLimits.sessionsMax, 1, 1_000_000, 'Sessions at once.'),
+  batchEntriesMax: bound(hubLimits.batchEntriesMax, 1, 1_000_000, 'Entries of one commit.'),
+  batchBytesMax: bound(hubLimits.batchBytesMax, KiB, 1024 * MiB, 'Payload bytes of one commit.'),
+  pendingBytesMax: bound(hubLimits.pendingBytesMax, KiB, 4096 * MiB, 'Payload bytes of all sessions that wait for their commit.'),
+  tailBytesMax: bound(hubLimits.tailBytesMax, 0, 4096 * MiB, 'Bytes of the newest entries that are kept in memory.'),
+  fragmentsMax: bound(1_024, 1, 16_384, 'WebSocket fragments of one message.'),
+  chunksMax: bound(4_096, 64, 262_144, 'Pieces in which the network may deliver one WebSocket frame.'),
+  closeMs: bound(5_000, 100, 60_000, 'Milliseconds that a closed WebSocket has to answer the close.'),
+  headerBytesMax: bound(16 * KiB, 2 * KiB, 256 * KiB, 'Bytes of the headers of one HTTP request.'),
+  requestMs: bound(10_000, 500, 300_000, 'Milliseconds that an HTTP request has to arrive.'),
+})
+
+const compaction = z.strictObject({
+  openEntries: bound(
+    compactionPolicy.openEntries,
+    1,
+    10_000_000,
+    'Entries after the snapshot at which an open document is compacted.',
+  ),
+  openBytes: bound(
+    compactionPolicy.openBytes,
+    1,
+    1024 * MiB,
+    'Bytes after the snapshot, beyond its own size, at which an open document is compacted.',
+  ),
+  idleEntries: bound(
+    compactionPolicy.idleEntries,
+    1,
+    10_000_000,
+    'Entries after the snapshot at which a document is compacted when its last session leaves.',
+  ),
+  workersMax: bound(1, 1, 64, 'Worker threads that compact.'),
+  queueMax: bound(10_000, 1, 1_000_000, 'Documents that wait for their compaction; what is beyond waits for its next chance.'),
+  bytesMax: bound(
+    256 * MiB,
+    MiB,
+    4096 * MiB,
+    'Bytes of snapshot and entries of one compaction; a larger document is left as it is.',
+  ),
+  memoryMb: bound(1_024, 64, 65_536, 'Mebibytes of heap of one compacting worker.'),
+  timeMs: bound(60_000, 100, 3_600_000, 'Milliseconds of one compaction.'),
+})
+
+const store = z.strictObject({
+  logBytesMax: z
+    .int()
+    .min(16 * MiB)
+    .optional()
+    .describe('Bytes of the log at which writes are refused; no bound but the disk if absent.'),
+  scrubBytesPerSecond: bound(
+    8 * MiB,
+    0,
+    1024 * MiB,
+    'Bytes of stored records that are checked a second, in the background; 0 for none.',
+  ),
+  scrubIntervalMs: bound(
+    86_400_000,
+    1_000,
+    2_000_000_000,
+    'Milliseconds from the end of one check of the whole store to the next.',
+  ),
+})
+
+export const settingsSchema = z.strictObject({
+  region: region.optional().describe('Name of the region that this node is, such as eu-west.'),
+  listen: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Development mode listens on loopback only.'),
+  port: z.int().min(0).max(65_535).default(7101).describe('Port to listen on; 0 takes any that is free.'),
+  dataDir: z.string().min(1).optional().describe('Folder of the log; made if it is not there. Kept by one process at a time.'),
+  dev: z.boolean().default(false).describe('Development mode: asks for no token, tenant `dev`, loopback only.'),
+  allowedOrigins: z.array(origin).default([]).describe('Origins of web pages that may connect. Programs that send none may.'),
+  allowedHosts: z
+    .array(host)
+    .default([])
+    .describe('Names that this node may be asked for by (the Host header); empty allows any, but not in development mode.'),
+  drainMs: bound(15_000, 0, 20_000, 'Milliseconds that a stopping node waits for what is on its way.'),
+  auth: auth.prefault({}),
+  log: log.prefault({}),
+  limits: limits.prefault({}),
+  store: store.prefault({}),
+  compaction: compaction.prefault({}),
+})
+
+export type Settings = z.output<typeof settingsSchema>
+
+export type SettingKind = 'text' | 'number' | 'boolean' | 'list'
+
+export interface Setting {
+  /** As in the file, such as `limits.documentsMax`. */
+  readonly path: string
+  readonly environment: string
+  readonly flag: string
+  readonly kind: SettingKind
+  readonly description: string
+  readonly standard: unknown
+  /** Never on a command line, where every user of the machine can read it, and never printed. */
+  readonly secret: boolean
+}
+
+/** All settings in the order of the table. */
+export const settings: readonly Setting[] = leaves(settingsSchema, [])
+
+function leaves(schema: z.ZodObject, parents: readonly string[]): Setting[] {
+  const found: Setting[] = []
+  for (const [name, field] of Object.entries(schema.shape)) {
+    const path = [...parents, name]
+    const inner = unwrap(field)
+    if (inner instanceof z.ZodObject) found.push(...leaves(inner, path))
+    else found.push(toSetting(path, field, inner))
+  }
+  return found
+}
+
+function unwrap(field: unknown): unknown {
+  if (field instanceof z.ZodDefault || field instanceof z.ZodOptional || field instanceof z.ZodPrefault)
+    return unwrap(field.def.innerType)
+  return field
+}
+
+function toSetting(path: readonly string[], field: unknown, inner: unknown): Setting {
+  const meta = field instanceof z.ZodType ? (field.meta() ?? {}) : {}
+  const words = path.flatMap((part) => part.replace(/[A-Z]/g, (letter) => `_${letter}`).split('_'))
+  return {
+    path: path.join('.'),
+    environment: `MERIDIAN_${words.join('_').toUpperCase()}`,
+    flag: `--${words.join('-').toLowerCase()}`,
+    kind:
+      inner instanceof z.ZodNumber
+        ? 'number'
+        : inner instanceof z.ZodBoolean
+          ? 'boolean'
+          : inner instanceof z.ZodArray
+            ? 'list'
+            : 'text',
+    description: meta.description ?? '',
+    standard: field instanceof z.ZodDefault ? field.def.defaultValue : undefined,
+    secret: meta['secret'] === true,
+  }
+}
