@@ -113,30 +113,27 @@ class Inspector {
 
   private readBlocks(blockCount: number): void {
     const seen = new Clients()
-    const starts: number[] = []
     for (this.block = 0; this.block < blockCount; this.block++) {
       const offset = this.cursor.offset
-      const start = this.readBlock()
+      this.readBlock()
       if (!seen.add(this.client)) throw invalid('client of structs', offset, 'there twice')
       this.blocks.push(this.client)
-      starts.push(start)
     }
-    if (this.order !== undefined && !this.order.isPossible(this.blocks, starts)) {
+    if (this.order !== undefined && !this.order.isPossible(this.blocks)) {
       throw new MeridianError('UPDATE_INVALID', { message: 'The structs of the update refer to each other in a circle.' })
     }
   }
 
-  /** The structs of one client. @returns its first clock. */
-  private readBlock(): number {
+  /** The structs of one client. */
+  private readBlock(): void {
     const cursor = this.cursor
     const offset = cursor.offset
     // A struct takes two bytes or more.
     const count = cursor.varUint('count of structs', cursor.left >>> 1)
     if (count === 0) throw invalid('count of structs', offset, 'zero')
     this.client = cursor.varUint('client of structs', clientMax)
-    const start = cursor.varUint('clock of structs', clockMax)
-    this.clock = start
-    let from = start
+    this.clock = cursor.varUint('clock of structs', clockMax)
+    let from = this.clock
     for (let index = 0; index < count; index++) {
       const at = cursor.offset
       const info = cursor.byte('kind of a struct')
@@ -151,7 +148,6 @@ class Inspector {
       }
     }
     if (this.clock > from) this.structs.push(this.client, from, this.clock)
-    return start
   }
 
   /** @returns the length of the item in clocks. */

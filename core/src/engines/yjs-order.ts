@@ -27,10 +27,11 @@ export class YjsOrder {
   }
 
   /**
+   * What a block does not hold itself is before its first struct, so it counts as integrated.
+   *
    * @param clients the client of each block
-   * @param starts the first clock of each block; what is before it is not in the update and so not waited for here
    */
-  isPossible(clients: readonly number[], starts: readonly number[]): boolean {
+  isPossible(clients: readonly number[]): boolean {
     if (this.used === 0) return true
     const { references, used } = this
     const blocks = new Map<number, number>()
@@ -58,7 +59,7 @@ export class YjsOrder {
         }
         const toClock = references[at + 3] ?? 0
         const to = blocks.get(references[at + 2] ?? 0)
-        if (to === undefined || toClock < (starts[to] ?? 0) || isPast(references, used, next[to] ?? used, to, toClock)) {
+        if (to === undefined || isPast(references, used, next[to] ?? used, to, toClock)) {
           next[block] = at + width
           continue
         }

@@ -91,30 +91,43 @@ const readerClientId = 0
  */
 const updatesPerTransaction = 256
 
+/**
+ * All of `updates` in one document. If Yjs throws, once more without collecting garbage: a list item that was put into the entries of
+ * a map, which no bytes show, makes just that throw. Such a state is larger, but the document lives.
+ */
 function materialise<Result>(updates: readonly Uint8Array[], read: (doc: Y.Doc) => Result): Result {
+  try {
+    return read(load(updates, 'collect'))
+  } catch (error) {
+    if (error instanceof MeridianError) throw error
+  }
+  try {
+    return read(load(updates, 'keep'))
+  } catch (cause) {
+    if (cause instanceof MeridianError) throw cause
+    throw new MeridianError('UPDATE_INVALID', { message: 'Yjs cannot apply the updates.', cause })
+  }
+}
+
+function load(updates: readonly Uint8Array[], garbage: 'collect' | 'keep'): Y.Doc {
   // The guid is given because Yjs would draw it by chance; it is in no update.
-  const doc = new Y.Doc({ guid: 'materialised', gc: true })
+  const doc = new Y.Doc({ guid: 'materialised', gc: garbage === 'collect' })
   doc.clientID = readerClientId
   doc.on('beforeObserverCalls', (transaction) => {
     transaction.local = true
   })
   const next = (client: number): number => Y.getState(doc.store, client)
-  try {
-    for (let from = 0; from < updates.length; from += updatesPerTransaction) {
-      doc.transact(() => {
-        for (const update of updates.slice(from, from + updatesPerTransaction)) {
-          Y.applyUpdate(doc, trim(inspectYjs(update, unlimited, Number.POSITIVE_INFINITY), update, next))
-        }
-      })
-    }
-    if (doc.store.pendingStructs !== null || doc.store.pendingDs !== null) {
-      throw new MeridianError('UPDATE_INVALID', { message: 'The updates build on something that is not among them.' })
-    }
-    return read(doc)
-  } catch (cause) {
-    if (cause instanceof MeridianError) throw cause
-    throw new MeridianError('UPDATE_INVALID', { message: 'Yjs cannot apply the updates.', cause })
+  for (let from = 0; from < updates.length; from += updatesPerTransaction) {
+    doc.transact(() => {
+      for (const update of updates.slice(from, from + updatesPerTransaction)) {
+        Y.applyUpdate(doc, trim(inspectYjs(update, unlimited, Number.POSITIVE_INFINITY), update, next))
+      }
+    })
   }
+  if (doc.store.pendingStructs !== null || doc.store.pendingDs !== null) {
+    throw new MeridianError('UPDATE_INVALID', { message: 'The updates build on something that is not among them.' })
+  }
+  return doc
 }
 
 /** What updates were held to when they came in; a snapshot of many may be beyond what one of them may be. */

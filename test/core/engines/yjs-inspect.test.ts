@@ -79,6 +79,11 @@ const sound: readonly (readonly [name: string, update: string, holdings: unknown
     { structs: [2, 0, 1, 1, 0, 1], needs: [], deletes: [] },
   ],
   [
+    'clients that refer to what both brought before',
+    '02 01 02 05 84 01 00 01 61 01 01 03 84 02 02 01 61 00',
+    { structs: [2, 5, 6, 1, 3, 4], needs: [], deletes: [] },
+  ],
+  [
     'clients not in descending order',
     '02 01 01 00 00 01 01 02 00 00 01 00',
     { structs: [1, 0, 1, 2, 0, 1], needs: [], deletes: [] },
@@ -161,6 +166,13 @@ describe('inspecting updates of Yjs', () => {
   it.each(refused)('given %s, when inspected, then it is refused for that', (_name, update, reason) => {
     expect(codeOf(() => inspect(update))).toBe('UPDATE_INVALID')
     expect(() => inspect(update)).toThrow(reason)
+  })
+
+  it('given items next to those of twelve other clients, two each, when inspected, then each client is needed once, to its later item', () => {
+    const others = Array.from({ length: 12 }, (_, n) => n + 2)
+    const items = (clock: number): string => others.map((client) => `84 ${varUint(client)} ${varUint(clock)} 01 61`).join('')
+    const { needs } = inspect(`01 24 01 00 ${items(3)} ${items(7)} ${items(5)} 00`)
+    expect(needs).toEqual(others.flatMap((client) => [client, 8]))
   })
 
   it('given every kind of content as Yjs writes it, when inspected, then it is accepted', () => {
