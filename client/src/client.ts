@@ -1,0 +1,699 @@
+/**
+ * What an app holds: a store of documents, and handles of those that it has open. It joins the sync machine, the live documents and the
+ * device's store; everything that touches the world is handed in.
+ *
+ * - CLI1 Opening, reading and editing never wait for the network, and nothing throws for it.
+ * - CLI2 `saved()` resolves when a region has made the edits durable.
+ */
+
+import type { Clock, Random } from '@meridian/core/effects'
+import { MeridianError, toMeridianError } from '@meridian/core/errors'
+import type { DeviceId, DocumentName, TenantId } from '@meridian/core/ids'
+import { documentParts, parseDevice, parseDocument, parseTenant } from '@meridian/core/ids'
+import type * as Y from 'yjs'
+import type { ConnectionTimes } from './connection.js'
+import { LiveDocument } from './live.js'
+import { locate } from './locate.js'
+import type { StoredDocument } from './records.js'
+import * as records from './records.js'
+import type { DocumentStatus, StorageStatus, StoreStatus } from './status.js'
+import type { ClientStore } from './store.js'
+import { Sync } from './sync.js'
+import { readClaims } from './token.js'
+import { Writer } from './writer.js'
+import { stateOf } from './yjs.js'
+
+/** The part of an `AbortSignal` that is needed here. */
+export interface Signal {
+  readonly aborted: boolean
+  readonly reason: unknown
+  addEventListener(type: 'abort', listener: () => void): void
+  removeEventListener(type: 'abort', listener: () => void): void
+}
+
+export interface WaitOptions {
+  /** Ends the wait, not what is waited for. */
+  readonly signal?: Signal | undefined
+}
+
+export type Listener = () => void
+
+/** A token, or whoever can get one: asked at each connect and before the last one ends. */
+export type TokenSource = string | ((options: { readonly signal: Signal | undefined }) => string | Promise<string>)
+
+/** Where the local copy came from, when a handle is ready. */
+export type Origin =
+  /** The device had it. */
+  | 'device'
+  /** The device had nothing; a region has answered. */
+  | 'region'
+  /** Neither the device nor a region had anything to say yet: the document begins empty here and is merged later. */
+  | 'nowhere'
+
+export interface Handle {
+  /** `collection/key`. */
+  readonly name: string
+  /** Plain Yjs, usable at once. All handles of a document in one store share it. */
+  readonly ydoc: Y.Doc
+  /**
+   * Resolves when there is something to show: the copy of this device or, if it has none, the region's answer, or the failure of
+   * the first attempt to reach one. Rejects if the document is refused and nothing of it is on the device, or when it is closed first.
+   */
+  readonly ready: Promise<Origin>
+  /** Edits that no region has saved yet, in pushes. */
+  readonly pending: number
+  readonly status: DocumentStatus
+  /** Called after each change of status or pending; the answer ends it. */
+  subscribe(listener: Listener): () => void
+  /** Resolves when a region has made all edits so far durable. Rejects if one is refused for good, or when the handle is closed. */
+  saved(options?: WaitOptions): Promise<void>
+  /** Resolves when all edits so far are durable on this device. Rejects with STORE_FULL or STORE_FAILED if they are not, for now. */
+  stored(options?: WaitOptions): Promise<void>
+  /** What is not saved is pushed on. The `Y.Doc` is destroyed with its last handle. */
+  close(): Promise<void>
+}
+
+export interface Store {
+  readonly tenant: string
+  readonly status: StoreStatus
+  /** Edits that no region has saved yet, over all documents. */
+  readonly pending: number
+  subscribe(listener: Listener): () => void
+  /** `collection/key`. @throws MeridianError NAME_INVALID, CLOSED */
+  open(name: string): Handle
+  /** Goes on with this token, or asks the provider for a new one. */
+  refreshToken(token?: string): void
+  /** Tries now what was refused or waits. */
+  reconnect(): void
+  /** Finds out now whether the node still answers: for a device that woke up or changed its network. */
+  probe(): void
+  /** What is not saved stays on the device for the next opening. */
+  close(): Promise<void>
+}
+
+export interface SocketEvents {
+  opened(): void
+  message(bytes: Uint8Array): void
+  lost(): void
+}
+
+export interface ClientSocket {
+  send(message: Uint8Array): void
+  close(): void
+}
+
+export interface ClientWorld {
+  readonly clock: Clock
+  readonly random: Random
+  monotonicMs(): number
+  /** Runs when the current synchronous work is over. */
+  defer(run: () => void): void
+  /** Calls back once; the answer calls it off. */
+  after(ms: number, run: () => void): () => void
+  /** Answers later, never before it returns; after `lost` no more. */
+  dial(url: string, events: SocketEvents): ClientSocket
+  /** An exception of somebody's listener or observer, or of ours. */
+  report(thrown: unknown): void
+}
+
+export interface ClientOptions {
+  /** `http(s)://host:port` of a node. */
+  readonly url: string
+  /** Default: none, for a node in development mode. */
+  readonly token?: TokenSource | undefined
+  readonly storage: ClientStore
+  /** Default: the token's `tenant` claim, and `dev` without a token. A token function needs it. */
+  readonly tenant?: string | undefined
+  /** Told of every error that has no promise of its own. Default: none for operating errors, which stand in a status; others are thrown. */
+  readonly onError?: ((error: MeridianError) => void) | undefined
+  readonly times?: ConnectionTimes | undefined
+  /** Log records of an open document after which they are folded into one snapshot, if that is worth it. Default 500. */
+  readonly compactCount?: number | undefined
+  /** False: no connection before `reconnect()`; for a tab that is not the leader. Default true. */
+  readonly autoConnect?: boolean | undefined
+}
+
+interface Waiter {
+  readonly age: number
+  readonly handle: DocumentHandle
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** One document of which there are handles, or that is being loaded to be pushed. */
+interface Slot {
+  readonly name: DocumentName
+  live: LiveDocument | undefined
+  /** Updates for a live copy whose local records are not in it yet. */
+  early: Uint8Array[]
+  readonly handles: Set<DocumentHandle>
+  waiters: Waiter[]
+  origin: Origin | undefined
+  ready: Later
+}
+
+interface Later {
+  readonly promise: Promise<Origin>
+  resolve(origin: Origin): void
+  reject(error: MeridianError): void
+}
+
+export class Client implements Store {
+  readonly tenant: string
+  readonly #tenant: TenantId
+  readonly #options: ClientOptions
+  readonly #world: ClientWorld
+  readonly #storage: ClientStore
+  readonly #writer: Writer
+  readonly #slots = new Map<DocumentName, Slot>()
+  readonly #listeners = new Set<Listener>()
+  #sync: Sync
+  #source: TokenSource
+  #socket: ClientSocket | undefined
+  #wake: { readonly atMs: number; readonly cancel: () => void } | undefined
+  #storageStatus: StorageStatus = { kind: 'fine' }
+  #status: StoreStatus
+  #closed: Promise<void> | undefined
+  /** The device's store has been looked through. */
+  readonly #opened: Promise<void>
+
+  /** @throws MeridianError CONFIG_INVALID, NAME_INVALID for what no try will mend; never for the network or the device. */
+  constructor(world: ClientWorld, options: ClientOptions) {
+    this.#world = world
+    this.#options = options
+    this.#storage = options.storage
+    this.#source = options.token ?? ''
+    this.#tenant = tenantOf(options)
+    this.tenant = this.#tenant
+    locate({ url: options.url, redirects: [] })
+    this.#writer = new Writer(options.storage, {
+      random: world.random,
+      monotonicMs: () => world.monotonicMs(),
+      after: (ms, run) => world.after(ms, run),
+      storageChanged: (status) => this.#storageChanged(status),
+    })
+    this.#sync = new Sync(
+      {
+        clock: world.clock,
+        monotonicMs: () => world.monotonicMs(),
+        random: world.random,
+        defer: () => world.defer(() => this.#sync.flush()),
+        wakeAt: (atMs) => this.#wakeAt(atMs),
+        requestToken: () => this.#requestToken(),
+        dial: (socket) => this.#dial(socket),
+        hangUp: () => {
+          this.#socket?.close()
+          this.#socket = undefined
+        },
+        send: (message) => this.#socket?.send(message),
+        write: (batch) => this.#writer.write(batch),
+        apply: (document, updates) => this.#apply(document, updates),
+        snapshot: (document) => this.#liveState(document),
+        readState: (document) => this.#readState(document),
+        erased: (document) => this.#erased(document),
+        documentChanged: (document) => this.#documentChanged(document),
+        connectionChanged: () => this.#changed(),
+      },
+      {
+        device: randomDevice(world.random),
+        opening: randomOpening(world),
+        tokens: typeof this.#source === 'string' ? 'fixed' : 'provided',
+        ...(options.times === undefined ? {} : { times: options.times }),
+        ...(options.compactCount === undefined ? {} : { compactCount: options.compactCount }),
+      },
+    )
+    this.#status = { connection: this.#sync.connectionStatus, storage: this.#storageStatus }
+    this.#opened = this.#open()
+  }
+
+  get status(): StoreStatus {
+    return this.#status
+  }
+
+  get pending(): number {
+    return this.#sync.pending
+  }
+
+  subscribe(listener: Listener): () => void {
+    return subscribe(this.#listeners, listener)
+  }
+
+  open(name: string): Handle {
+    if (this.#closed !== undefined) throw new MeridianError('CLOSED', { message: 'The store is closed.' })
+    const document = parseDocument(`${this.#tenant}/${name}`)
+    let slot = this.#slots.get(document)
+    if (slot?.live === undefined) slot = this.#openSlot(document, slot)
+    // Opened again before it was let go of, and before it was ready.
+    else if (slot.handles.size === 0 && slot.origin === undefined) slot.ready = later()
+    const { live } = slot
+    if (live === undefined) throw new MeridianError('INTERNAL')
+    const handle = new DocumentHandle(this, document, live.ydoc, slot.ready.promise)
+    slot.handles.add(handle)
+    this.#sync.open(document, 'opened')
+    return handle
+  }
+
+  refreshToken(token?: string): void {
+    if (this.#closed !== undefined) return
+    if (token !== undefined && typeof this.#source === 'string') this.#source = token
+    if (token === undefined) this.#requestToken()
+    else this.#sync.receive({ type: 'token', token })
+  }
+
+  reconnect(): void {
+    this.#sync.receive({ type: 'start' })
+    this.#sync.receive({ type: 'reconnect' })
+  }
+
+  probe(): void {
+    this.#sync.receive({ type: 'probe' })
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  // For handles.
+
+  statusOf(document: DocumentName): DocumentStatus {
+    return this.#sync.status(document) ?? closedStatus
+  }
+
+  async saved(handle: DocumentHandle, signal: Signal | undefined): Promise<void> {
+    throwIfAborted(signal)
+    const slot = this.#slotOf(handle)
+    const { age } = this.#sync
+    const outcome = this.#sync.outcome(slot.name, age)
+    if (outcome === 'saved') return
+    if (outcome !== 'pending') throw new MeridianError(outcome)
+    await abortable(signal, (resolve, reject) => {
+      const waiter: Waiter = { age, handle, resolve, reject }
+      slot.waiters.push(waiter)
+      return () => {
+        slot.waiters = slot.waiters.filter((other) => other !== waiter)
+      }
+    })
+  }
+
+  async stored(handle: DocumentHandle, signal: Signal | undefined): Promise<void> {
+    throwIfAborted(signal)
+    this.#slotOf(handle)
+    this.#sync.flush()
+    await abortable(signal, (resolve, reject) => {
+      this.#writer.drained().then(resolve, reject)
+      return () => undefined
+    })
+  }
+
+  async closeHandle(handle: DocumentHandle): Promise<void> {
+    const slot = this.#slots.get(handle.document)
+    if (slot === undefined || !slot.handles.delete(handle)) return
+    const closed = new MeridianError('CLOSED', { message: 'The handle was closed.' })
+    for (const waiter of slot.waiters.splice(0)) {
+      if (waiter.handle === handle) waiter.reject(closed)
+      else slot.waiters.push(waiter)
+    }
+    if (slot.handles.size > 0) return
+    slot.ready.reject(closed)
+    this.#sync.flush()
+    // Until its edits are on the device the copy in memory is the only one; whoever opens it again meanwhile gets that.
+    const stored = await this.#writer.drained().then(
+      () => true,
+      () => false,
+    )
+    if (slot.handles.size > 0 || this.#slots.get(slot.name) !== slot || !stored) return
+    this.#slots.delete(slot.name)
+    this.#sync.close(slot.name)
+    slot.live?.destroy()
+  }
+
+  #slotOf(handle: DocumentHandle): Slot {
+    const slot = this.#slots.get(handle.document)
+    if (slot === undefined || !slot.handles.has(handle)) throw new MeridianError('CLOSED', { message: 'The handle is closed.' })
+    return slot
+  }
+
+  // Opening and closing.
+
+  async #open(): Promise<void> {
+    try {
+      const [meta] = await this.#storage.read(records.metaKey)
+      if (meta !== undefined) records.checkMeta(meta.value)
+      else this.#writer.write([{ kind: 'put', key: records.metaKey, value: records.encodeMeta() }])
+      this.#sync.tokensFound(records.readTokens(await this.#storage.read(records.tokenPrefix)))
+      await this.#openOutbox()
+    } catch (thrown) {
+      this.#storeFailed(thrown)
+    }
+    if (this.#closed === undefined && this.#options.autoConnect !== false) this.#sync.receive({ type: 'start' })
+  }
+
+  /** Edits of earlier openings are pushed, whether or not somebody opens their documents. */
+  async #openOutbox(): Promise<void> {
+    const marks = await this.#storage.read(records.outboxPrefix)
+    for (const { document, record } of records.inOrder(marks)) this.#sync.outboxFound(document, record)
+    for (const document of records.markedDocuments(marks)) {
+      if (this.#closed !== undefined) return
+      if (this.#slots.has(document) || this.#sync.isKnown(document)) continue
+      this.#sync.open(document, 'push only')
+      this.#sync.loaded(document, await this.#read(document))
+    }
+  }
+
+  #openSlot(document: DocumentName, found: Slot | undefined): Slot {
+    const slot: Slot = found ?? { name: document, live: undefined, early: [], handles: new Set(), waiters: [], origin: undefined, ready: later() }
+    const report = (thrown: unknown): void => this.#report(thrown)
+    slot.live = new LiveDocument(this.#world.random, (update) => this.#sync.edit(document, update), report)
+    this.#slots.set(document, slot)
+    void this.#load(slot, slot.live)
+    return slot
+  }
+
+  async #load(slot: Slot, live: LiveDocument): Promise<void> {
+    // What stands in the outbox from earlier openings gets its place in the order first.
+    await this.#opened
+    let stored = records.noDocument
+    try {
+      await this.#writer.drained().catch(() => undefined)
+      stored = await this.#read(slot.name)
+    } catch (thrown) {
+      this.#storeFailed(thrown)
+    }
+    if (slot.live !== live || this.#closed !== undefined) return
+    const { head, snapshot, log } = stored
+    live.apply([...(snapshot === undefined ? [] : [snapshot]), ...log.map((one) => one.payload), ...slot.early])
+    slot.early = []
+    live.isLoaded = true
+    if (head !== undefined || snapshot !== undefined || log.length > 0) this.#ready(slot, 'device')
+    this.#sync.loaded(slot.name, stored)
+    this.#judgeReady(slot)
+  }
+
+  async #read(document: DocumentName): Promise<StoredDocument> {
+    const [found, marks] = await Promise.all([
+      this.#storage.read(records.documentPrefix(document)),
+      this.#storage.read(records.outboxDocumentPrefix(document)),
+    ])
+    return records.readDocument(found, marks)
+  }
+
+  async #close(): Promise<void> {
+    this.#sync.flush()
+    this.#sync.receive({ type: 'close' })
+    this.#wakeAt(undefined)
+    const closed = new MeridianError('CLOSED', { message: 'The store was closed.' })
+    for (const slot of this.#slots.values()) {
+      for (const waiter of slot.waiters.splice(0)) waiter.reject(closed)
+      slot.ready.reject(closed)
+      slot.handles.clear()
+      slot.live?.destroy()
+    }
+    this.#slots.clear()
+    await this.#opened
+    await this.#writer.close()
+    await this.#storage.close()
+    this.#changed()
+  }
+
+  // Effects of the sync machine.
+
+  #wakeAt(atMs: number | undefined): void {
+    if (this.#wake?.atMs === atMs) return
+    this.#wake?.cancel()
+    this.#wake = undefined
+    if (atMs === undefined || this.#closed !== undefined) return
+    const cancel = this.#world.after(Math.max(0, atMs - this.#world.monotonicMs()), () => {
+      this.#wake = undefined
+      this.#sync.receive({ type: 'time' })
+    })
+    this.#wake = { atMs, cancel }
+  }
+
+  #requestToken(): void {
+    const source = this.#source
+    if (typeof source === 'string') {
+      this.#world.defer(() => this.#sync.receive({ type: 'token', token: source }))
+      return
+    }
+    void this.#askForToken(source)
+  }
+
+  async #askForToken(source: Exclude<TokenSource, string>): Promise<void> {
+    try {
+      const token = await source({ signal: undefined })
+      this.#sync.receive({ type: 'token', token })
+    } catch (thrown) {
+      const error = thrown instanceof MeridianError ? thrown : new MeridianError('TOKEN_INVALID', { retry: 'backoff', cause: thrown })
+      this.#report(error)
+      this.#sync.receive({ type: 'tokenFailed', error })
+    }
+  }
+
+  #dial(socket: number): void {
+    const url = locate({ url: this.#options.url, redirects: this.#sync.redirects })
+    this.#socket = this.#world.dial(url, {
+      opened: () => this.#sync.receive({ type: 'opened', socket }),
+      message: (bytes) => this.#sync.message(socket, bytes),
+      lost: () => this.#sync.receive({ type: 'lost', socket, code: 'TIMEOUT' }),
+    })
+  }
+
+  #apply(document: DocumentName, updates: readonly Uint8Array[]): void {
+    const slot = this.#slots.get(document)
+    if (slot?.live === undefined) return
+    if (slot.live.isLoaded) slot.live.apply(updates)
+    else slot.early.push(...updates)
+  }
+
+  #liveState(document: DocumentName): Uint8Array | undefined {
+    const live = this.#slots.get(document)?.live
+    return live?.isLoaded === true ? live.state() : undefined
+  }
+
+  #readState(document: DocumentName): void {
+    this.#world.defer(() => {
+      const state = this.#liveState(document)
+      if (state !== undefined) this.#sync.stateRead(document, state)
+      else void this.#readStoredState(document)
+    })
+  }
+
+  async #readStoredState(document: DocumentName): Promise<void> {
+    try {
+      await this.#writer.drained()
+      const { snapshot, log } = await this.#read(document)
+      const state = stateOf([...(snapshot === undefined ? [] : [snapshot]), ...log.map((one) => one.payload)])
+      this.#sync.stateRead(document, state)
+    } catch (thrown) {
+      this.#storeFailed(thrown)
+      this.#world.after(storeRetryMs, () => this.#readState(document))
+    }
+  }
+
+  #erased(document: DocumentName): void {
+    const slot = this.#slots.get(document)
+    if (slot !== undefined) slot.early = []
+  }
+
+  #documentChanged(document: DocumentName): void {
+    const slot = this.#slots.get(document)
+    if (slot === undefined) return
+    if (slot.waiters.length > 0) this.#judgeWaiters(slot)
+    this.#judgeReady(slot)
+    for (const handle of slot.handles) handle.changed()
+  }
+
+  #judgeWaiters(slot: Slot): void {
+    const left: Waiter[] = []
+    const waiters = slot.waiters
+    slot.waiters = left
+    for (const waiter of waiters) {
+      const outcome = this.#sync.outcome(slot.name, waiter.age)
+      if (outcome === 'saved') waiter.resolve()
+      else if (outcome === 'pending') left.push(waiter)
+      else waiter.reject(new MeridianError(outcome))
+    }
+  }
+
+  #judgeReady(slot: Slot): void {
+    if (slot.origin !== undefined || slot.live?.isLoaded !== true) return
+    const status = this.#sync.status(slot.name)
+    if (status === undefined) return
+    if (status.kind === 'current') this.#ready(slot, 'region')
+    else if (status.kind === 'refused') slot.ready.reject(new MeridianError(status.code))
+    else if (status.kind === 'erased') slot.ready.reject(new MeridianError('ERASED'))
+    else {
+      const { kind } = this.#sync.connectionStatus
+      if (status.kind === 'waiting' || status.kind === 'redirected' || kind === 'idle' || kind === 'waiting' || kind === 'refused') this.#ready(slot, 'nowhere')
+    }
+  }
+
+  #ready(slot: Slot, origin: Origin): void {
+    slot.origin = origin
+    slot.ready.resolve(origin)
+  }
+
+  #storageChanged(status: StorageStatus): void {
+    this.#storageStatus = status
+    this.#changed()
+  }
+
+  #storeFailed(thrown: unknown): void {
+    const error = toMeridianError(thrown)
+    this.#report(error)
+    this.#storageChanged({ kind: 'failing', code: error.code === 'INTERNAL' ? 'STORE_FAILED' : error.code })
+  }
+
+  #changed(): void {
+    this.#status = { connection: this.#sync.connectionStatus, storage: this.#storageStatus }
+    for (const slot of this.#slots.values()) {
+      if (slot.waiters.length > 0) this.#judgeWaiters(slot)
+      this.#judgeReady(slot)
+    }
+    this.tell(this.#listeners)
+  }
+
+  tell(listeners: ReadonlySet<Listener>): void {
+    for (const listener of [...listeners]) {
+      try {
+        listener()
+      } catch (thrown) {
+        this.#report(thrown)
+      }
+    }
+  }
+
+  /** Operating errors stand in a status as well; what somebody's own code threw has no other place. */
+  #report(thrown: unknown): void {
+    if (this.#options.onError !== undefined) this.#options.onError(toMeridianError(thrown))
+    else if (!(thrown instanceof MeridianError)) this.#world.report(thrown)
+  }
+}
+
+export class DocumentHandle implements Handle {
+  readonly name: string
+  readonly document: DocumentName
+  readonly ydoc: Y.Doc
+  readonly ready: Promise<Origin>
+  readonly #client: Client
+  readonly #listeners = new Set<Listener>()
+  #status: DocumentStatus
+  #closed: Promise<void> | undefined
+
+  constructor(client: Client, document: DocumentName, ydoc: Y.Doc, ready: Promise<Origin>) {
+    const { collection, key } = documentParts(document)
+    this.name = `${collection}/${key}`
+    this.document = document
+    this.ydoc = ydoc
+    this.ready = ready
+    this.#client = client
+    this.#status = { kind: 'loading', pending: 0 }
+  }
+
+  get status(): DocumentStatus {
+    if (this.#closed === undefined) this.#status = this.#client.statusOf(this.document)
+    return this.#status
+  }
+
+  get pending(): number {
+    return this.status.pending
+  }
+
+  subscribe(listener: Listener): () => void {
+    return subscribe(this.#listeners, listener)
+  }
+
+  saved(options: WaitOptions = {}): Promise<void> {
+    return this.#client.saved(this, options.signal)
+  }
+
+  stored(options: WaitOptions = {}): Promise<void> {
+    return this.#client.stored(this, options.signal)
+  }
+
+  close(): Promise<void> {
+    if (this.#closed === undefined) {
+      const pending = this.pending
+      this.#closed = this.#client.closeHandle(this)
+      this.#status = { kind: 'closed', pending }
+      this.#client.tell(this.#listeners)
+    }
+    return this.#closed
+  }
+
+  /** Something about the document changed. */
+  changed(): void {
+    this.#client.tell(this.#listeners)
+  }
+}
+
+const closedStatus: DocumentStatus = { kind: 'closed', pending: 0 }
+
+/** Milliseconds between tries to read a local copy that the region needs. */
+const storeRetryMs = 5_000
+
+function tenantOf(options: ClientOptions): TenantId {
+  if (options.tenant !== undefined) return parseTenant(options.tenant)
+  const token = options.token ?? ''
+  if (typeof token !== 'string') throw new MeridianError('CONFIG_INVALID', { message: 'A token function needs the option tenant: documents open before there is a token.' })
+  if (token === '') return parseTenant('dev')
+  const { tenant } = readClaims(token)
+  if (tenant === undefined) throw new MeridianError('CONFIG_INVALID', { message: 'The token names no tenant; set the option tenant.' })
+  return parseTenant(tenant)
+}
+
+const hex = (random: Random): string => random.uint32().toString(16).padStart(8, '0')
+
+/** New for each opening: a copied or restored store cannot push under names that another one used (OUT3). */
+const randomDevice = (random: Random): DeviceId => parseDevice(hex(random) + hex(random) + hex(random) + hex(random))
+
+/** The wall clock in front sorts openings of one store as they came, as long as it does not run backwards; nothing but an order hangs on it. */
+const randomOpening = (world: ClientWorld): string => Math.floor(world.clock.now()).toString(36).padStart(9, '0') + hex(world.random) + hex(world.random)
+
+function subscribe(listeners: Set<Listener>, listener: Listener): () => void {
+  // Wrapped, so that one function given twice is told twice and ended once each.
+  const own = (): void => listener()
+  listeners.add(own)
+  return () => {
+    listeners.delete(own)
+  }
+}
+
+function later(): Later {
+  let resolve: (origin: Origin) => void = () => undefined
+  let reject: (error: MeridianError) => void = () => undefined
+  const promise = new Promise<Origin>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  // Who does not wait for it has the status; an unhandled rejection would end a process for nothing.
+  promise.catch(() => undefined)
+  return { promise, resolve: (origin) => resolve(origin), reject: (error) => reject(error) }
+}
+
+function throwIfAborted(signal: Signal | undefined): void {
+  if (signal?.aborted === true) throw signal.reason
+}
+
+function abortable(signal: Signal | undefined, begin: (resolve: () => void, reject: (error: unknown) => void) => () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let end = (): void => undefined
+    const onAbort = (): void => {
+      end()
+      reject(signal?.reason)
+    }
+    const settled = (): void => signal?.removeEventListener('abort', onAbort)
+    signal?.addEventListener('abort', onAbort)
+    end = begin(
+      () => {
+        settled()
+        resolve()
+      },
+      (error) => {
+        settled()
+        reject(error)
+      },
+    )
+  })
+}

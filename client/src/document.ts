@@ -1,0 +1,163 @@
+/**
+ * One document as the sync machine knows it: life, cursor, outbox items, and where it stands with the region. Bytes only: the live
+ * `Y.Doc` belongs to `live.ts`, and a document that is only being pushed has none.
+ *
+ * ```
+ *   loading ─▶ detached ─attach─▶ attaching ─attached─▶ receiving ─current─▶ current
+ *                 ▲                   │ denied              │                   │
+ *                 └── lost ───────────┴──▶ waiting, refused, redirected ◀───────┘      erased (from any)
+ * ```
+ */
+
+import type { Access, Redirect } from '@meridian/core/effects'
+import type { ErrorCode } from '@meridian/core/errors'
+import { unreachable } from '@meridian/core/errors'
+import type { DocumentName, GroupId } from '@meridian/core/ids'
+import type { Dot, MutableVersion } from '@meridian/core/version'
+import { mutableVersion } from '@meridian/core/version'
+import type { OutboxItem } from './outbox.js'
+import type { RecordName } from './records.js'
+import type { DocumentStatus } from './status.js'
+
+export interface Attachment {
+  readonly channel: number
+  readonly handle: number
+  /** The group's handle on this connection. */
+  readonly group: number
+  readonly access: Access
+}
+
+export type Link =
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'detached' }
+  | { readonly kind: 'attaching'; readonly channel: number }
+  | ({ readonly kind: 'receiving' } & Attachment)
+  | ({ readonly kind: 'current' } & Attachment)
+  | { readonly kind: 'waiting'; readonly code: ErrorCode; readonly untilMs: number }
+  | { readonly kind: 'refused'; readonly code: ErrorCode }
+  | { readonly kind: 'redirected'; readonly redirects: readonly Redirect[] }
+  | { readonly kind: 'erased'; readonly life: number }
+
+/** SES5: the region lacks what this client had seen; what it sent stands here until the local state can be compared with it. */
+export interface Rescue {
+  readonly received: Uint8Array[]
+  /** Becomes the cursor when what the region lacks is in the outbox. */
+  readonly version: MutableVersion
+}
+
+/** Documents that were attached at once: what comes for a group waits until the last of the group is current. */
+export interface Batch {
+  readonly pending: Set<ClientDocument>
+  held: Arrival[]
+}
+
+/** What came for a document, in the order in which it came. */
+export type Arrival =
+  | { readonly kind: 'data'; readonly document: ClientDocument; readonly payload: Uint8Array; readonly dot: Dot | undefined }
+  | { readonly kind: 'current'; readonly document: ClientDocument; readonly version: MutableVersion }
+  /** An own push became part of what was received. */
+  | { readonly kind: 'dot'; readonly document: ClientDocument; readonly dot: Dot }
+
+export class ClientDocument {
+  readonly name: DocumentName
+  /** Somebody has it open. */
+  open = false
+  link: Link = { kind: 'loading' }
+  /** 0 if the document was never attached. */
+  life = 0
+  group: GroupId | undefined
+  cursor: MutableVersion = mutableVersion()
+  /** Whose token the attach of this connection carried. */
+  seenGroup: GroupId | undefined
+  /** What the outbox has not forgotten, oldest first. */
+  readonly items = new Map<number, OutboxItem>()
+  /** Saved items that wait for more regions. */
+  keptCount = 0
+  refusedCount = 0
+  /** Edits of this turn. */
+  edits: Uint8Array[] = []
+  /** Log records that no snapshot stands for yet. */
+  log: RecordName[] = []
+  logBytes = 0
+  snapshotBytes = 0
+  batch: Batch | undefined
+  rescue: Rescue | undefined
+  /** The local state was asked for: nothing is pushed until it comes. */
+  needs: 'nothing' | 'rescue' | 'premature' = 'nothing'
+  /** Nothing is pushed before that, because the region refused this document's pushes for a while. */
+  blockedUntilMs: number | undefined
+  attempt = 0
+  /** A push was refused for good and later ones build on it. */
+  halted: ErrorCode | undefined
+
+  #status: DocumentStatus = { kind: 'loading', pending: 0 }
+
+  constructor(name: DocumentName) {
+    this.name = name
+  }
+
+  /** Edits that no region has saved. */
+  get pending(): number {
+    return this.items.size - this.keptCount - this.refusedCount + this.edits.length
+  }
+
+  /** Something is left to do for it though nobody has it open. */
+  get isBusy(): boolean {
+    return this.items.size > this.refusedCount || this.edits.length > 0 || this.needs !== 'nothing'
+  }
+
+  get attachment(): Attachment | undefined {
+    return this.link.kind === 'receiving' || this.link.kind === 'current' ? this.link : undefined
+  }
+
+  get channel(): number | undefined {
+    return this.link.kind === 'attaching' ? this.link.channel : this.attachment?.channel
+  }
+
+  /** The same object until something changes. */
+  get status(): DocumentStatus {
+    const next = this.#describe()
+    if (!sameStatus(this.#status, next)) this.#status = next
+    return this.#status
+  }
+
+  #describe(): DocumentStatus {
+    const { link, pending } = this
+    const code = this.halted ?? this.#refusedCode()
+    switch (link.kind) {
+      case 'loading':
+        return { kind: 'loading', pending }
+      case 'detached':
+        return { kind: 'offline', pending }
+      case 'attaching':
+      case 'receiving':
+        return { kind: 'syncing', pending }
+      case 'current':
+        if (code !== undefined) return { kind: 'refused', pending, code }
+        return { kind: this.batch === undefined ? 'current' : 'syncing', pending, access: link.access }
+      case 'waiting':
+        return { kind: 'waiting', pending, code: link.code }
+      case 'refused':
+        return { kind: 'refused', pending, code: link.code }
+      case 'redirected':
+        return { kind: 'redirected', pending, redirects: link.redirects }
+      case 'erased':
+        return { kind: 'erased', pending: 0 }
+      default:
+        return unreachable(link)
+    }
+  }
+
+  #refusedCode(): ErrorCode | undefined {
+    if (this.refusedCount === 0) return undefined
+    for (const item of this.items.values()) if (item.state === 'refused') return item.code
+    return undefined
+  }
+}
+
+function sameStatus(a: DocumentStatus, b: DocumentStatus): boolean {
+  if (a.kind !== b.kind || a.pending !== b.pending) return false
+  if ('code' in a && 'code' in b && a.code !== b.code) return false
+  if ('access' in a && 'access' in b && a.access !== b.access) return false
+  return !('redirects' in a && 'redirects' in b && a.redirects !== b.redirects)
+}

@@ -1,0 +1,52 @@
+/**
+ * A document that somebody has open: a plain `Y.Doc`, kept in step with the sync machine. Each opening has a client id of its own, drawn
+ * from the injected random source and never stored: two openings with one id, in two tabs or after a restore, would make replicas differ for ever.
+ */
+
+import type { Random } from '@meridian/core/effects'
+import * as Y from 'yjs'
+
+export class LiveDocument {
+  readonly ydoc: Y.Doc
+  /** True once the local records are in the document. */
+  isLoaded = false
+  readonly #origin = { meridian: true }
+  readonly #report: (thrown: unknown) => void
+
+  constructor(random: Random, onEdit: (update: Uint8Array) => void, report: (thrown: unknown) => void) {
+    this.#report = report
+    this.ydoc = new Y.Doc()
+    this.ydoc.clientID = random.uint32()
+    this.ydoc.on('update', (update: Uint8Array, origin: unknown) => {
+      if (origin !== this.#origin) onEdit(update)
+    })
+  }
+
+  /**
+   * What others wrote, in one transaction: observers see all of it at once. An observer that throws, or an update that Yjs cannot read,
+   * is reported and stops nothing: the rest is as true as before.
+   */
+  apply(updates: readonly Uint8Array[]): void {
+    try {
+      this.ydoc.transact(() => {
+        for (const update of updates) {
+          try {
+            Y.applyUpdate(this.ydoc, update, this.#origin)
+          } catch (thrown) {
+            this.#report(thrown)
+          }
+        }
+      }, this.#origin)
+    } catch (thrown) {
+      this.#report(thrown)
+    }
+  }
+
+  state(): Uint8Array {
+    return Y.encodeStateAsUpdate(this.ydoc)
+  }
+
+  destroy(): void {
+    this.ydoc.destroy()
+  }
+}

@@ -1,0 +1,1037 @@
+/**
+ * The sync machine of one client: documents, outbox and cursors over one connection. Pure and synchronous: events in, effects out.
+ *
+ * - SES1 A cursor moves only together with what it claims, in one batch of the store.
+ * - SES2 An edit stays in the outbox until it is acked, and with its dot until enough regions have it.
+ * - SES5 A region that lacks what this client had seen gets it from here (rescue).
+ * - CLI2 `outcome` says `saved` only after the ack of every item that holds the edit.
+ * - CAUSE Documents that are attached at once show what came for their group only when the last of it is current, all in one turn.
+ */
+
+import type { Random, Redirect } from '@meridian/core/effects'
+import type { ErrorCode } from '@meridian/core/errors'
+import { MeridianError, toMeridianError, unreachable } from '@meridian/core/errors'
+import type { DeviceId, DocumentName, GroupId, ReplicaId } from '@meridian/core/ids'
+import type { Dot, MutableVersion, Version } from '@meridian/core/version'
+import { emptyVersion, include, includes, isEmpty, merge, mutableVersion } from '@meridian/core/version'
+import { encodeClientFrame, encodePush } from '@meridian/core/wires/native/client-frames'
+import { FrameReader, protocolVersion } from '@meridian/core/wires/native/frame'
+import type { Ack, Attached, Refused, ServerFrame, Welcome } from '@meridian/core/wires/native/server-frames'
+import { decodeServerFrame } from '@meridian/core/wires/native/server-frames'
+import { backoffMs, refusalBackoff } from './backoff.js'
+import type { ConnectionEvent, ConnectionTimes } from './connection.js'
+import { Connection, connectionTimes, retryOf } from './connection.js'
+import type { Arrival, Batch } from './document.js'
+import { ClientDocument } from './document.js'
+import { toMessages } from './messages.js'
+import type { OutboxItem } from './outbox.js'
+import { Outbox } from './outbox.js'
+import type { RecordName, StoredDocument } from './records.js'
+import { encodeHead, encodeMark, encodeToken, headKey, logKey, markKey, outboxDocumentPrefix, documentPrefix, snapshotKey, tokenKey } from './records.js'
+import type { ConnectionStatus, DocumentStatus } from './status.js'
+import type { StoreOperation } from './store.js'
+import { coalesce, difference } from './yjs.js'
+
+export interface SyncEffects {
+  /** Milliseconds since 1970; for the end of a token only. */
+  readonly clock: { now(): number }
+  /** Milliseconds that never run backwards. */
+  monotonicMs(): number
+  readonly random: Random
+  /** `flush` is to be called when the running turn is over. */
+  defer(): void
+  /** `receive({ type: 'time' })` is to be called then, and at no other time asked for before. */
+  wakeAt(monotonicMs: number | undefined): void
+  requestToken(): void
+  dial(socket: number): void
+  hangUp(): void
+  send(message: Uint8Array): void
+  /** One atomic batch, after all earlier ones. */
+  write(batch: StoreOperation[]): void
+  /** To the document's live copy, in one turn; nothing if it has none. */
+  apply(document: DocumentName, updates: readonly Uint8Array[]): void
+  /** The state of the live copy, if there is one and the local records are in it. */
+  snapshot(document: DocumentName): Uint8Array | undefined
+  /** Answered by `stateRead` with everything that this device holds of the document, later. */
+  readState(document: DocumentName): void
+  erased(document: DocumentName): void
+  documentChanged(document: DocumentName): void
+  connectionChanged(): void
+}
+
+export interface SyncOptions {
+  readonly device: DeviceId
+  /** Names this opening in the records of the store; a later opening's sorts behind. */
+  readonly opening: string
+  readonly tokens: 'fixed' | 'provided'
+  readonly times?: ConnectionTimes
+  /** Log records of an open document after which it is compacted, if they are worth it. Default 500. */
+  readonly compactCount?: number
+}
+
+/** `saved`, `pending`, or why it will not be saved. */
+export type Outcome = 'saved' | 'pending' | ErrorCode
+
+/** A group on the running connection. */
+interface LiveGroup {
+  readonly id: GroupId
+  /** Nothing of the group is pushed before that. */
+  blockedUntilMs: number | undefined
+  attempt: number
+  /** The node drops pushes of the group until it is told where they go on. */
+  stopped: boolean
+  /** What the region has shown that it holds. */
+  readonly held: MutableVersion
+}
+
+/** Bytes that may go out before the welcome; the node takes 64 KiB from whom it does not know yet. */
+const greetingBytesMax = 48 * 1024
+/** What a node may send: a state of a large document comes in one frame, in fragments. */
+const frameLimits = { messageBytesMax: 64 * 1024 * 1024, frameBytesMax: 1024 * 1024 * 1024 }
+/** A log this many times longer than `compactCount` is compacted whatever its bytes: opening a document applies each record. */
+const compactFactor = 8
+const compactCountDefault = 500
+/** Milliseconds without an ack or a refusal of what was pushed; the node answers each push within a few seconds, or is stuck. */
+const ackTimeoutMs = 60_000
+
+export class Sync {
+  readonly #effects: SyncEffects
+  readonly #options: SyncOptions
+  readonly #connection: Connection
+  readonly #outbox = new Outbox()
+  readonly #documents = new Map<DocumentName, ClientDocument>()
+  readonly #tokens = new Map<GroupId, MutableVersion>()
+  readonly #ages = new Map<string, number>()
+  /** Documents with a wait that ends. */
+  readonly #waiters = new Set<ClientDocument>()
+  #number = 0
+
+  // Of the running connection.
+  #reader: FrameReader
+  #welcome: Welcome | undefined
+  #channel = 0
+  #replicas: (ReplicaId | undefined)[] = []
+  readonly #groups = new Map<number, LiveGroup>()
+  readonly #byChannel = new Map<number, ClientDocument>()
+  readonly #byHandle = new Map<number, ClientDocument>()
+  /** Of channels that are gone, too. */
+  readonly #channelGroups = new Map<number, number>()
+  #progressMs = 0
+
+  // Of the running turn.
+  #out: Uint8Array[] = []
+  #greetingBytes = 0
+  #batch: StoreOperation[] = []
+  readonly #dirtyHeads = new Set<ClientDocument>()
+  readonly #dirtyTokens = new Set<GroupId>()
+  readonly #changed = new Set<ClientDocument>()
+  #deferred = false
+  #status: ConnectionStatus
+  #redirects: readonly Redirect[] = []
+
+  constructor(effects: SyncEffects, options: SyncOptions) {
+    this.#effects = effects
+    this.#options = options
+    this.#reader = this.#newReader()
+    this.#connection = new Connection(
+      {
+        clock: effects.clock,
+        monotonicMs: () => effects.monotonicMs(),
+        random: effects.random,
+        requestToken: () => effects.requestToken(),
+        dial: (socket) => effects.dial(socket),
+        hangUp: () => effects.hangUp(),
+        send: (frame) => this.#out.push(frame),
+        greet: (token) => this.#greet(token),
+        entered: (welcome) => {
+          this.#welcome = welcome
+        },
+        left: () => this.#left(),
+      },
+      { times: options.times ?? connectionTimes, tokens: options.tokens },
+    )
+    this.#status = this.#connection.status
+  }
+
+  get connectionStatus(): ConnectionStatus {
+    return this.#connection.status
+  }
+
+  get redirects(): readonly Redirect[] {
+    return this.#redirects
+  }
+
+  /** Edits that no region has saved, over all documents that are open or being pushed. */
+  get pending(): number {
+    let count = 0
+    for (const document of this.#documents.values()) count += document.pending
+    return count
+  }
+
+  status(name: DocumentName): DocumentStatus | undefined {
+    return this.#documents.get(name)?.status
+  }
+
+  /** Now, as an age to ask `outcome` about later. */
+  get age(): number {
+    this.#takeEdits()
+    this.#settle()
+    return this.#number
+  }
+
+  /** What became of the edits of a document up to an age. */
+  outcome(name: DocumentName, age: number): Outcome {
+    const document = this.#documents.get(name)
+    if (document === undefined) return 'CLOSED'
+    if (document.link.kind === 'erased') return 'ERASED'
+    let pending = false
+    for (const item of document.items.values()) {
+      if (item.age > age) break
+      if (item.state === 'refused') return item.code ?? 'INTERNAL'
+      if (item.state === 'kept') continue
+      pending = true
+      if (document.refusedCount === 0) break
+    }
+    if (!pending) return 'saved'
+    if (document.halted !== undefined) return document.halted
+    if (document.link.kind === 'refused') return document.link.code
+    const { status } = this.#connection
+    if (status.kind === 'refused') return status.code
+    return status.kind === 'closed' ? 'CLOSED' : 'pending'
+  }
+
+  // What the store says.
+
+  tokensFound(tokens: ReadonlyMap<GroupId, Version>): void {
+    for (const [group, version] of tokens) merge(this.#token(group), version)
+  }
+
+  /** Edits of earlier openings, in the order in which they were made; each document is to be loaded. */
+  outboxFound(document: DocumentName, record: RecordName): void {
+    this.#ages.set(ageKey(document, record), ++this.#number)
+  }
+
+  // What the app does.
+
+  /** Somebody opens the document, or it has edits to push. `loaded` is to follow unless it is known already. */
+  open(name: DocumentName, interest: 'opened' | 'push only'): void {
+    let document = this.#documents.get(name)
+    if (document === undefined) {
+      document = new ClientDocument(name)
+      this.#documents.set(name, document)
+    }
+    if (interest === 'opened') document.open = true
+    this.#settle()
+  }
+
+  isKnown(name: DocumentName): boolean {
+    return this.#documents.has(name)
+  }
+
+  /** What the device holds of a document. */
+  loaded(name: DocumentName, stored: StoredDocument): void {
+    const document = this.#documents.get(name)
+    if (document === undefined || document.link.kind !== 'loading') return
+    document.link = { kind: 'detached' }
+    document.snapshotBytes = stored.snapshot?.length ?? 0
+    if (stored.head !== undefined) {
+      document.life = stored.head.life
+      document.group = stored.head.group
+      merge(document.cursor, stored.head.cursor)
+    }
+    const payloads = new Map<string, Uint8Array>()
+    const own = new Set([...document.items.values()].map((item) => ageKey(name, item.record)))
+    const known = new Set(document.log.map((record) => ageKey(name, record)))
+    for (const { name: record, payload } of stored.log) {
+      payloads.set(ageKey(name, record), payload)
+      if (known.has(ageKey(name, record))) continue
+      document.log.push(record)
+      document.logBytes += payload.length
+    }
+    for (const { name: record, mark } of stored.marks) {
+      const payload = payloads.get(ageKey(name, record))
+      if (payload === undefined || own.has(ageKey(name, record))) continue
+      this.#found(document, record, payload, mark.kind === 'kept' ? mark.dot : undefined, mark.kind === 'kept')
+    }
+    this.#changed.add(document)
+    this.#attachLoaded([document])
+    this.#settle()
+  }
+
+  /** Nobody has it open any more; what is not saved is pushed on. */
+  close(name: DocumentName): void {
+    const document = this.#documents.get(name)
+    if (document === undefined) return
+    this.#takeEdits()
+    document.open = false
+    this.#settle()
+  }
+
+  /** One update that the app made. Written and sent when the turn is over. [hot] */
+  edit(name: DocumentName, update: Uint8Array): void {
+    const document = this.#documents.get(name)
+    if (document === undefined || document.link.kind === 'erased') return
+    document.edits.push(update)
+    this.#changed.add(document)
+    if (this.#deferred) return
+    this.#deferred = true
+    this.#effects.defer()
+  }
+
+  /** The turn is over. */
+  flush(): void {
+    this.#deferred = false
+    this.#takeEdits()
+    this.#settle()
+  }
+
+  /** Everything that this device holds of a document, asked for by `readState`. */
+  stateRead(name: DocumentName, state: Uint8Array): void {
+    const document = this.#documents.get(name)
+    if (document === undefined) return
+    const { needs } = document
+    document.needs = 'nothing'
+    if (needs === 'premature') this.#replacePremature(document, state)
+    else if (needs === 'rescue') this.#rescue(document, state)
+    this.#settle()
+  }
+
+  // What the connection says.
+
+  receive(event: Exclude<ConnectionEvent, { type: 'welcome' | 'goodbye' }>): void {
+    // A node does not say when it has judged a new token, so whoever needs more than the old one allowed connects anew.
+    if (event.type === 'token' && this.#connection.phase === 'online' && this.#lacksRights()) {
+      this.#connection.receive({ type: 'stop' })
+      this.#connection.receive({ type: 'start' })
+    } else this.#connection.receive(event)
+    if (event.type === 'reconnect' || event.type === 'token') this.#tryRefusedAgain()
+    this.#settle()
+  }
+
+  message(socket: number, message: Uint8Array): void {
+    if (socket !== this.#connection.socket) return
+    this.#connection.heard()
+    try {
+      this.#reader.receive(message)
+    } catch (thrown) {
+      this.#connection.receive({ type: 'lost', socket, code: toMeridianError(thrown).code })
+    }
+    this.#settle()
+  }
+
+  // Connecting.
+
+  #greet(token: string): void {
+    this.#out = []
+    this.#greetingBytes = 0
+    this.#reader = this.#newReader()
+    this.#out.push(encodeClientFrame({ type: 'hello', protocol: protocolVersion, device: this.#options.device, token }))
+    this.#attachLoaded([...this.#documents.values()])
+  }
+
+  #newReader(): FrameReader {
+    // A goodbye ends a connection in the midst of a message; what stands behind it belongs to nobody.
+    let socket: number | undefined
+    return new FrameReader(frameLimits, (type, body, end) => {
+      socket ??= this.#connection.socket
+      const frame = decodeServerFrame(type, body, end)
+      if (frame !== undefined && socket === this.#connection.socket) this.#frame(frame)
+    })
+  }
+
+  #left(): void {
+    this.#welcome = undefined
+    this.#out = []
+    this.#channel = 0
+    this.#replicas = []
+    this.#groups.clear()
+    this.#byChannel.clear()
+    this.#byHandle.clear()
+    this.#channelGroups.clear()
+    this.#waiters.clear()
+    this.#outbox.disconnected()
+    for (const document of this.#documents.values()) {
+      document.batch = undefined
+      document.rescue = undefined
+      if (document.needs === 'rescue') document.needs = 'nothing'
+      document.blockedUntilMs = undefined
+      if (document.channel !== undefined || document.link.kind === 'waiting') document.link = { kind: 'detached' }
+      this.#changed.add(document)
+    }
+  }
+
+  /** Attaches at once what is loaded, wanted, and not attached. */
+  #attachLoaded(candidates: readonly ClientDocument[]): void {
+    const { phase } = this.#connection
+    if (phase !== 'online' && phase !== 'greeting') return
+    const batch: Batch = { pending: new Set(), held: [] }
+    for (const document of candidates) {
+      if (document.link.kind !== 'detached' || !(document.open || document.isBusy)) continue
+      const channel = ++this.#channel
+      const token = document.group === undefined ? undefined : this.#tokens.get(document.group)
+      document.link = { kind: 'attaching', channel }
+      document.seenGroup = token === undefined ? undefined : document.group
+      document.batch = batch
+      batch.pending.add(document)
+      this.#byChannel.set(channel, document)
+      this.#changed.add(document)
+      const { life, cursor } = document
+      const seen = token ?? emptyVersion
+      this.#out.push(encodeClientFrame({ type: 'attach', channel, engine: 'yjs', document: document.name, life, cursor, seen }))
+    }
+  }
+
+  #lacksRights(): boolean {
+    for (const document of this.#documents.values()) {
+      if (document.link.kind === 'refused' || document.attachment?.access === 'read') return true
+    }
+    return false
+  }
+
+  #tryRefusedAgain(): void {
+    for (const document of this.#documents.values()) {
+      if (document.link.kind === 'refused' || document.link.kind === 'waiting' || document.link.kind === 'redirected') {
+        document.link = { kind: 'detached' }
+        this.#changed.add(document)
+      }
+    }
+    this.#attachLoaded([...this.#documents.values()])
+  }
+
+  // What the node says.
+
+  #frame(frame: ServerFrame): void {
+    const { phase } = this.#connection
+    if (phase !== 'online' && frame.type !== 'welcome' && frame.type !== 'goodbye') {
+      throw new MeridianError('FRAME_INVALID', { message: 'The first frame of a node is a welcome.' })
+    }
+    switch (frame.type) {
+      case 'welcome':
+      case 'goodbye':
+        return this.#connection.receive(frame.type === 'welcome' ? { type: 'welcome', frame } : { type: 'goodbye', frame })
+      case 'replicas':
+        for (const [index, id] of frame.ids.entries()) this.#replicas[frame.first + index] = id
+        return
+      case 'group':
+        this.#groups.set(frame.handle, { id: frame.group, blockedUntilMs: undefined, attempt: 0, stopped: false, held: mutableVersion() })
+        return
+      case 'attached':
+        return this.#attached(frame)
+      case 'state':
+        return this.#arrived(frame.handle, (document) => ({ kind: 'data', document, payload: frame.payload, dot: undefined }))
+      case 'update': {
+        const { payload } = frame
+        const dot = this.#dot(frame.replica, frame.sequence)
+        return this.#arrived(frame.handle, (document) => ({ kind: 'data', document, payload, dot }))
+      }
+      case 'current':
+        return this.#current(frame.handle, mutableVersion(frame.version))
+      case 'ack':
+        return this.#acked(frame)
+      case 'replicated':
+        return this.#replicated(frame.group, frame.version)
+      case 'refused':
+        return this.#refused(frame)
+      case 'denied':
+        return this.#denied(frame.channel, frame.code, frame.retryAfterMs)
+      case 'redirect':
+        this.#redirects = frame.redirects
+        return this.#detached(frame.channel, (document) => {
+          document.link = { kind: 'redirected', redirects: frame.redirects }
+        })
+      case 'erased':
+        return this.#detached(frame.channel, (document) => this.#erase(document, frame.life))
+      case 'presence':
+      case 'pong':
+        return
+      default:
+        unreachable(frame)
+    }
+  }
+
+  #attached(frame: Attached): void {
+    const document = this.#byChannel.get(frame.channel)
+    const group = this.#groups.get(frame.group)
+    if (document === undefined || document.link.kind !== 'attaching') return
+    if (group === undefined) throw new MeridianError('FRAME_INVALID', { message: 'A document is attached in a group that was not named.' })
+    document.link = { kind: 'receiving', channel: frame.channel, handle: frame.handle, group: frame.group, access: frame.access }
+    document.life = frame.life
+    document.group = group.id
+    document.attempt = 0
+    if (frame.behind) document.rescue = { received: [], version: mutableVersion() }
+    this.#byHandle.set(frame.handle, document)
+    this.#channelGroups.set(frame.channel, frame.group)
+    this.#changed.add(document)
+    const token = this.#tokens.get(group.id)
+    // The attach could not know whose token to show.
+    if (document.seenGroup !== group.id && token !== undefined && !isEmpty(token)) {
+      this.#out.push(encodeClientFrame({ type: 'seen', channel: frame.channel, seen: token }))
+    }
+    if (frame.access === 'read') this.#refuseAll(document, 'WRITE_DENIED')
+    else for (const item of document.items.values()) if (item.state === 'refused' && item.code === 'WRITE_DENIED') this.#requeue(document, item)
+    this.#release(document)
+  }
+
+  /** [hot] */
+  #arrived(handle: number, make: (document: ClientDocument) => Arrival): void {
+    const document = this.#byHandle.get(handle)
+    if (document === undefined) return
+    const arrival = make(document)
+    if (document.batch === undefined) this.#take([arrival])
+    else document.batch.held.push(arrival)
+  }
+
+  #current(handle: number, version: MutableVersion): void {
+    const document = this.#byHandle.get(handle)
+    if (document?.attachment === undefined) return
+    if (document.link.kind === 'receiving') {
+      document.link = { ...document.link, kind: 'current' }
+      this.#changed.add(document)
+    }
+    const arrival: Arrival = { kind: 'current', document, version }
+    if (document.batch === undefined) return this.#take([arrival])
+    document.batch.held.push(arrival)
+    document.batch.pending.delete(document)
+    this.#release(document)
+  }
+
+  /** Lets go what is held of groups that nobody of the batch keeps waiting. */
+  #release(document: ClientDocument): void {
+    const { batch } = document
+    if (batch === undefined) return
+    const waiting = new Set<GroupId | undefined>()
+    for (const other of batch.pending) waiting.add(other.group)
+    if (waiting.has(undefined)) return
+    const ready: Arrival[] = []
+    const held: Arrival[] = []
+    for (const arrival of batch.held) (waiting.has(arrival.document.group) ? held : ready).push(arrival)
+    batch.held = held
+    for (const other of this.#documents.values()) {
+      if (other.batch !== batch || waiting.has(other.group)) continue
+      other.batch = undefined
+      this.#changed.add(other)
+    }
+    this.#take(ready)
+  }
+
+  /** Everything in order and in one turn: written, applied, counted. [hot] */
+  #take(arrivals: readonly Arrival[]): void {
+    let document: ClientDocument | undefined
+    let updates: Uint8Array[] = []
+    const apply = (): void => {
+      if (document !== undefined && updates.length > 0) this.#effects.apply(document.name, updates)
+      updates = []
+    }
+    for (const arrival of arrivals) {
+      if (arrival.document.attachment === undefined) continue
+      if (arrival.document !== document) apply()
+      document = arrival.document
+      switch (arrival.kind) {
+        case 'data':
+          updates.push(arrival.payload)
+          this.#log(document, this.#name(), arrival.payload)
+          document.rescue?.received.push(arrival.payload)
+          if (arrival.dot !== undefined) this.#count(document, arrival.dot)
+          break
+        case 'dot':
+          this.#count(document, arrival.dot)
+          break
+        case 'current':
+          merge(document.rescue?.version ?? document.cursor, arrival.version)
+          this.#seen(document, arrival.version)
+          if (document.rescue !== undefined) this.#need(document, 'rescue')
+          break
+        default:
+          unreachable(arrival)
+      }
+      if (document.rescue === undefined) this.#dirtyHeads.add(document)
+    }
+    apply()
+  }
+
+  /** @throws MeridianError FRAME_INVALID for a replica that was not named before. */
+  #dot(replica: number, sequence: number): Dot {
+    const id = this.#replicas[replica]
+    if (id === undefined) throw new MeridianError('FRAME_INVALID', { message: 'A replica is used before it was named.' })
+    return { replica: id, sequence }
+  }
+
+  /** Something of the document was received: its cursor and the session token hold it. */
+  #count(document: ClientDocument, dot: Dot): void {
+    include(document.rescue?.version ?? document.cursor, dot.replica, dot.sequence)
+    if (document.group !== undefined) this.#seenDot(document.group, document.attachment?.group, dot)
+  }
+
+  #seenDot(group: GroupId, handle: number | undefined, dot: Dot): void {
+    include(this.#token(group), dot.replica, dot.sequence)
+    this.#dirtyTokens.add(group)
+    const live = handle === undefined ? undefined : this.#groups.get(handle)
+    if (live !== undefined) include(live.held, dot.replica, dot.sequence)
+  }
+
+  #seen(document: ClientDocument, version: Version): void {
+    if (document.group === undefined || document.attachment === undefined) return
+    merge(this.#token(document.group), version)
+    this.#dirtyTokens.add(document.group)
+    const live = this.#groups.get(document.attachment.group)
+    if (live !== undefined) merge(live.held, version)
+  }
+
+  #acked(ack: Ack): void {
+    const group = this.#groups.get(ack.group)
+    if (group === undefined) return
+    group.attempt = 0
+    this.#progressMs = this.#effects.monotonicMs()
+    const dot = ack.sequence === 0 ? undefined : this.#dot(ack.replica, ack.sequence)
+    const saved = new Set<ClientDocument>()
+    for (const item of this.#outbox.acked(ack.counter, (name) => this.#groupOf(name) === ack.group)) {
+      const document = this.#documents.get(item.document)
+      if (document === undefined) continue
+      document.attempt = 0
+      saved.add(document)
+      this.#changed.add(document)
+      if (ack.replicated) this.#forget(document, item)
+      else {
+        this.#outbox.remove(item, 'kept')
+        item.dot = dot
+        document.keptCount++
+        this.#batch.push({ kind: 'put', key: markKey(document.name, item.record), value: encodeMark({ kind: 'kept', dot }) })
+      }
+    }
+    if (dot === undefined) return
+    // Own writes are part of what this client has seen, in the stream or not (SES5, read your writes).
+    this.#seenDot(group.id, ack.group, dot)
+    if (!ack.inStream) return
+    // Only cursors of documents that wrote: the others got their entries up to this dot as updates.
+    for (const document of saved) {
+      if (document.link.kind !== 'current') continue
+      const arrival: Arrival = { kind: 'dot', document, dot }
+      if (document.batch === undefined) this.#take([arrival])
+      else document.batch.held.push(arrival)
+    }
+  }
+
+  #replicated(handle: number, version: Version): void {
+    const group = this.#groups.get(handle)
+    if (group === undefined) return
+    for (const document of this.#documents.values()) {
+      if (document.keptCount === 0 || document.group !== group.id) continue
+      for (const item of document.items.values()) {
+        if (item.state !== 'kept' || (item.dot !== undefined && !includes(version, item.dot.replica, item.dot.sequence))) continue
+        this.#forget(document, item)
+      }
+    }
+  }
+
+  #refused(frame: Refused): void {
+    // A commit that failed names no channel, so the item goes by its counter, which no other has.
+    const item = this.#outbox.find(frame.counter)
+    const document = item === undefined ? this.#byChannel.get(frame.channel) : this.#documents.get(item.document)
+    const handle = document?.attachment?.group ?? this.#channelGroups.get(frame.channel)
+    const group = handle === undefined ? undefined : this.#groups.get(handle)
+    this.#progressMs = this.#effects.monotonicMs()
+    // A refusal of what was withdrawn, of a group that cannot be told: every group goes on with new counters, which does no harm.
+    for (const live of group === undefined ? this.#groups.values() : [group]) live.stopped = true
+    this.#outbox.dropped(frame.counter, (name) => group === undefined || name === document?.name || this.#groupOf(name) === handle)
+    if (document === undefined) return
+    this.#changed.add(document)
+    const waitMs = (attempt: number): number => {
+      return this.#effects.monotonicMs() + backoffMs(attempt, frame.retryAfterMs, this.#effects.random, refusalBackoff)
+    }
+    switch (frame.code) {
+      case 'ERASED':
+        return this.#detachNow(document, () => this.#erase(document, document.life))
+      case 'PREMATURE':
+        return this.#premature(document, item, waitMs)
+      case 'DOCUMENT_DAMAGED':
+      case 'NOT_PLACED_HERE':
+        this.#block(document, waitMs(document.attempt++))
+        return
+      default:
+        if (retryOf(frame.code) === 'never') {
+          if (item !== undefined) this.#setAside(document, item, frame.code)
+        } else if (group !== undefined) group.blockedUntilMs = waitMs(group.attempt++)
+        else this.#block(document, waitMs(document.attempt++))
+    }
+  }
+
+  /** The region lacks what the push builds on: it gets the whole local state instead (SES2). */
+  #premature(document: ClientDocument, item: OutboxItem | undefined, waitMs: (attempt: number) => number): void {
+    const aside = [...document.items.values()].find((other) => other.state === 'refused')
+    // What is missing was refused for good, and so would be a state that holds it.
+    if (aside !== undefined) {
+      document.halted = aside.code
+      return
+    }
+    // A whole state that is premature itself lacks something here as well; what is missing may come by another way.
+    if (item === undefined || document.attempt > 0) this.#block(document, waitMs(document.attempt))
+    document.attempt++
+    this.#need(document, 'premature')
+  }
+
+  #replacePremature(document: ClientDocument, state: Uint8Array): void {
+    let first: OutboxItem | undefined
+    for (const item of document.items.values()) {
+      if (item.state !== 'waiting') continue
+      if (first === undefined) first = item
+      else this.#forget(document, item)
+    }
+    if (first === undefined) return
+    this.#outbox.renew(first)
+    first.payload = state
+    this.#batch.push({ kind: 'put', key: logKey(document.name, first.record), value: state })
+  }
+
+  /** SES5: what this device holds and the region does not, goes to the region; only then does the cursor follow. */
+  #rescue(document: ClientDocument, state: Uint8Array): void {
+    const { rescue, attachment, group } = document
+    if (rescue === undefined || attachment === undefined || group === undefined) return
+    document.rescue = undefined
+    const held = [...rescue.received]
+    for (const item of document.items.values()) {
+      if (item.state === 'kept' && (item.dot === undefined || !includes(rescue.version, item.dot.replica, item.dot.sequence))) this.#requeue(document, item)
+      held.push(item.payload)
+    }
+    const lacking = difference(state, held)
+    if (lacking !== undefined) this.#enqueue(document, lacking)
+    document.cursor = rescue.version
+    this.#dirtyHeads.add(document)
+    // Cut down to what this region has shown to hold.
+    const token = mutableVersion(this.#groups.get(attachment.group)?.held ?? rescue.version)
+    this.#tokens.set(group, token)
+    this.#dirtyTokens.add(group)
+    this.#out.push(encodeClientFrame({ type: 'seen', channel: attachment.channel, seen: token }))
+    this.#changed.add(document)
+  }
+
+  #block(document: ClientDocument, untilMs: number): void {
+    document.blockedUntilMs = untilMs
+    this.#waiters.add(document)
+  }
+
+  #need(document: ClientDocument, what: 'rescue' | 'premature'): void {
+    const asked = document.needs !== 'nothing'
+    if (document.needs !== 'rescue') document.needs = what
+    if (!asked) this.#effects.readState(document.name)
+  }
+
+  #denied(channel: number, code: ErrorCode, retryAfterMs: number): void {
+    this.#detached(channel, (document) => {
+      const retry = retryOf(code)
+      if (retry === 'never') document.link = { kind: 'refused', code }
+      else {
+        const untilMs = this.#effects.monotonicMs() + backoffMs(document.attempt++, retryAfterMs, this.#effects.random, refusalBackoff)
+        document.link = { kind: 'waiting', code, untilMs }
+        this.#waiters.add(document)
+      }
+    })
+  }
+
+  #detached(channel: number, then: (document: ClientDocument) => void): void {
+    const document = this.#byChannel.get(channel)
+    if (document !== undefined) this.#detachNow(document, then)
+  }
+
+  /** Off the connection, by the node or by us; the rest of its batch goes on without it. */
+  #detachNow(document: ClientDocument, then: (document: ClientDocument) => void): void {
+    const { batch, channel, attachment } = document
+    if (channel !== undefined) this.#byChannel.delete(channel)
+    if (attachment !== undefined) this.#byHandle.delete(attachment.handle)
+    this.#outbox.withdraw(document.name)
+    document.rescue = undefined
+    if (document.needs === 'rescue') document.needs = 'nothing'
+    document.link = { kind: 'detached' }
+    document.batch = undefined
+    if (batch !== undefined) {
+      batch.pending.delete(document)
+      batch.held = batch.held.filter((arrival) => arrival.document !== document)
+      const [other] = [...this.#documents.values()].filter((one) => one.batch === batch)
+      if (other !== undefined) this.#release(other)
+    }
+    then(document)
+    this.#changed.add(document)
+  }
+
+  /** RES7: the copy goes, and with it whatever was not pushed. */
+  #erase(document: ClientDocument, life: number): void {
+    for (const item of document.items.values()) this.#outbox.remove(item, 'refused')
+    document.items.clear()
+    document.keptCount = 0
+    document.refusedCount = 0
+    document.edits = []
+    document.log = []
+    document.logBytes = 0
+    document.snapshotBytes = 0
+    document.halted = undefined
+    document.cursor = mutableVersion()
+    document.link = { kind: 'erased', life }
+    this.#dirtyHeads.delete(document)
+    this.#batch.push({ kind: 'clear', prefix: documentPrefix(document.name) }, { kind: 'clear', prefix: outboxDocumentPrefix(document.name) })
+    this.#effects.erased(document.name)
+  }
+
+  // The outbox.
+
+  #takeEdits(): void {
+    for (const document of this.#changed) {
+      if (document.edits.length === 0) continue
+      const { edits } = document
+      document.edits = []
+      for (const update of coalesce(edits)) this.#enqueue(document, update)
+    }
+  }
+
+  #enqueue(document: ClientDocument, payload: Uint8Array): void {
+    const record = this.#name()
+    const item = this.#outbox.create(document.name, record.number, record, payload)
+    document.items.set(item.age, item)
+    this.#log(document, record, payload)
+    this.#batch.push({ kind: 'put', key: markKey(document.name, record), value: unsavedMark })
+    this.#changed.add(document)
+    if (document.halted !== undefined) this.#setAside(document, item, document.halted)
+    else if (document.attachment?.access === 'read') this.#setAside(document, item, 'WRITE_DENIED')
+    else this.#outbox.add(item)
+  }
+
+  /** An edit of an earlier opening. */
+  #found(document: ClientDocument, record: RecordName, payload: Uint8Array, dot: OutboxItem['dot'], kept: boolean): void {
+    const age = this.#ages.get(ageKey(document.name, record)) ?? ++this.#number
+    this.#ages.delete(ageKey(document.name, record))
+    const item = this.#outbox.create(document.name, age, record, payload)
+    document.items.set(age, item)
+    if (!kept) return this.#outbox.add(item)
+    item.state = 'kept'
+    item.dot = dot
+    document.keptCount++
+  }
+
+  #forget(document: ClientDocument, item: OutboxItem): void {
+    if (item.state === 'kept') document.keptCount--
+    if (item.state === 'refused') document.refusedCount--
+    this.#outbox.remove(item, 'kept')
+    document.items.delete(item.age)
+    this.#batch.push({ kind: 'delete', key: markKey(document.name, item.record) })
+    this.#changed.add(document)
+  }
+
+  #setAside(document: ClientDocument, item: OutboxItem, code: ErrorCode): void {
+    if (item.state === 'refused') return
+    if (item.state === 'kept') document.keptCount--
+    this.#outbox.remove(item, 'refused')
+    item.code = code
+    document.refusedCount++
+    this.#batch.push({ kind: 'put', key: markKey(document.name, item.record), value: encodeMark({ kind: 'refused', code }) })
+    this.#changed.add(document)
+  }
+
+  #refuseAll(document: ClientDocument, code: ErrorCode): void {
+    for (const item of document.items.values()) if (item.state === 'waiting' || item.state === 'sent') this.#setAside(document, item, code)
+  }
+
+  #requeue(document: ClientDocument, item: OutboxItem): void {
+    if (item.state === 'kept') document.keptCount--
+    if (item.state === 'refused') document.refusedCount--
+    this.#outbox.add(item)
+    this.#batch.push({ kind: 'put', key: markKey(document.name, item.record), value: unsavedMark })
+    this.#changed.add(document)
+  }
+
+  #log(document: ClientDocument, record: RecordName, payload: Uint8Array): void {
+    this.#batch.push({ kind: 'put', key: logKey(document.name, record), value: payload })
+    document.log.push(record)
+    document.logBytes += payload.length
+    this.#changed.add(document)
+  }
+
+  #name(): RecordName {
+    return { opening: this.#options.opening, number: ++this.#number }
+  }
+
+  #groupOf(name: DocumentName): number | undefined {
+    return this.#documents.get(name)?.attachment?.group
+  }
+
+  #token(group: GroupId): MutableVersion {
+    let token = this.#tokens.get(group)
+    if (token === undefined) {
+      token = mutableVersion()
+      this.#tokens.set(group, token)
+    }
+    return token
+  }
+
+  // The end of a turn.
+
+  #settle(): void {
+    const nowMs = this.#effects.monotonicMs()
+    const dueMs = earliest(this.#retry(nowMs), this.#watch(nowMs))
+    this.#pump(nowMs)
+    for (const document of this.#changed) this.#tidy(document)
+    this.#writeBatch()
+    this.#sendOut()
+    this.#effects.wakeAt(earliest(this.#connection.dueMs, dueMs))
+    const changed = [...this.#changed]
+    // Edits of a turn that is not over yet keep their document marked.
+    this.#changed.clear()
+    for (const document of changed) if (document.edits.length > 0) this.#changed.add(document)
+    if (this.#status !== this.#connection.status) {
+      this.#status = this.#connection.status
+      this.#effects.connectionChanged()
+    }
+    for (const document of changed) this.#effects.documentChanged(document.name)
+  }
+
+  /** Ends waits that are over, and says when the next one is. */
+  #retry(nowMs: number): number | undefined {
+    let dueMs: number | undefined
+    for (const group of this.#groups.values()) {
+      if (group.blockedUntilMs !== undefined && group.blockedUntilMs <= nowMs) group.blockedUntilMs = undefined
+      dueMs = earliest(dueMs, group.blockedUntilMs)
+    }
+    for (const document of [...this.#waiters]) {
+      if (document.blockedUntilMs !== undefined && document.blockedUntilMs <= nowMs) document.blockedUntilMs = undefined
+      if (document.link.kind === 'waiting' && document.link.untilMs <= nowMs) {
+        document.link = { kind: 'detached' }
+        this.#changed.add(document)
+        this.#attachLoaded([document])
+      }
+      const untilMs = document.link.kind === 'waiting' ? document.link.untilMs : undefined
+      if (document.blockedUntilMs === undefined && untilMs === undefined) this.#waiters.delete(document)
+      dueMs = earliest(dueMs, earliest(document.blockedUntilMs, untilMs))
+    }
+    return dueMs
+  }
+
+  /** A node that neither saves nor refuses is as good as gone: another connection may find it better, and costs no edit. */
+  #watch(nowMs: number): number | undefined {
+    if (this.#connection.phase !== 'online' || !this.#outbox.isWaiting) {
+      this.#progressMs = nowMs
+      return undefined
+    }
+    const dueMs = this.#progressMs + ackTimeoutMs
+    if (nowMs < dueMs) return dueMs
+    this.#connection.receive({ type: 'lost', socket: this.#connection.socket, code: 'TIMEOUT' })
+    return undefined
+  }
+
+  #pump(nowMs: number): void {
+    const { phase } = this.#connection
+    if (phase !== 'online' && phase !== 'greeting') return
+    const windowBytes = this.#welcome?.unackedBytesMax ?? greetingBytesMax / 2
+    const tooLarge: OutboxItem[] = []
+    this.#outbox.pump(
+      windowBytes,
+      (item) => {
+        const document = this.#documents.get(item.document)
+        if (document?.channel === undefined || document.needs !== 'nothing' || document.halted !== undefined) return 'pass'
+        if (document.blockedUntilMs !== undefined && document.blockedUntilMs > nowMs) return 'pass'
+        const group = document.attachment === undefined ? undefined : this.#groups.get(document.attachment.group)
+        if (group?.blockedUntilMs !== undefined && group.blockedUntilMs > nowMs) return 'pass'
+        // Before the welcome only what surely fits.
+        if (this.#welcome === undefined) return item.payload.length <= windowBytes ? 'send' : 'stop'
+        if (item.payload.length <= this.#welcome.updateBytesMax) return 'send'
+        tooLarge.push(item)
+        return 'pass'
+      },
+      (item) => this.#push(item),
+    )
+    for (const item of tooLarge) {
+      const document = this.#documents.get(item.document)
+      if (document !== undefined) this.#setAside(document, item, 'UPDATE_TOO_LARGE')
+    }
+  }
+
+  /** [hot] */
+  #push(item: OutboxItem): void {
+    const document = this.#documents.get(item.document)
+    const channel = document?.channel
+    if (channel === undefined) return
+    const group = document?.attachment === undefined ? undefined : this.#groups.get(document.attachment.group)
+    if (group?.stopped === true) {
+      group.stopped = false
+      this.#out.push(encodeClientFrame({ type: 'resume', channel, counter: item.counter }))
+    }
+    this.#out.push(encodePush(channel, item.counter, item.payload))
+  }
+
+  /** Compacts what has grown, and lets go of what nobody needs. */
+  #tidy(document: ClientDocument): void {
+    if (document.link.kind === 'loading' || document.edits.length > 0) return
+    if (document.halted !== undefined) this.#refuseAll(document, document.halted)
+    this.#compact(document)
+    if (document.open || document.isBusy) return
+    if (document.channel !== undefined) {
+      const { channel } = document
+      this.#detachNow(document, () => {
+        this.#out.push(encodeClientFrame({ type: 'detach', channel }))
+      })
+    }
+    this.#writeHead(document)
+    this.#documents.delete(document.name)
+  }
+
+  #compact(document: ClientDocument): void {
+    const count = this.#options.compactCount ?? compactCountDefault
+    if (document.log.length < count || document.rescue !== undefined) return
+    if (document.logBytes * 2 < document.snapshotBytes && document.log.length < count * compactFactor) return
+    const snapshot = this.#effects.snapshot(document.name)
+    if (snapshot === undefined) return
+    const outstanding = new Set<string>()
+    for (const item of document.items.values()) outstanding.add(ageKey(document.name, item.record))
+    const left: RecordName[] = []
+    let leftBytes = 0
+    this.#batch.push({ kind: 'put', key: snapshotKey(document.name), value: snapshot })
+    for (const record of document.log) {
+      if (outstanding.has(ageKey(document.name, record))) left.push(record)
+      else this.#batch.push({ kind: 'delete', key: logKey(document.name, record) })
+    }
+    for (const item of document.items.values()) leftBytes += item.payload.length
+    document.log = left
+    document.logBytes = leftBytes
+    document.snapshotBytes = snapshot.length
+  }
+
+  #writeHead(document: ClientDocument): void {
+    if (!this.#dirtyHeads.delete(document)) return
+    const { life, group, cursor } = document
+    this.#batch.push({ kind: 'put', key: headKey(document.name), value: encodeHead({ life, group, cursor }) })
+  }
+
+  #writeBatch(): void {
+    for (const document of [...this.#dirtyHeads]) this.#writeHead(document)
+    for (const group of this.#dirtyTokens) this.#batch.push({ kind: 'put', key: tokenKey(group), value: encodeToken(this.#token(group)) })
+    this.#dirtyTokens.clear()
+    if (this.#batch.length === 0) return
+    const batch = this.#batch
+    this.#batch = []
+    this.#effects.write(batch)
+  }
+
+  #sendOut(): void {
+    if (this.#out.length === 0) return
+    const { phase } = this.#connection
+    if (phase === 'online') {
+      const frames = this.#out
+      this.#out = []
+      for (const message of toMessages(frames, this.#welcome?.messageBytesMax ?? greetingBytesMax)) this.#effects.send(message)
+    } else if (phase === 'greeting') this.#sendGreeting()
+  }
+
+  /** Before the welcome only so much may go out; the rest follows it. */
+  #sendGreeting(): void {
+    let count = 0
+    for (const frame of this.#out) {
+      if (this.#greetingBytes > 0 && this.#greetingBytes + frame.length > greetingBytesMax) break
+      this.#greetingBytes += frame.length
+      count++
+    }
+    const frames = this.#out.splice(0, count)
+    for (const message of toMessages(frames, greetingBytesMax)) this.#effects.send(message)
+  }
+}
+
+const unsavedMark = encodeMark({ kind: 'unsaved' })
+
+const ageKey = (document: DocumentName, record: RecordName): string => `${document} ${record.opening} ${record.number}`
+
+const earliest = (a: number | undefined, b: number | undefined): number | undefined => (a === undefined ? b : b === undefined ? a : Math.min(a, b))

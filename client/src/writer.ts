@@ -1,0 +1,150 @@
+/**
+ * Writes to the client store: one batch at a time, all that came meanwhile in the next (group commit), in order, and again after a
+ * failure. Nothing is dropped: a store that cannot be written costs memory, and the user is told.
+ */
+
+import type { Random } from '@meridian/core/effects'
+import { MeridianError } from '@meridian/core/errors'
+import type { BackoffOptions } from './backoff.js'
+import { backoffMs } from './backoff.js'
+import type { StorageStatus } from './status.js'
+import type { ClientStore, StoreOperation } from './store.js'
+import { keyText } from './store.js'
+
+/** A full disk is freed by people, so tries every half minute are enough; the first ones are for hiccups. */
+const writeBackoff: BackoffOptions = { baseMs: 500, maxMs: 30_000 }
+
+export interface WriterWorld {
+  readonly random: Random
+  monotonicMs(): number
+  /** Calls back once; the answer calls it off. */
+  after(ms: number, run: () => void): () => void
+  storageChanged(status: StorageStatus): void
+}
+
+interface Waiter {
+  readonly ticket: number
+  readonly resolve: () => void
+  readonly reject: (error: MeridianError) => void
+}
+
+export class Writer {
+  readonly #store: ClientStore
+  readonly #world: WriterWorld
+  #queue: StoreOperation[] = []
+  /** Where a key stands in the queue, so that a head that changes a hundred times is written once. */
+  readonly #places = new Map<string, number>()
+  /** Batches that were handed in, and that are durable. */
+  #ticket = 0
+  #durable = 0
+  #running = false
+  #closed = false
+  #startedMs = Number.NEGATIVE_INFINITY
+  #cancel: (() => void) | undefined
+  #attempt = 0
+  #waiters: Waiter[] = []
+
+  constructor(store: ClientStore, world: WriterWorld) {
+    this.#store = store
+    this.#world = world
+  }
+
+  /** True if everything handed in is durable. */
+  get isIdle(): boolean {
+    return this.#durable === this.#ticket
+  }
+
+  write(batch: readonly StoreOperation[]): void {
+    for (const operation of batch) this.#enqueue(operation)
+    this.#ticket++
+    this.#schedule()
+  }
+
+  /** Resolves when everything handed in so far is durable. Rejects when an attempt to write it fails, though it is tried again. */
+  drained(): Promise<void> {
+    if (this.isIdle) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ ticket: this.#ticket, resolve, reject })
+    })
+  }
+
+  /** Writes what is left, once, now, and no more after that. */
+  async close(): Promise<void> {
+    this.#callOff()
+    if (!this.#running && !this.isIdle) void this.#run()
+    await this.drained().catch(() => undefined)
+    this.#callOff()
+    this.#closed = true
+  }
+
+  #callOff(): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+  }
+
+  #enqueue(operation: StoreOperation): void {
+    if (operation.kind === 'clear') {
+      // What comes after a clear must not take the place of what came before it.
+      this.#places.clear()
+      this.#queue.push(operation)
+      return
+    }
+    const text = keyText(operation.key)
+    const place = this.#places.get(text)
+    if (place !== undefined) this.#queue[place] = operation
+    else {
+      this.#places.set(text, this.#queue.length)
+      this.#queue.push(operation)
+    }
+  }
+
+  #schedule(): void {
+    if (this.#running || this.#closed || this.#cancel !== undefined || this.isIdle) return
+    const waitMs = this.#startedMs + this.#store.lingerMs - this.#world.monotonicMs()
+    if (waitMs <= 0) void this.#run()
+    else this.#later(waitMs)
+  }
+
+  #later(ms: number): void {
+    this.#cancel = this.#world.after(ms, () => {
+      this.#cancel = undefined
+      void this.#run()
+    })
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    this.#startedMs = this.#world.monotonicMs()
+    const batch = this.#queue
+    const ticket = this.#ticket
+    this.#queue = []
+    this.#places.clear()
+    try {
+      await this.#store.write(batch)
+    } catch (thrown) {
+      this.#running = false
+      return this.#failed(batch, thrown)
+    }
+    this.#running = false
+    this.#durable = ticket
+    if (this.#attempt > 0) this.#world.storageChanged({ kind: 'fine' })
+    this.#attempt = 0
+    const done = this.#waiters.filter((waiter) => waiter.ticket <= ticket)
+    this.#waiters = this.#waiters.filter((waiter) => waiter.ticket > ticket)
+    for (const waiter of done) waiter.resolve()
+    this.#schedule()
+  }
+
+  #failed(batch: readonly StoreOperation[], thrown: unknown): void {
+    const error = thrown instanceof MeridianError ? thrown : new MeridianError('STORE_FAILED', { cause: thrown })
+    const later = this.#queue
+    this.#queue = []
+    this.#places.clear()
+    for (const operation of [...batch, ...later]) this.#enqueue(operation)
+    this.#world.storageChanged({ kind: 'failing', code: error.code })
+    const waiters = this.#waiters
+    this.#waiters = []
+    for (const waiter of waiters) waiter.reject(error)
+    if (this.#cancel === undefined && !this.#closed) this.#later(backoffMs(this.#attempt++, 0, this.#world.random, writeBackoff))
+  }
+}
