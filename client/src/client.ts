@@ -173,6 +173,7 @@ export class Client implements Store {
   #wake: { readonly atMs: number; readonly cancel: () => void } | undefined
   #storageStatus: StorageStatus = { kind: 'fine' }
   #status: StoreStatus
+  #isClosed = false
   #closed: Promise<void> | undefined
   /** The device's store has been looked through. */
   readonly #opened: Promise<void>
@@ -239,7 +240,7 @@ export class Client implements Store {
   }
 
   open(name: string): Handle {
-    if (this.#closed !== undefined) throw new MeridianError('CLOSED', { message: 'The store is closed.' })
+    if (this.#isClosed) throw new MeridianError('CLOSED', { message: 'The store is closed.' })
     const document = parseDocument(`${this.#tenant}/${name}`)
     let slot = this.#slots.get(document)
     if (slot?.live === undefined) slot = this.#openSlot(document, slot)
@@ -254,7 +255,7 @@ export class Client implements Store {
   }
 
   refreshToken(token?: string): void {
-    if (this.#closed !== undefined) return
+    if (this.#isClosed) return
     if (token !== undefined && typeof this.#source === 'string') this.#source = token
     if (token === undefined) this.#requestToken()
     else this.#sync.receive({ type: 'token', token })
@@ -277,7 +278,7 @@ export class Client implements Store {
   // For handles.
 
   statusOf(document: DocumentName): DocumentStatus {
-    return this.#sync.status(document) ?? closedStatus
+    return !this.#isClosed ? (this.#sync.status(document) ?? closedStatus) : closedStatus
   }
 
   async saved(handle: DocumentHandle, signal: Signal | undefined): Promise<void> {
@@ -346,7 +347,7 @@ export class Client implements Store {
     } catch (thrown) {
       this.#storeFailed(thrown)
     }
-    if (this.#closed === undefined && this.#options.autoConnect !== false) this.#sync.receive({ type: 'start' })
+    if (!this.#isClosed && this.#options.autoConnect !== false) this.#sync.receive({ type: 'start' })
   }
 
   /** Edits of earlier openings are pushed, whether or not somebody opens their documents. */
@@ -354,7 +355,7 @@ export class Client implements Store {
     const marks = await this.#storage.read(records.outboxPrefix)
     for (const { document, record } of records.inOrder(marks)) this.#sync.outboxFound(document, record)
     for (const document of records.markedDocuments(marks)) {
-      if (this.#closed !== undefined) return
+      if (this.#isClosed) return
       if (this.#slots.has(document) || this.#sync.isKnown(document)) continue
       this.#sync.open(document, 'push only')
       this.#sync.loaded(document, await this.#read(document))
@@ -380,12 +381,12 @@ export class Client implements Store {
     } catch (thrown) {
       this.#storeFailed(thrown)
     }
-    if (slot.live !== live || this.#closed !== undefined) return
-    const { head, snapshot, log } = stored
+    if (slot.live !== live || this.#isClosed) return
+    const { snapshot, log } = stored
     live.apply([...(snapshot === undefined ? [] : [snapshot]), ...log.map((one) => one.payload), ...slot.early])
     slot.early = []
     live.isLoaded = true
-    if (head !== undefined || snapshot !== undefined || log.length > 0) this.#ready(slot, 'device')
+    if (this.#sync.isFound(slot.name, stored)) this.#ready(slot, 'device')
     this.#sync.loaded(slot.name, stored)
     this.#judgeReady(slot)
   }
@@ -399,6 +400,7 @@ export class Client implements Store {
   }
 
   async #close(): Promise<void> {
+    this.#isClosed = true
     this.#sync.flush()
     this.#sync.receive({ type: 'close' })
     this.#wakeAt(undefined)
@@ -406,6 +408,7 @@ export class Client implements Store {
     for (const slot of this.#slots.values()) {
       for (const waiter of slot.waiters.splice(0)) waiter.reject(closed)
       slot.ready.reject(closed)
+      for (const handle of slot.handles) handle.changed()
       slot.handles.clear()
       slot.live?.destroy()
     }
@@ -413,7 +416,6 @@ export class Client implements Store {
     await this.#opened
     await this.#writer.close()
     await this.#storage.close()
-    this.#changed()
   }
 
   // Effects of the sync machine.
@@ -422,7 +424,7 @@ export class Client implements Store {
     if (this.#wake?.atMs === atMs) return
     this.#wake?.cancel()
     this.#wake = undefined
-    if (atMs === undefined || this.#closed !== undefined) return
+    if (atMs === undefined || this.#isClosed) return
     const cancel = this.#world.after(Math.max(0, atMs - this.#world.monotonicMs()), () => {
       this.#wake = undefined
       this.#sync.receive({ type: 'time' })
@@ -546,7 +548,9 @@ export class Client implements Store {
   }
 
   #changed(): void {
-    this.#status = { connection: this.#sync.connectionStatus, storage: this.#storageStatus }
+    const connection = this.#sync.connectionStatus
+    if (this.#status.connection === connection && this.#status.storage === this.#storageStatus) return
+    this.#status = { connection, storage: this.#storageStatus }
     for (const slot of this.#slots.values()) {
       if (slot.waiters.length > 0) this.#judgeWaiters(slot)
       this.#judgeReady(slot)
@@ -579,6 +583,7 @@ export class DocumentHandle implements Handle {
   readonly #client: Client
   readonly #listeners = new Set<Listener>()
   #status: DocumentStatus
+  #told: DocumentStatus | undefined
   #closed: Promise<void> | undefined
 
   constructor(client: Client, document: DocumentName, ydoc: Y.Doc, ready: Promise<Origin>) {
@@ -622,8 +627,11 @@ export class DocumentHandle implements Handle {
     return this.#closed
   }
 
-  /** Something about the document changed. */
+  /** Something about the document may have changed; listeners hear only of what they can see. */
   changed(): void {
+    const { status } = this
+    if (status === this.#told) return
+    this.#told = status
     this.#client.tell(this.#listeners)
   }
 }

@@ -228,6 +228,13 @@ export class Sync {
     return this.#documents.has(name)
   }
 
+  /** Whether the device holds more of a document than what was made since it was opened. */
+  isFound(name: DocumentName, stored: StoredDocument): boolean {
+    if (stored.head !== undefined || stored.snapshot !== undefined) return true
+    const known = new Set(this.#documents.get(name)?.log.map((record) => ageKey(name, record)))
+    return stored.log.some((one) => !known.has(ageKey(name, one.name)))
+  }
+
   /** What the device holds of a document. */
   loaded(name: DocumentName, stored: StoredDocument): void {
     const document = this.#documents.get(name)

@@ -1,0 +1,402 @@
+/**
+ * A region as a client sees it on the native wire, in one process and one thread: the model that the client's machine is tested
+ * against. It is written from PROTOCOL.md and shares nothing with the node but the frames. Faults are the caller's to order.
+ */
+
+import type { Random } from '@meridian/core/effects'
+import type { ErrorCode } from '@meridian/core/errors'
+import type { DocumentName, GroupId, ReplicaId } from '@meridian/core/ids'
+import { documentParts, parseGroup, parseRegion, parseReplica } from '@meridian/core/ids'
+import type { MutableVersion, Version } from '@meridian/core/version'
+import { covers, emptyVersion, include, includes, mutableVersion } from '@meridian/core/version'
+import type { ClientFrame } from '@meridian/core/wires/native/client-frames'
+import { decodeClientFrame } from '@meridian/core/wires/native/client-frames'
+import { FrameReader } from '@meridian/core/wires/native/frame'
+import type { ServerFrame } from '@meridian/core/wires/native/server-frames'
+import { encodeServerFrame } from '@meridian/core/wires/native/server-frames'
+import * as Y from 'yjs'
+
+export interface Entry {
+  readonly group: GroupId
+  readonly document: DocumentName
+  readonly replica: ReplicaId
+  readonly sequence: number
+  readonly payload: Uint8Array
+  readonly device: string
+  readonly counter: number
+}
+
+interface Waiting {
+  readonly session: FakeSession
+  readonly channel: number
+  readonly document: DocumentName
+  readonly counter: number
+  readonly payload: Uint8Array
+  /** False for a push that adds nothing: it is acked with the next commit and gets no dot. */
+  readonly adds: boolean
+}
+
+export interface Fault {
+  readonly code: ErrorCode
+  readonly retryAfterMs: number
+}
+
+export interface RegionFaults {
+  /** Asked for each push that would be admitted. */
+  push(document: DocumentName, payload: Uint8Array): Fault | undefined
+  /** Asked for each attach. */
+  attach(document: DocumentName): Fault | undefined
+  /** How many of the next entries a `current` is sent before, so that answers interleave; 0 for none. */
+  readonly replicated: boolean
+}
+
+export const noFaults: RegionFaults = { push: () => undefined, attach: () => undefined, replicated: true }
+
+export class FakeRegion {
+  readonly entries: Entry[] = []
+  readonly sessions = new Set<FakeSession>()
+  faults: RegionFaults = noFaults
+  unackedBytesMax = 64 * 1024
+  updateBytesMax = 1024 * 1024
+  messageBytesMax = 1024 * 1024
+  /** Groups by collection; `default` unless named here. */
+  readonly placements = new Map<string, string>()
+  readonly erased = new Set<DocumentName>()
+  readonly readOnly = new Set<string>()
+  /** How many pushes were recognised as resends, and found to add nothing. */
+  resends = 0
+  nothings = 0
+  accepted: string[] = []
+  #waiting: Waiting[] = []
+  #incarnation = 1
+  readonly #random: Random
+  #replica: ReplicaId
+  #docs = new Map<DocumentName, Y.Doc>()
+
+  constructor(random: Random) {
+    this.#random = random
+    this.#replica = this.#nextReplica()
+  }
+
+  get replica(): ReplicaId {
+    return this.#replica
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length
+  }
+
+  connect(send: (message: Uint8Array) => void, close: () => void): FakeSession {
+    const session = new FakeSession(this, send, close)
+    this.sessions.add(session)
+    return session
+  }
+
+  /** What is durable of a document. */
+  doc(document: DocumentName): Y.Doc {
+    const doc = new Y.Doc()
+    doc.clientID = 0
+    for (const entry of this.entries) if (entry.document === document) Y.applyUpdate(doc, entry.payload)
+    return doc
+  }
+
+  groupOf(document: DocumentName): GroupId {
+    const { tenant, collection } = documentParts(document)
+    return parseGroup(`${tenant}/${this.placements.get(collection) ?? 'default'}`)
+  }
+
+  version(group: GroupId, document?: DocumentName): MutableVersion {
+    const version = mutableVersion()
+    for (const entry of this.entries) {
+      if (entry.group === group && (document === undefined || entry.document === document)) include(version, entry.replica, entry.sequence)
+    }
+    return version
+  }
+
+  lastCounter(group: GroupId, device: string): number {
+    let last = 0
+    for (const entry of this.entries) if (entry.group === group && entry.device === device) last = Math.max(last, entry.counter)
+    return last
+  }
+
+  /** `new`, `nothing` or `premature`, by the state that includes what waits for its commit. */
+  judge(document: DocumentName, payload: Uint8Array): 'new' | 'nothing' | 'premature' {
+    let doc = this.#docs.get(document)
+    if (doc === undefined) {
+      doc = this.doc(document)
+      this.#docs.set(document, doc)
+    }
+    const trial = new Y.Doc()
+    trial.clientID = 0
+    Y.applyUpdate(trial, Y.encodeStateAsUpdate(doc))
+    let changed = false
+    trial.on('update', () => {
+      changed = true
+    })
+    Y.applyUpdate(trial, payload)
+    if (trial.store.pendingStructs !== null || trial.store.pendingDs !== null) return 'premature'
+    if (!changed) return 'nothing'
+    Y.applyUpdate(doc, payload)
+    return 'new'
+  }
+
+  admit(waiting: Waiting): void {
+    this.#waiting.push(waiting)
+  }
+
+  /** One group commit: what waits becomes durable, is fanned out, and is acked. */
+  commit(): void {
+    const batch = this.#waiting
+    this.#waiting = []
+    for (const { session, document, payload, counter, adds } of batch) {
+      if (!adds) continue
+      const group = this.groupOf(document)
+      const sequence = (this.version(group).sequences.get(this.#replica) ?? 0) + 1
+      this.entries.push({ group, document, replica: this.#replica, sequence, payload, device: session.device, counter })
+      this.accepted.push(`${session.device}:${counter}`)
+      for (const other of this.sessions) if (other !== session) other.deliver(document, this.#replica, sequence, payload)
+    }
+    const told = new Set<string>()
+    for (const { session, document } of batch.toReversed()) {
+      const group = this.groupOf(document)
+      if (told.has(`${session.id} ${group}`)) continue
+      told.add(`${session.id} ${group}`)
+      session.ack(group, Math.max(...batch.filter((one) => one.session === session && this.groupOf(one.document) === group).map((one) => one.counter)))
+    }
+    for (const session of this.sessions) session.flush()
+  }
+
+  /** A commit that failed: nothing of it is durable, and each session hears of its first push. */
+  fail(fault: Fault): void {
+    const batch = this.#waiting
+    this.#waiting = []
+    this.#docs.clear()
+    for (const { session, document, counter } of batch) session.stop(this.groupOf(document), 0, counter, fault)
+    for (const session of this.sessions) session.flush()
+  }
+
+  /** `kill -9`, and a start: a new incarnation, and what was not durable is gone. */
+  restart(): void {
+    this.#waiting = []
+    this.#docs.clear()
+    for (const session of [...this.sessions]) session.drop()
+    this.#incarnation++
+    this.#replica = this.#nextReplica()
+  }
+
+  /** An older copy of the store is started: what came after the first `count` entries is lost here. */
+  restore(count: number): void {
+    this.entries.splice(count)
+    this.restart()
+  }
+
+  erase(document: DocumentName): void {
+    this.erased.add(document)
+    for (const session of this.sessions) session.erase(document)
+  }
+
+  #nextReplica(): ReplicaId {
+    const hex = (): string => this.#random.uint32().toString(16).padStart(8, '0')
+    return parseReplica(`eu-west#${this.#incarnation}.${hex()}${hex()}`)
+  }
+}
+
+interface Attached {
+  readonly channel: number
+  readonly document: DocumentName
+  readonly handle: number
+  readonly group: GroupId
+}
+
+let sessionIds = 0
+
+export class FakeSession {
+  readonly id = ++sessionIds
+  device = ''
+  readonly token: string[] = []
+  readonly frames: ClientFrame[] = []
+  readonly #region: FakeRegion
+  readonly #send: (message: Uint8Array) => void
+  readonly #close: () => void
+  readonly #reader: FrameReader
+  readonly #channels = new Map<number, Attached>()
+  readonly #groups = new Map<GroupId, { handle: number; admitted: number; stoppedAt: number | undefined; required: Version }>()
+  readonly #replicas: ReplicaId[] = []
+  #handles = 0
+  #out: Uint8Array[] = []
+  #greeted = false
+
+  constructor(region: FakeRegion, send: (message: Uint8Array) => void, close: () => void) {
+    this.#region = region
+    this.#send = send
+    this.#close = close
+    this.#reader = new FrameReader({ messageBytesMax: 1024 * 1024, frameBytesMax: 64 * 1024 * 1024 }, (type, body, end) => {
+      const frame = decodeClientFrame(type, body, end)
+      if (frame !== undefined) this.#frame(frame)
+    })
+  }
+
+  receive(message: Uint8Array): void {
+    this.#reader.receive(message)
+    this.flush()
+  }
+
+  /** The socket is gone without a word. */
+  drop(): void {
+    this.#region.sessions.delete(this)
+    this.#close()
+  }
+
+  goodbye(code: ErrorCode, retry: 'now' | 'backoff' | 'never'): void {
+    this.say({ type: 'goodbye', code, retry, retryAfterMs: 0, text: '' })
+    this.flush()
+    this.drop()
+  }
+
+  deliver(document: DocumentName, replica: ReplicaId, sequence: number, payload: Uint8Array): void {
+    for (const attached of this.#channels.values()) {
+      if (attached.document === document) this.say({ type: 'update', handle: attached.handle, replica: this.#replicaIndex(replica), sequence, payload })
+    }
+  }
+
+  ack(group: GroupId, counter: number): void {
+    const lane = this.#lane(group)
+    const version = this.#region.version(group)
+    const sequence = version.sequences.get(this.#region.replica) ?? 0
+    const replica = this.#replicaIndex(this.#region.replica)
+    const { replicated } = this.#region.faults
+    this.say({ type: 'ack', group: lane.handle, counter, replica, sequence, inStream: true, replicated })
+  }
+
+  /** Everything from `counter` on is dropped until the client says where it goes on. */
+  stop(group: GroupId, channel: number, counter: number, fault: Fault): void {
+    const lane = this.#lane(group)
+    if (lane.stoppedAt !== undefined) return
+    lane.stoppedAt = counter
+    lane.admitted = Math.min(lane.admitted, counter - 1)
+    this.say({ type: 'refused', channel, counter, code: fault.code, retryAfterMs: fault.retryAfterMs, missing: emptyVersion, text: '' })
+  }
+
+  erase(document: DocumentName): void {
+    for (const attached of [...this.#channels.values()]) {
+      if (attached.document !== document) continue
+      this.#channels.delete(attached.channel)
+      this.say({ type: 'erased', channel: attached.channel, life: 1 })
+    }
+    this.flush()
+  }
+
+  say(frame: ServerFrame): void {
+    this.#out.push(encodeServerFrame(frame))
+  }
+
+  flush(): void {
+    for (const frame of this.#out.splice(0)) this.#send(frame)
+  }
+
+  #frame(frame: ClientFrame): void {
+    this.frames.push(frame)
+    if (!this.#greeted && frame.type !== 'hello') throw new Error('the first frame is a hello')
+    switch (frame.type) {
+      case 'hello': {
+        this.#greeted = true
+        this.device = frame.device
+        this.token.push(frame.token)
+        const { messageBytesMax, updateBytesMax, unackedBytesMax } = this.#region
+        const region = parseRegion('eu-west')
+        this.say({ type: 'welcome', protocol: 1, region, session: this.id, subject: 'ann', messageBytesMax, updateBytesMax, unackedBytesMax, heartbeatMs: 15_000 })
+        return
+      }
+      case 'attach':
+        return this.#attach(frame)
+      case 'push':
+        return this.#push(frame.channel, frame.counter, frame.payload)
+      case 'seen': {
+        const attached = this.#channels.get(frame.channel)
+        if (attached !== undefined) this.#lane(attached.group).required = frame.seen
+        return
+      }
+      case 'resume': {
+        const attached = this.#channels.get(frame.channel)
+        if (attached === undefined) return
+        const lane = this.#lane(attached.group)
+        if (lane.stoppedAt !== undefined && frame.counter >= lane.stoppedAt) lane.stoppedAt = undefined
+        return
+      }
+      case 'detach':
+        this.#channels.delete(frame.channel)
+        return
+      case 'ping':
+        return this.say({ type: 'pong', nonce: frame.nonce })
+      case 'token':
+        this.token.push(frame.token)
+        return
+      case 'presence':
+        return
+    }
+  }
+
+  #attach(frame: Extract<ClientFrame, { type: 'attach' }>): void {
+    const { channel, document } = frame
+    const fault = this.#region.faults.attach(document)
+    if (fault !== undefined) return this.say({ type: 'denied', channel, code: fault.code, retryAfterMs: fault.retryAfterMs, text: '' })
+    if (this.#region.erased.has(document)) return this.say({ type: 'erased', channel, life: 1 })
+    const group = this.#region.groupOf(document)
+    const lane = this.#lane(group)
+    const handle = ++this.#handles
+    const attached: Attached = { channel, document, handle, group }
+    const held = this.#region.version(group)
+    const behind = !covers(held, frame.cursor) || !covers(held, frame.seen)
+    lane.required = frame.seen
+    this.#channels.set(channel, attached)
+    const access = this.#region.readOnly.has(document) ? 'read' : 'write'
+    this.say({ type: 'attached', channel, handle, group: lane.handle, life: 1, access, behind })
+    const cursor = behind ? emptyVersion : frame.cursor
+    for (const entry of this.#region.entries) {
+      if (entry.document !== document || includes(cursor, entry.replica, entry.sequence)) continue
+      this.say({ type: 'update', handle, replica: this.#replicaIndex(entry.replica), sequence: entry.sequence, payload: entry.payload })
+    }
+    this.say({ type: 'current', handle, version: this.#region.version(group, document) })
+  }
+
+  #push(channel: number, counter: number, payload: Uint8Array): void {
+    const attached = this.#channels.get(channel)
+    if (attached === undefined) return
+    const { group, document } = attached
+    const lane = this.#lane(group)
+    if (lane.stoppedAt !== undefined) return
+    if (counter <= lane.admitted) {
+      // As in a node: whatever is not above the last one was seen. A client that breaks OUT1 loses an edit here.
+      this.#region.resends++
+      if (counter <= this.#region.lastCounter(group, this.device)) this.ack(group, counter)
+      return
+    }
+    if (!covers(this.#region.version(group), lane.required)) return this.stop(group, channel, counter, { code: 'NOT_YET_VISIBLE', retryAfterMs: 500 })
+    const fault = this.#region.faults.push(document, payload)
+    if (fault !== undefined) return this.stop(group, channel, counter, fault)
+    if (this.#region.readOnly.has(document)) return this.stop(group, channel, counter, { code: 'WRITE_DENIED', retryAfterMs: 0 })
+    const judgement = this.#region.judge(document, payload)
+    if (judgement === 'premature') return this.stop(group, channel, counter, { code: 'PREMATURE', retryAfterMs: 0 })
+    if (judgement === 'nothing') this.#region.nothings++
+    lane.admitted = counter
+    this.#region.admit({ session: this, channel, document, counter, payload: payload.slice(), adds: judgement === 'new' })
+  }
+
+  #lane(group: GroupId) {
+    let lane = this.#groups.get(group)
+    if (lane === undefined) {
+      lane = { handle: this.#groups.size + 1, admitted: this.#region.lastCounter(group, this.device), stoppedAt: undefined, required: emptyVersion }
+      this.#groups.set(group, lane)
+      this.say({ type: 'group', handle: lane.handle, group })
+    }
+    return lane
+  }
+
+  #replicaIndex(replica: ReplicaId): number {
+    const known = this.#replicas.indexOf(replica)
+    if (known >= 0) return known
+    this.#replicas.push(replica)
+    this.say({ type: 'replicas', first: this.#replicas.length - 1, ids: [replica] })
+    return this.#replicas.length - 1
+  }
+}

@@ -1,0 +1,304 @@
+/**
+ * The world of simulated clients: one clock, one region, devices with disks, and a network that delivers when it is told to. A turn of a
+ * client runs to its end before the next, as in a process of its own.
+ */
+
+import type { Random } from '@meridian/core/effects'
+import type { ErrorCode } from '@meridian/core/errors'
+import { MeridianError } from '@meridian/core/errors'
+import { parseDocument } from '@meridian/core/ids'
+import type { ClientOptions, ClientSocket, ClientWorld, Handle, SocketEvents } from '@meridian/client/client'
+import { Client } from '@meridian/client/client'
+import { MemoryDisk, MemoryStore } from '@meridian/client/io/store-memory'
+import type { ClientStore, StoreKey, StoreOperation, StoreRecord } from '@meridian/client/store'
+import type { FakeSession } from './fake-region.js'
+import { FakeRegion } from './fake-region.js'
+
+/** Mulberry32 (Tommy Ettinger, 2017): small, and the same everywhere. */
+export function seeded(seed: number): Random {
+  let state = seed >>> 0
+  return {
+    uint32() {
+      state = (state + 0x6d2b79f5) >>> 0
+      let t = Math.imul(state ^ (state >>> 15), state | 1)
+      t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+      return (t ^ (t >>> 14)) >>> 0
+    },
+  }
+}
+
+interface Timer {
+  readonly atMs: number
+  readonly run: () => void
+  done: boolean
+}
+
+/** One connection: two queues, each in order. */
+class Wire {
+  readonly toRegion: Uint8Array[] = []
+  readonly toClient: Uint8Array[] = []
+  open = false
+  ended = false
+  session: FakeSession | undefined
+  readonly #world: World
+  readonly #events: SocketEvents
+
+  constructor(world: World, events: SocketEvents) {
+    this.#world = world
+    this.#events = events
+  }
+
+  /** Whether something can happen on it. */
+  get isBusy(): boolean {
+    return !this.ended && (!this.open || this.toRegion.length > 0 || this.toClient.length > 0 || this.lostOnRegion)
+  }
+
+  /** The region ended it; the client hears of it after what was sent before. */
+  lostOnRegion = false
+
+  step(direction: 'up' | 'down'): void {
+    if (this.ended) return
+    if (!this.open) {
+      if (!this.#world.reachable) return this.cut()
+      this.open = true
+      this.session = this.#world.region.connect(
+        (message) => this.toClient.push(message),
+        () => {
+          this.lostOnRegion = true
+        },
+      )
+      return this.#events.opened()
+    }
+    if (direction === 'up') {
+      const message = this.toRegion.shift()
+      if (message !== undefined && !this.lostOnRegion) this.session?.receive(message)
+      return
+    }
+    const message = this.toClient.shift()
+    if (message !== undefined) this.#events.message(message)
+    else if (this.lostOnRegion) this.cut()
+  }
+
+  /** Both ends lose what is on its way. */
+  cut(): void {
+    if (this.ended) return
+    this.close()
+    this.#events.lost()
+  }
+
+  close(): void {
+    this.ended = true
+    if (this.session !== undefined) this.#world.region.sessions.delete(this.session)
+  }
+}
+
+/** A disk that may be slow or full, over what outlives the process. */
+export class SlowStore implements ClientStore {
+  readonly lingerMs = 0
+  failure: ErrorCode | undefined
+  held = false
+  dead = false
+  readonly #inner: MemoryStore
+  #waiting: (() => void)[] = []
+
+  constructor(disk: MemoryDisk) {
+    this.#inner = new MemoryStore(disk)
+  }
+
+  read(prefix: StoreKey): Promise<readonly StoreRecord[]> {
+    return this.dead ? new Promise(() => undefined) : this.#inner.read(prefix)
+  }
+
+  async write(batch: readonly StoreOperation[]): Promise<void> {
+    if (this.held) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    if (this.dead) await new Promise(() => undefined)
+    if (this.failure !== undefined) throw new MeridianError(this.failure)
+    await this.#inner.write(batch)
+  }
+
+  release(): void {
+    this.held = false
+    for (const run of this.#waiting.splice(0)) run()
+  }
+
+  async close(): Promise<void> {
+    await this.#inner.close()
+  }
+}
+
+export class Device {
+  readonly name: string
+  readonly world: World
+  readonly disk = new MemoryDisk()
+  readonly options: Partial<ClientOptions>
+  store: SlowStore
+  client: Client
+  errors: MeridianError[] = []
+  #wires: Wire[] = []
+  #timers: Timer[] = []
+  #alive = { yes: true }
+
+  constructor(world: World, name: string, options: Partial<ClientOptions> = {}) {
+    this.world = world
+    this.name = name
+    this.options = options
+    this.store = new SlowStore(this.disk)
+    this.client = this.#start()
+  }
+
+  get wire(): Wire | undefined {
+    return this.#wires.at(-1)
+  }
+
+  get session(): FakeSession | undefined {
+    return this.wire?.session
+  }
+
+  /** `kill -9`: whatever the disk does not have is gone. Then a new process on the same disk. */
+  restart(disk: MemoryDisk = this.disk): void {
+    this.kill()
+    this.store = new SlowStore(disk)
+    this.client = this.#start()
+  }
+
+  kill(): void {
+    this.#alive.yes = false
+    this.store.dead = true
+    for (const wire of this.#wires) wire.close()
+    this.#wires = []
+    this.#timers = []
+  }
+
+  open(name: string): Handle {
+    return this.client.open(name)
+  }
+
+  cut(): void {
+    this.wire?.cut()
+  }
+
+  runTimers(nowMs: number): void {
+    for (const timer of [...this.#timers]) {
+      if (timer.done || timer.atMs > nowMs) continue
+      timer.done = true
+      timer.run()
+    }
+    this.#timers = this.#timers.filter((timer) => !timer.done)
+  }
+
+  get nextTimerMs(): number | undefined {
+    const due = this.#timers.filter((timer) => !timer.done).map((timer) => timer.atMs)
+    return due.length === 0 ? undefined : Math.min(...due)
+  }
+
+  #start(): Client {
+    const alive = { yes: true }
+    this.#alive = alive
+    const { world } = this
+    const guard = (run: () => void) => (): void => {
+      if (alive.yes) run()
+    }
+    const clientWorld: ClientWorld = {
+      clock: { now: () => world.wallMs + world.nowMs },
+      random: world.random,
+      monotonicMs: () => world.nowMs,
+      defer: (run) => {
+        void Promise.resolve().then(guard(run))
+      },
+      after: (ms, run) => {
+        const timer: Timer = { atMs: world.nowMs + ms, run: guard(run), done: false }
+        this.#timers.push(timer)
+        return () => {
+          timer.done = true
+        }
+      },
+      dial: (url, events): ClientSocket => {
+        world.dialled.push(url)
+        const wire = new Wire(world, {
+          opened: guard(() => events.opened()),
+          message: (bytes) => {
+            if (alive.yes) events.message(bytes)
+          },
+          lost: guard(() => events.lost()),
+        })
+        this.#wires = [...this.#wires.filter((one) => !one.ended), wire]
+        return {
+          send: (message) => {
+            if (!wire.ended) wire.toRegion.push(message)
+          },
+          close: () => wire.close(),
+        }
+      },
+      report: (thrown) => world.reported.push(thrown),
+    }
+    const onError = (error: MeridianError): void => {
+      this.errors.push(error)
+    }
+    return new Client(clientWorld, { url: 'http://region.test', storage: this.store, tenant: 'acme', onError, ...this.options })
+  }
+}
+
+export class World {
+  readonly random: Random
+  readonly region: FakeRegion
+  readonly devices: Device[] = []
+  readonly dialled: string[] = []
+  readonly reported: unknown[] = []
+  nowMs = 0
+  wallMs = Date.UTC(2026, 0, 1)
+  /** False: dialling fails. */
+  reachable = true
+
+  constructor(seed = 1) {
+    this.random = seeded(seed)
+    this.region = new FakeRegion(seeded(seed + 1))
+  }
+
+  device(name: string, options: Partial<ClientOptions> = {}): Device {
+    const device = new Device(this, name, options)
+    this.devices.push(device)
+    return device
+  }
+
+  /** Lets promises run out. */
+  async turn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** Delivers everything there is, commits, and lets no time pass. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < 1_000; round++) {
+      await this.turn()
+      const busy = this.devices.map((device) => device.wire).filter((wire) => wire?.isBusy === true)
+      if (busy.length === 0 && this.region.waitingCount === 0) return
+      for (const wire of busy) {
+        wire?.step('up')
+        wire?.step('down')
+      }
+      this.region.commit()
+    }
+    throw new Error('the world does not come to rest')
+  }
+
+  /** Time passes, timer by timer, and everything is delivered in between. */
+  async pass(ms: number): Promise<void> {
+    const untilMs = this.nowMs + ms
+    for (let round = 0; round < 10_000; round++) {
+      await this.settle()
+      const due = this.devices.map((device) => device.nextTimerMs).filter((at) => at !== undefined)
+      const next = Math.min(untilMs, ...due)
+      this.nowMs = Math.max(this.nowMs, next)
+      for (const device of this.devices) device.runTimers(this.nowMs)
+      if (next >= untilMs && !this.devices.some((device) => (device.nextTimerMs ?? Number.POSITIVE_INFINITY) <= untilMs)) return this.settle()
+    }
+    throw new Error('timers do not come to rest')
+  }
+}
+
+export const documentOf = (name: string) => parseDocument(`acme/${name}`)
+
+export const listOf = (handle: Handle): string[] => handle.ydoc.getArray<string>('list').toArray()
+
+export function add(handle: Handle, text: string): void {
+  handle.ydoc.getArray<string>('list').push([text])
+}
