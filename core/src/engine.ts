@@ -54,6 +54,11 @@ export interface Engine {
   inspect(update: Uint8Array, limits: InspectLimits): Inspection
   emptyIndex(): EngineIndex
   judge(index: EngineIndex, inspection: Inspection): Judgement
+  /**
+   * An update that was judged `new` without the part that is held already, before it is included; the same bytes if there is none. What
+   * is stored and passed on never overlaps, because engines may fail on a half held part that contradicts what they hold.
+   */
+  trim(index: EngineIndex, inspection: Inspection, update: Uint8Array): Uint8Array
   /** Adds to `index` what an update that was judged `new` holds. */
   include(index: EngineIndex, inspection: Inspection): void
   encodeIndex(index: EngineIndex): Uint8Array

@@ -20,7 +20,7 @@ import { compactionPolicy, dueWhenIdle, dueWhileOpen } from './compaction.js'
 import type { Admit, Clock, Random } from './effects.js'
 import type { Engine, EngineName } from './engine.js'
 import { inspectLimits } from './engine.js'
-import type { Draft } from './entry.js'
+import type { Draft, PushName } from './entry.js'
 import { encodeControl } from './entry.js'
 import { assert } from './errors.js'
 import type { HybridTime } from './hybrid-time.js'
@@ -65,6 +65,15 @@ export const hubOptions: HubOptions = { limits: hubLimits, compaction: compactio
 export interface Receipt {
   saved(counter: number, bytes: number, replica: number, sequence: number): void
   failed(counter: number, bytes: number, code: LogErrorCode): void
+}
+
+/** Where an update came from. */
+export interface Pushed {
+  readonly name: PushName
+  /** Bytes as they came; what is appended may be less. */
+  readonly bytes: number
+  readonly receipt: Receipt
+  readonly origin: Subscription
 }
 
 interface Item {
@@ -187,12 +196,7 @@ export class Hub {
   }
 
   /** An admitted update on its way into the log. The index of the document includes it already. */
-  append(
-    document: LiveDocument,
-    payload: Uint8Array,
-    epoch: number,
-    push: { device: Draft['push']; receipt: Receipt; origin: Subscription },
-  ): void {
+  append(document: LiveDocument, payload: Uint8Array, epoch: number, push: Pushed): void {
     assert(document.engine !== undefined, 'a document gets its engine before its first update')
     if (document.life === 0) document.life = 1
     this.#seal(document.group)
@@ -209,12 +213,12 @@ export class Hub {
         epoch,
         time: this.#now(),
         payload,
-        ...(push.device === undefined ? {} : { push: push.device }),
+        push: push.name,
       },
       origin: push.origin,
       receipt: push.receipt,
-      counter: push.device?.counter ?? 0,
-      bytes: payload.length,
+      counter: push.name.counter,
+      bytes: push.bytes,
     })
   }
 
@@ -367,7 +371,7 @@ export class Hub {
       position++
       item.group.version.sequences.set(replica, sequence)
       this.stats.entries++
-      this.stats.payloadBytes += item.bytes
+      this.stats.payloadBytes += item.draft.payload.length
       const { document } = item
       if (document === undefined) {
         resealed.add(item.group)
@@ -385,7 +389,7 @@ export class Hub {
         continue
       }
       document.tailCount++
-      document.tailBytes += item.bytes
+      document.tailBytes += item.draft.payload.length
       const frame = encodeUpdate(document.handle, replicaIndex, sequence, item.draft.payload)
       this.tail.add({ position: toPosition(position), document, replica, sequence, frame })
       if (document.commit !== this.#commit) {

@@ -240,9 +240,11 @@ export class Lane implements Receipt {
       this.#hub.barrier(document, push.counter, push.payload.length, this)
       return 'done'
     }
+    const payload = engine.trim(index, push.inspection, push.payload)
     engine.include(index, push.inspection)
-    this.#hub.append(document, push.payload, decision.epoch, {
-      device: { device: this.#session.device, counter: push.counter },
+    this.#hub.append(document, payload, decision.epoch, {
+      name: { device: this.#session.device, counter: push.counter },
+      bytes: push.payload.length,
       receipt: this,
       origin: attachment,
     })

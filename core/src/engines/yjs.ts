@@ -26,6 +26,16 @@ export const yjsEngine: Engine = {
 
   judge: (index: EngineIndex, inspection: Inspection): Judgement => ownIndex(index).judge(ownInspection(inspection)),
 
+  /**
+   * Yjs integrates the rest of a half held struct next to what it holds under the ids before, but in the parent of the incoming one. If
+   * the two are different things (a client id used twice, or forged) that throws in the middle of a transaction, at once or when garbage
+   * is collected, in every replica. Cut here, the rest follows what is held.
+   */
+  trim(index: EngineIndex, inspection: Inspection, update: Uint8Array): Uint8Array {
+    const held = ownIndex(index)
+    return trim(ownInspection(inspection), update, (client) => held.next(client))
+  },
+
   include(index: EngineIndex, inspection: Inspection): void {
     ownIndex(index).include(ownInspection(inspection))
   },
@@ -67,18 +77,6 @@ export function authorsOf(inspection: Inspection): readonly number[] {
     if (client !== authors.at(-1)) authors.push(client)
   }
   return authors
-}
-
-/**
- * The update without the structs that `index` holds already; the same bytes if it brings none of those.
- *
- * For whoever stores or passes on an update that overlaps: Yjs integrates the rest of a half held struct next to what it holds under
- * the ids before, but in the parent of the incoming one. If the two are different things (a client id used twice, or forged) that throws
- * in the middle of a transaction, at once or when garbage is collected, in every replica. Cut here, the rest follows what is held.
- */
-export function trimHeld(index: EngineIndex, inspection: Inspection, update: Uint8Array): Uint8Array {
-  const held = ownIndex(index)
-  return trim(ownInspection(inspection), update, (client) => held.next(client))
 }
 
 /** Of the documents here, which never edit; set because Yjs would draw one by chance. */

@@ -9,7 +9,7 @@
 import { expect, it } from 'vitest'
 import * as Y from 'yjs'
 import { type Inspection, inspectLimits } from '@meridian/core/engine'
-import { trimHeld, yjsEngine } from '@meridian/core/engines/yjs'
+import { yjsEngine } from '@meridian/core/engines/yjs'
 import { YjsIndex } from '@meridian/core/engines/yjs-index'
 import { codeOf } from '../../conformance/engine.js'
 import { makeHistory, randomOf } from './yjs-edits.js'
@@ -50,7 +50,7 @@ it(
         const judgement = yjsEngine.judge(held, inspection)
         seen[judgement]++
         if (judgement !== 'new') continue
-        const trimmed = trimHeld(held, inspection, mutated)
+        const trimmed = yjsEngine.trim(held, inspection, mutated)
         if (trimmed !== mutated) seen.trimmed++
         try {
           if (checkApplied(base, held, mutated, trimmed, inspection, random(2) === 0) === 'crossed') seen.crossed++

@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import * as Y from 'yjs'
 import { inspectLimits } from '@meridian/core/engine'
-import { authorsOf, trimHeld, yjsEngine } from '@meridian/core/engines/yjs'
+import { authorsOf, yjsEngine } from '@meridian/core/engines/yjs'
 import { codeOf, hex, registerEngineTests } from '../../conformance/engine.js'
 import { makeHistory, randomOf, readerOf, shownBy } from './yjs-edits.js'
 
@@ -99,12 +99,12 @@ describe('updates that Yjs puts together', () => {
     const index = indexOf(updates.slice(0, 3))
     const inspection = inspect(whole)
     expect(yjsEngine.judge(index, inspection)).toBe('new')
-    const rest = trimHeld(index, inspection, whole)
+    const rest = yjsEngine.trim(index, inspection, whole)
     expect(rest.length).toBeLessThan(whole.length)
     expect(yjsEngine.judge(index, inspect(rest))).toBe('new')
     expect(yjsEngine.digest([...updates.slice(0, 3), rest])).toBe(yjsEngine.digest(updates))
     const last = updates.at(-1) ?? new Uint8Array()
-    expect(trimHeld(indexOf(updates.slice(0, 5)), inspect(last), last)).toBe(last)
+    expect(yjsEngine.trim(indexOf(updates.slice(0, 5)), inspect(last), last)).toBe(last)
   })
 
   it('given two devices with one client id, when the longer struct of one meets what the other deleted, then the document still loads', () => {
