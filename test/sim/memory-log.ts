@@ -1,0 +1,514 @@
+/**
+ * A region's log in memory, for simulations: a `MemoryStore` is what stands on the disk, a `MemoryLog` one opening of it. When the disk
+ * works and when it answers is for the injected `timing` to say, apart, so that a crash, a read or another commit may come between.
+ *
+ * - LOG1 A batch is in the store when it is performed, and answered later. What a crash finds unperformed is lost, what it finds unanswered
+ *   is there without anybody knowing.
+ * - LOG2 Each opening is a new incarnation, and so is what follows a failed commit.
+ * - LOG3 Batches are performed in the order of their calls, and answered in it. Reads have an order of their own.
+ */
+
+import type { Draft, Entry } from '@meridian/core/entry'
+import { decodeControl } from '@meridian/core/entry'
+import type { EngineName } from '@meridian/core/engine'
+import type { Random } from '@meridian/core/effects'
+import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
+import { formatReplica, replicaParts, toPosition } from '@meridian/core/ids'
+import type {
+  Appended,
+  DocumentInfo,
+  Done,
+  GroupInfo,
+  LastPush,
+  LogErrorCode,
+  Outcome,
+  Read,
+  ReadLimit,
+  RegionLog,
+  Snapshot,
+} from '@meridian/core/log'
+import type { Chain, Floor } from '@meridian/core/version'
+import { emptyChain, include, mutableVersion, toChain } from '@meridian/core/version'
+
+interface StoredGroup {
+  /** All that was not trimmed, in log order. */
+  entries: Entry[]
+  readonly ends: Map<ReplicaId, { readonly sequence: number; readonly chain: Chain }>
+  readonly floors: Map<RegionId, Floor>
+  readonly sealed: Map<ReplicaId, number>
+  trimmed: number
+  position: number
+}
+
+interface StoredDocument {
+  readonly engine: EngineName | undefined
+  life: number
+  ended: boolean
+  trimmed: number
+  snapshot: Snapshot | undefined
+  /** Of the current life. */
+  entries: Entry[]
+  /** Of lives that ended, as far as they were not trimmed. */
+  past: Entry[]
+}
+
+/** What is durable. A copy of it is yesterday's backup, or a clone. */
+export class MemoryStore {
+  readonly region: RegionId
+  incarnation = 0
+  position = 0
+  readonly groups = new Map<GroupId, StoredGroup>()
+  readonly documents = new Map<DocumentName, StoredDocument>()
+  readonly pushes = new Map<string, LastPush>()
+
+  constructor(region: RegionId) {
+    this.region = region
+  }
+
+  copy(): MemoryStore {
+    const copy = new MemoryStore(this.region)
+    copy.incarnation = this.incarnation
+    copy.position = this.position
+    for (const [id, group] of this.groups) {
+      copy.groups.set(id, {
+        ...group,
+        entries: [...group.entries],
+        ends: new Map(group.ends),
+        floors: new Map(group.floors),
+        sealed: new Map(group.sealed),
+      })
+    }
+    for (const [name, document] of this.documents)
+      copy.documents.set(name, { ...document, entries: [...document.entries], past: [...document.past] })
+    for (const [key, push] of this.pushes) copy.pushes.set(key, push)
+    return copy
+  }
+
+  commit(drafts: readonly Draft[], replica: ReplicaId): { readonly appended: Appended; readonly entries: readonly Entry[] } {
+    const first = this.position + 1
+    const entries = drafts.map((draft) => this.#insert(draft, replica))
+    return {
+      appended: { replica, position: toPosition(first), sequences: entries.map((entry) => entry.sequence) },
+      entries,
+    }
+  }
+
+  putSnapshot(snapshot: Snapshot, trim: boolean): void {
+    const document = this.documents.get(snapshot.document)
+    if (document === undefined || document.life !== snapshot.life || document.ended) return
+    if (document.snapshot !== undefined && document.snapshot.position > snapshot.position) return
+    document.snapshot = snapshot
+    if (!trim) return
+    document.trimmed = Math.max(document.trimmed, snapshot.position)
+    const gone = [...document.past, ...document.entries].filter((entry) => entry.position <= snapshot.position)
+    document.past = document.past.filter((entry) => entry.position > snapshot.position)
+    document.entries = document.entries.filter((entry) => entry.position > snapshot.position)
+    for (const group of this.groups.values()) {
+      const mine = gone.filter((entry) => this.groups.get(entry.group) === group)
+      const last = mine.at(-1)
+      if (last === undefined) continue
+      group.trimmed = Math.max(group.trimmed, last.position)
+      const positions = new Set(mine.map((entry) => entry.position))
+      group.entries = group.entries.filter((entry) => !positions.has(entry.position))
+    }
+  }
+
+  group(id: GroupId): StoredGroup {
+    let group = this.groups.get(id)
+    if (group === undefined) {
+      group = { entries: [], ends: new Map(), floors: new Map(), sealed: new Map(), trimmed: 0, position: 0 }
+      this.groups.set(id, group)
+    }
+    return group
+  }
+
+  #insert(draft: Draft, replica: ReplicaId): Entry {
+    const { push, ...rest } = draft
+    const group = this.group(draft.group)
+    const end = group.ends.get(replica) ?? { sequence: 0, chain: emptyChain }
+    const entry: Entry = {
+      ...rest,
+      payload: new Uint8Array(draft.payload),
+      position: toPosition(++this.position),
+      replica,
+      sequence: end.sequence + 1,
+      chain: chainOf(draft, end.chain),
+    }
+    group.ends.set(replica, { sequence: entry.sequence, chain: entry.chain })
+    group.entries.push(entry)
+    group.position = entry.position
+    if (draft.document !== undefined) this.#insertInto(draft.document, entry)
+    if (draft.kind === 'control') this.#control(group, entry)
+    if (push !== undefined) {
+      const key = pushKey(draft.group, push.device)
+      const held = this.pushes.get(key)
+      if (held === undefined || held.counter <= push.counter)
+        this.pushes.set(key, { replica, sequence: entry.sequence, counter: push.counter })
+    }
+    return entry
+  }
+
+  #insertInto(name: DocumentName, entry: Entry): void {
+    let document = this.documents.get(name)
+    if (document === undefined) {
+      const ended = entry.kind === 'erase'
+      document = { engine: entry.engine, life: entry.life, ended, trimmed: 0, snapshot: undefined, entries: [], past: [] }
+      this.documents.set(name, document)
+    } else if (entry.life > document.life || (entry.kind === 'erase' && entry.life === document.life && !document.ended)) {
+      if (entry.life > document.life) {
+        document.past.push(...document.entries)
+        document.entries = []
+      }
+      document.life = entry.life
+      document.ended = entry.kind === 'erase'
+      document.trimmed = 0
+      document.snapshot = undefined
+    }
+    if (entry.life === document.life) document.entries.push(entry)
+    else document.past.push(entry)
+  }
+
+  #control(group: StoredGroup, entry: Entry): void {
+    const control = decodeControl(entry.payload)
+    for (const [replica, last] of control.last) group.sealed.set(replica, last)
+    const [replica] = control.last.keys()
+    const region = replica === undefined ? this.region : replicaParts(replica).region
+    const held = group.floors.get(region)
+    if (held === undefined || held.counter < control.counter)
+      group.floors.set(region, { counter: control.counter, seal: entry.chain })
+  }
+}
+
+const pushKey = (group: GroupId, device: DeviceId): string => `${group} ${device}`
+
+/** Two rounds of 32-bit FNV-1a over what an entry says, seeded by the value before it. */
+function chainOf(draft: Draft, before: Chain): Chain {
+  const head = `${draft.group} ${draft.document} ${draft.engine} ${draft.life} ${draft.kind} ${draft.epoch} ${draft.time}`
+  let low = Number(before & 0xffff_ffffn) ^ 0x811c9dc5
+  let high = Number(before >> 32n) ^ 0x01234567
+  const take = (byte: number): void => {
+    low = Math.imul(low ^ byte, 0x01000193)
+    high = Math.imul(high ^ byte ^ (low >>> 24), 0x01000193)
+  }
+  for (let index = 0; index < head.length; index++) take(head.charCodeAt(index))
+  for (const byte of draft.payload) take(byte)
+  return toChain((BigInt(high >>> 0) << 32n) | BigInt(low >>> 0))
+}
+
+export type LogOperation =
+  | 'append'
+  | 'openDocument'
+  | 'openGroup'
+  | 'lastPush'
+  | 'readDocument'
+  | 'readGroup'
+  | 'readSnapshot'
+  | 'putSnapshot'
+  | 'reopen'
+  | 'close'
+
+/** `perform`: the disk does it. `answer`: whoever asked hears of it. */
+export interface LogStep {
+  readonly operation: LogOperation
+  readonly phase: 'perform' | 'answer'
+}
+
+export type LogTiming = (step: LogStep, run: () => void) => void
+
+export interface MemoryLogOptions {
+  readonly timing: LogTiming
+  readonly random: Random
+  /** Told of every batch that became durable, before anybody else can know. */
+  readonly onDurable?: (entries: readonly Entry[], drafts: readonly Draft[]) => void
+}
+
+interface Fault {
+  readonly code: LogErrorCode
+  /** `kept`: the commit is on the disk all the same, as after a failed fsync whose bytes had been written. */
+  readonly batch: 'lost' | 'kept'
+}
+
+interface Work {
+  readonly operation: LogOperation
+  /** Does it and returns what says so to whoever asked. */
+  readonly perform: () => () => void
+}
+
+export class MemoryLog implements RegionLog {
+  readonly store: MemoryStore
+  replica: ReplicaId
+  position: Position
+  state: 'open' | 'stopped' | 'closed' | 'crashed' = 'open'
+
+  readonly #options: MemoryLogOptions
+  readonly #writes: Work[] = []
+  readonly #reads: Work[] = []
+  readonly #answers: { readonly append: (() => void)[]; readonly read: (() => void)[] } = { append: [], read: [] }
+  #appendFaults: Fault[] = []
+  #readFault: ((operation: LogOperation, document: DocumentName | undefined) => LogErrorCode | undefined) | undefined
+  #stoppedBy: LogErrorCode = 'LOG_UNAVAILABLE'
+  #closers: (() => void)[] | undefined
+  appendCount = 0
+
+  constructor(store: MemoryStore, options: MemoryLogOptions) {
+    this.store = store
+    this.#options = options
+    this.position = toPosition(store.position)
+    this.replica = this.#begin()
+  }
+
+  /** The next append, or the one that waits, fails, and then the log opens anew. */
+  failAppend(code: LogErrorCode, batch: Fault['batch']): void {
+    this.#appendFaults.push({ code, batch })
+  }
+
+  /** Reads for which this names a code fail, until it is taken away. */
+  failReads(
+    fault: ((operation: LogOperation, document: DocumentName | undefined) => LogErrorCode | undefined) | undefined,
+  ): void {
+    this.#readFault = fault
+  }
+
+  /** The process dies: what the disk has not done is lost, and nobody is answered any more. */
+  crash(): void {
+    this.state = 'crashed'
+    this.#writes.length = 0
+    this.#reads.length = 0
+    this.#answers.append.length = 0
+    this.#answers.read.length = 0
+  }
+
+  append(drafts: readonly Draft[], done: Done<Appended>): void {
+    for (const draft of drafts) if (draft.kind === 'control') decodeControl(draft.payload)
+    const copies = drafts.map((draft) => ({ ...draft, payload: new Uint8Array(draft.payload) }))
+    this.appendCount++
+    this.#write('append', done, () => {
+      const fault = this.#appendFaults.shift()
+      if (fault !== undefined) {
+        if (fault.batch === 'kept') this.#commit(copies)
+        this.#stop(fault.code)
+        return { kind: 'failed', code: fault.code }
+      }
+      const appended = this.#commit(copies)
+      return { kind: 'done', value: appended }
+    })
+  }
+
+  putSnapshot(snapshot: Snapshot, options: { readonly trim: boolean }, done: Done<void>): void {
+    const copy: Snapshot = {
+      ...snapshot,
+      version: mutableVersion(snapshot.version),
+      state: { bytes: new Uint8Array(snapshot.state.bytes), index: new Uint8Array(snapshot.state.index) },
+    }
+    this.#write('putSnapshot', done, () => {
+      this.store.putSnapshot(copy, options.trim)
+      return { kind: 'done', value: undefined }
+    })
+  }
+
+  openDocument(document: DocumentName, done: Done<DocumentInfo>): void {
+    this.#read('openDocument', document, done, () => this.#documentInfo(document))
+  }
+
+  openGroup(group: GroupId, done: Done<GroupInfo>): void {
+    this.#read('openGroup', undefined, done, () => this.#groupInfo(group))
+  }
+
+  lastPush(group: GroupId, device: DeviceId, done: Done<LastPush | undefined>): void {
+    this.#read('lastPush', undefined, done, () => this.store.pushes.get(pushKey(group, device)))
+  }
+
+  readDocument(document: DocumentName, after: Position, limit: ReadLimit, done: Done<Read>): void {
+    this.#read('readDocument', document, done, () => {
+      const held = this.store.documents.get(document)
+      return this.#readEntries(held?.entries ?? [], after, limit, held?.trimmed ?? 0)
+    })
+  }
+
+  readGroup(group: GroupId, after: Position, limit: ReadLimit, done: Done<Read>): void {
+    this.#read('readGroup', undefined, done, () => {
+      const held = this.store.groups.get(group)
+      return this.#readEntries(held?.entries ?? [], after, limit, held?.trimmed ?? 0)
+    })
+  }
+
+  readSnapshot(document: DocumentName, done: Done<Snapshot | undefined>): void {
+    this.#read('readSnapshot', document, done, () => this.store.documents.get(document)?.snapshot)
+  }
+
+  close(done: () => void): void {
+    if (this.state === 'crashed') return
+    if (this.#closers !== undefined) {
+      if (this.state === 'closed') this.#options.timing({ operation: 'close', phase: 'answer' }, done)
+      else this.#closers.push(done)
+      return
+    }
+    this.#closers = [done]
+    this.#endIfIdle()
+  }
+
+  #begin(): ReplicaId {
+    const { random } = this.#options
+    const hex = (): string => random.uint32().toString(16).padStart(8, '0')
+    this.replica = formatReplica({ region: this.store.region, counter: ++this.store.incarnation, random: hex() + hex() })
+    return this.replica
+  }
+
+  #commit(drafts: readonly Draft[]): Appended {
+    const { appended, entries } = this.store.commit(drafts, this.replica)
+    this.#options.onDurable?.(entries, drafts)
+    return appended
+  }
+
+  #stop(code: LogErrorCode): void {
+    this.state = 'stopped'
+    this.#stoppedBy = code
+    this.#options.timing({ operation: 'reopen', phase: 'perform' }, () => {
+      if (this.state !== 'stopped') return
+      this.#begin()
+      this.position = toPosition(this.store.position)
+      this.state = 'open'
+    })
+  }
+
+  #write<T>(operation: 'append' | 'putSnapshot', done: Done<T>, perform: () => Outcome<T>): void {
+    const work: Work = {
+      operation,
+      perform: () => {
+        const outcome: Outcome<T> = this.state === 'stopped' ? { kind: 'failed', code: this.#stoppedBy } : perform()
+        return () => {
+          if (operation === 'append' && outcome.kind === 'done') this.position = toPosition(this.store.position)
+          done(outcome)
+        }
+      },
+    }
+    this.#queue(this.#writes, 'append', work, done)
+  }
+
+  #read<T>(operation: LogOperation, document: DocumentName | undefined, done: Done<T>, perform: () => T): void {
+    const work: Work = {
+      operation,
+      perform: () => {
+        const code = this.#readFault?.(operation, document)
+        const outcome: Outcome<T> = code === undefined ? { kind: 'done', value: perform() } : { kind: 'failed', code }
+        return () => done(outcome)
+      },
+    }
+    this.#queue(this.#reads, 'read', work, done)
+  }
+
+  #queue<T>(queue: Work[], kind: 'append' | 'read', work: Work, done: Done<T>): void {
+    if (this.state === 'crashed') return
+    const { timing } = this.#options
+    if (this.state === 'closed' || this.#closers !== undefined) {
+      timing({ operation: work.operation, phase: 'answer' }, () => done({ kind: 'failed', code: 'LOG_UNAVAILABLE' }))
+      return
+    }
+    queue.push(work)
+    if (queue.length === 1) this.#next(queue, kind)
+  }
+
+  #next(queue: Work[], kind: 'append' | 'read'): void {
+    const work = queue[0]
+    if (work === undefined) return
+    const { timing } = this.#options
+    timing({ operation: work.operation, phase: 'perform' }, () => {
+      if (this.state === 'crashed') return
+      queue.shift()
+      const answers = this.#answers[kind]
+      answers.push(work.perform())
+      timing({ operation: work.operation, phase: 'answer' }, () => {
+        if (this.state === 'crashed') return
+        answers.shift()?.()
+        this.#endIfIdle()
+      })
+      this.#next(queue, kind)
+    })
+  }
+
+  #endIfIdle(): void {
+    if (this.#closers === undefined || this.state === 'closed' || this.state === 'crashed') return
+    const { append, read } = this.#answers
+    if (this.#writes.length + this.#reads.length + append.length + read.length > 0) return
+    this.state = 'closed'
+    for (const closer of this.#closers) this.#options.timing({ operation: 'close', phase: 'answer' }, closer)
+  }
+
+  #documentInfo(name: DocumentName): DocumentInfo {
+    const held = this.store.documents.get(name)
+    const snapshot = held?.snapshot
+    const version = mutableVersion(snapshot?.version)
+    let position = snapshot?.position ?? toPosition(0)
+    let tailCount = 0
+    let tailBytes = 0
+    for (const entry of held?.entries ?? []) {
+      if (entry.position <= (snapshot?.position ?? 0)) continue
+      include(version, entry.replica, entry.sequence)
+      position = entry.position
+      tailCount++
+      tailBytes += entry.payload.length
+    }
+    return {
+      document: name,
+      engine: held?.engine,
+      life: held?.life ?? 0,
+      ended: held?.ended ?? false,
+      version,
+      position,
+      snapshot:
+        snapshot === undefined
+          ? undefined
+          : {
+              position: snapshot.position,
+              version: mutableVersion(snapshot.version),
+              bytes: snapshot.state.bytes.length,
+              index: snapshot.state.index,
+            },
+      tailCount,
+      tailBytes,
+    }
+  }
+
+  #groupInfo(id: GroupId): GroupInfo {
+    const held = this.store.groups.get(id)
+    const version = mutableVersion()
+    const closed = new Map<ReplicaId, number>()
+    for (const [region, floor] of held?.floors ?? []) version.floors.set(region, floor)
+    for (const [replica, { sequence }] of held?.ends ?? []) {
+      const { region, counter } = replicaParts(replica)
+      if (counter <= (version.floors.get(region)?.counter ?? 0)) continue
+      version.sequences.set(replica, sequence)
+      if (region === this.store.region && replica !== this.replica) closed.set(replica, sequence)
+    }
+    return { version, closed, sealed: new Map(held?.sealed), position: toPosition(held?.position ?? 0) }
+  }
+
+  #readEntries(all: readonly Entry[], after: Position, limit: ReadLimit, trimmed: number): Read {
+    const entries: Entry[] = []
+    let bytes = 0
+    let more = false
+    for (let index = firstBeyond(all, after); index < all.length; index++) {
+      const entry = all[index]
+      if (entry === undefined) break
+      if (entries.length > 0 && (entries.length >= limit.entries || bytes + entry.payload.length > limit.bytes)) {
+        more = true
+        break
+      }
+      entries.push(entry)
+      bytes += entry.payload.length
+    }
+    const asOf = more ? (entries.at(-1)?.position ?? after) : Math.max(after, this.store.position)
+    return { entries, asOf: toPosition(asOf), more, trimmed: toPosition(trimmed) }
+  }
+}
+
+function firstBeyond(entries: readonly Entry[], after: number): number {
+  let low = 0
+  let high = entries.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((entries[middle]?.position ?? 0) > after) high = middle
+    else low = middle + 1
+  }
+  return low
+}

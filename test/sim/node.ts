@@ -1,0 +1,223 @@
+/** A node without a world: hub and sessions over a memory log, sockets that a test fills and drains, and principals by token. */
+
+import type { CompactionPolicy } from '@meridian/core/compaction'
+import type { Admit, Principal } from '@meridian/core/effects'
+import type { Engine, EngineName } from '@meridian/core/engine'
+import { yjsEngine } from '@meridian/core/engines/yjs'
+import type { ErrorCode } from '@meridian/core/errors'
+import { MeridianError } from '@meridian/core/errors'
+import { Hub } from '@meridian/core/hub'
+import type { DocumentName, GroupId } from '@meridian/core/ids'
+import { documentParts, parseGroup, parseRegion } from '@meridian/core/ids'
+import type { HubLimits, SessionLimits } from '@meridian/core/limits'
+import { hubLimits, sessionLimits } from '@meridian/core/limits'
+import type { RegionLog } from '@meridian/core/log'
+import type { Outgoing } from '@meridian/core/outgoing'
+import { Session, type SessionSocket } from '@meridian/core/session'
+import type { SeededRandom } from './random.js'
+import type { Scheduler } from './scheduler.js'
+
+export const region = parseRegion('eu-west')
+
+export interface SimNodeOptions {
+  readonly scheduler: Scheduler
+  readonly random: SeededRandom
+  readonly log: RegionLog
+  readonly limits?: Partial<SessionLimits>
+  readonly hubLimits?: Partial<HubLimits>
+  readonly compaction?: CompactionPolicy
+  readonly admit?: Admit
+  readonly engines?: Partial<Record<EngineName, Engine>>
+  /** What tokens say; any other token is a writer of tenant `acme` with that name. */
+  readonly tokens?: Map<string, Principal | MeridianError>
+  readonly compact?: (document: DocumentName) => void
+}
+
+/** Every document of a tenant in its one group. */
+export const admitAll: Admit = (_verb, document) => ({ kind: 'yes', group: groupOf(document), epoch: 0, rule: 'no policy' })
+
+export const groupOf = (document: DocumentName): GroupId => parseGroup(`${documentParts(document).tenant}/default`)
+
+export function principal(subject: string, rest: Partial<Principal> = {}): Principal {
+  return { subject, tenant: 'acme', grants: [{ match: '*', access: 'write' }], expiresAt: Number.POSITIVE_INFINITY, ...rest }
+}
+
+export class SimNode {
+  readonly hub: Hub
+  readonly scheduler: Scheduler
+  readonly sessions = new Set<SimSocket>()
+  readonly limits: SessionLimits
+  readonly refused: ErrorCode[] = []
+  readonly #options: SimNodeOptions
+  /** A node that crashed runs nothing more. */
+  alive = true
+
+  constructor(options: SimNodeOptions) {
+    this.#options = options
+    this.scheduler = options.scheduler
+    this.limits = { ...sessionLimits, ...options.limits }
+    this.hub = new Hub(
+      {
+        log: options.log,
+        clock: { now: () => this.scheduler.nowMs },
+        random: options.random,
+        admit: options.admit ?? admitAll,
+        engines: options.engines ?? { yjs: yjsEngine },
+        schedule: (run) => this.later(run),
+        compact: (document) => options.compact?.(document),
+      },
+      {
+        limits: { ...hubLimits, ...options.hubLimits },
+        ...(options.compaction === undefined ? {} : { compaction: options.compaction }),
+      },
+    )
+  }
+
+  later(run: () => void, delayMs = 0): void {
+    this.scheduler.after(delayMs, () => {
+      if (this.alive) run()
+    })
+  }
+
+  connect(): SimSocket {
+    return new SimSocket(this)
+  }
+
+  authenticate(token: string): Principal | MeridianError {
+    return this.#options.tokens?.get(token) ?? principal(token)
+  }
+
+  tick(): void {
+    for (const socket of this.sessions) socket.session.tick(this.scheduler.nowMs)
+  }
+
+  crash(): void {
+    this.alive = false
+    for (const socket of this.sessions) socket.gone()
+    this.sessions.clear()
+  }
+}
+
+/** The node's end of a connection. What it sends stands in its buffer until it is taken, at once unless it is held. */
+export class SimSocket implements SessionSocket {
+  readonly session: Session
+  readonly node: SimNode
+  /** Takes what leaves the buffer. */
+  onMessage: ((message: Uint8Array) => void) | undefined
+  onClose: ((code: number) => void) | undefined
+  /** Everything that was sent, as the objects that were handed over. */
+  readonly sent: Outgoing[] = []
+  readonly tokens: string[] = []
+  bufferedBytes = 0
+  /** The most that stood in the buffer. */
+  bufferedBytesPeak = 0
+  held = false
+  paused = false
+  closedWith: { readonly code: number; readonly reason: string } | undefined
+  /** Answers of the authenticator wait for `answerToken`. */
+  holdTokens = false
+  readonly #buffer: Uint8Array[] = []
+  readonly #inbox: Uint8Array[] = []
+
+  constructor(node: SimNode) {
+    this.node = node
+    node.sessions.add(this)
+    this.session = new Session(node.hub, this, {
+      region,
+      limits: node.limits,
+      onRefused: (code) => node.refused.push(code),
+    })
+  }
+
+  send(message: Outgoing): void {
+    if (this.closedWith !== undefined) return
+    this.sent.push(message)
+    this.#buffer.push(message.bytes)
+    this.bufferedBytes += message.bytes.length
+    this.bufferedBytesPeak = Math.max(this.bufferedBytesPeak, this.bufferedBytes)
+    if (!this.held) this.#take(Number.POSITIVE_INFINITY)
+  }
+
+  /** The client reads: about so many bytes leave the buffer; once it is empty the session is told. */
+  drain(bytes = Number.POSITIVE_INFINITY): void {
+    const full = this.#buffer.length > 0
+    this.#take(bytes)
+    if (full && this.#buffer.length === 0) this.session.drained()
+  }
+
+  /** Reads on at once from here on. */
+  release(): void {
+    this.held = false
+    this.drain()
+  }
+
+  close(code: number, reason: string): void {
+    if (this.closedWith !== undefined) return
+    this.closedWith = { code, reason }
+    this.#take(Number.POSITIVE_INFINITY)
+    this.node.sessions.delete(this)
+    this.onClose?.(code)
+  }
+
+  authenticate(token: string): void {
+    this.tokens.push(token)
+    if (!this.holdTokens) this.node.later(() => this.answerToken(token))
+  }
+
+  answerToken(token: string): void {
+    const answer = this.node.authenticate(token)
+    if (answer instanceof MeridianError) this.session.notAuthenticated(answer)
+    else this.session.authenticated(answer)
+  }
+
+  pause(): void {
+    this.paused = true
+  }
+
+  resume(): void {
+    this.paused = false
+    // Later, as a real socket: the session is in the middle of something.
+    this.node.later(() => this.#read())
+  }
+
+  /** Bytes of the client arrive. */
+  receive(message: Uint8Array): void {
+    this.#inbox.push(message)
+    this.#read()
+  }
+
+  get unreadCount(): number {
+    return this.#inbox.length
+  }
+
+  /** The connection is cut. */
+  cut(): void {
+    this.node.sessions.delete(this)
+    this.gone()
+    this.session.closed()
+  }
+
+  gone(): void {
+    this.closedWith ??= { code: 1006, reason: '' }
+    this.onMessage = undefined
+  }
+
+  #read(): void {
+    while (!this.paused) {
+      const message = this.#inbox.shift()
+      if (message === undefined || this.closedWith !== undefined) return
+      this.session.receive(message)
+    }
+  }
+
+  #take(bytes: number): void {
+    let left = bytes
+    while (left > 0) {
+      const message = this.#buffer.shift()
+      if (message === undefined) return
+      left -= message.length
+      this.bufferedBytes -= message.length
+      this.onMessage?.(message)
+    }
+  }
+}
