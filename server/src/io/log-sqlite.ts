@@ -11,7 +11,7 @@
 
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Draft } from '@meridian/core/entry'
 import { decodeControl } from '@meridian/core/entry'
 import { MeridianError, unreachable } from '@meridian/core/errors'
@@ -160,7 +160,9 @@ class ThreadedLog implements SqliteLog {
     } catch (cause) {
       throw new MeridianError('LOG_UNAVAILABLE', { message: 'The data directory cannot be made.', cause })
     }
+    const between = new MessageChannel()
     const writerData: WriterData = {
+      reader: between.port1,
       kind: 'writer',
       directory,
       driver,
@@ -168,6 +170,7 @@ class ThreadedLog implements SqliteLog {
       logBytesMax: this.options.logBytesMax ?? Number.POSITIVE_INFINITY,
     }
     const readerData: ReaderData = {
+      writer: between.port2,
       kind: 'reader',
       directory,
       driver,
@@ -177,10 +180,12 @@ class ThreadedLog implements SqliteLog {
     }
     const writer = new Worker(new URL('./log-sqlite/writer-thread.js', import.meta.url), {
       workerData: writerData,
+      transferList: [between.port1],
       name: 'log-writer',
     })
     const reader = new Worker(new URL('./log-sqlite/reader-thread.js', import.meta.url), {
       workerData: readerData,
+      transferList: [between.port2],
       name: 'log-reader',
     })
     this.writer = writer
@@ -279,6 +284,10 @@ class ThreadedLog implements SqliteLog {
   }
 
   close(done: () => void): void {
+    if (this.state === 'closed') {
+      queueMicrotask(done)
+      return
+    }
     if (this.closers !== undefined) {
       this.closers.push(done)
       return

@@ -1,5 +1,5 @@
 /**
- * Fresh entries: those beyond the mark `settled`, which `tails`, `orders` and `pushes` do not hold yet. The writer keeps them to settle
+ * Fresh entries: those beyond the mark `settled`, which `tails`, `orders`, `versions` and `pushes` do not hold yet. The writer keeps them to settle
  * them without reading them again, the reader so that what it answers is complete. Bounded by `freshCountMax` of the writer.
  */
 
@@ -17,6 +17,7 @@ export interface FreshEntry {
   readonly time: number
   readonly device: Uint8Array | null
   readonly counter: number
+  readonly chain: Uint8Array
 }
 
 /** Names a device in a group, as a key of a map. */
@@ -37,7 +38,7 @@ export class FreshIndex {
   constructor(database: SqliteDatabase) {
     this.settledMark = database.prepare("SELECT value FROM meta WHERE key = 'settled'")
     this.beyond = database.prepare(
-      'SELECT position, group_ref, document_ref, replica_ref, sequence, life, length(payload), time, device, counter FROM entries WHERE position > ? ORDER BY position',
+      'SELECT position, group_ref, document_ref, replica_ref, sequence, life, length(payload), time, device, counter, chain FROM entries WHERE position > ? ORDER BY position',
     )
   }
 
@@ -86,7 +87,7 @@ export class FreshIndex {
 }
 
 export function freshOf(row: SqliteRow): FreshEntry {
-  const [position, group, document, replica, sequence, life, bytes, time, device, counter] = row
+  const [position, group, document, replica, sequence, life, bytes, time, device, counter, chain] = row
   return {
     position: Number(position),
     group: Number(group),
@@ -98,6 +99,7 @@ export function freshOf(row: SqliteRow): FreshEntry {
     time: Number(time),
     device: Buffer.isBuffer(device) && device.length === 16 ? device : null,
     counter: Number(counter),
+    chain: Buffer.isBuffer(chain) ? chain : Buffer.alloc(8),
   }
 }
 

@@ -1,5 +1,6 @@
 /** What the log's main side and its two threads say to one another. */
 
+import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '@meridian/core/errors'
 import type { DocumentInfo, GroupInfo, LastPush, LogErrorCode, SnapshotInfo } from '@meridian/core/log'
 import type { Batch, EntriesMessage } from './batch.js'
@@ -48,8 +49,12 @@ export type WriterAnswer =
   | { readonly kind: 'status'; readonly status: WriterStatus }
   | { readonly kind: 'closed' }
 
-export interface WriterData extends OpeningOptions {
+/** What the two threads say to one another: the writer asks, the reader answers when it has copied what stood in the WAL. */
+export type CheckpointMessage = 'checkpoint' | 'checkpointed'
+
+export interface WriterData extends Omit<OpeningOptions, 'opening'> {
   readonly kind: 'writer'
+  readonly reader: MessagePort
 }
 
 export type Query =
@@ -129,6 +134,7 @@ export interface ReaderData {
   readonly directory: string
   readonly region: string
   readonly driver: 'node' | 'libsql'
+  readonly writer: MessagePort
   readonly scrubBytesPerSecond: number
   readonly scrubIntervalMs: number
 }

@@ -38,6 +38,7 @@ export interface OpeningOptions {
   readonly region: RegionId
   readonly driver: SqliteDriverName
   readonly logBytesMax: number
+  readonly opening: 'first' | 'again'
 }
 
 export interface Committed {
@@ -67,17 +68,22 @@ export interface SnapshotPut {
 }
 
 /** Settled in idle moments from here on; at the second the next commit waits for it, which bounds the check at the start and both indexes of fresh entries. */
-export const freshCountIdle = 1024
+export const freshCountIdle = 512
 export const freshCountMax = 4096
 export const freshBytesMax = 16 * 1024 * 1024
 
 /** One settling transaction: many entries of few documents are cheap, each document costs a page. */
-const settleCountMax = 2048
+const settleCountMax = 4096
 const settleDocumentsMax = 512
 
-/** A checkpoint in idle moments when about this much stands in the WAL; at the second one without waiting for such a moment. */
-const walBytesIdle = 4 * 1024 * 1024
-const walBytesMax = 24 * 1024 * 1024
+/**
+ * Bytes of the WAL, about. Each time that the first were added, the reader's thread is asked to copy them into the database file while commits
+ * go on. From the second on what it left is copied here as soon as it answers, which lets the next commit begin the WAL anew; from the
+ * third on without waiting for it. The second is within what the file was lengthened to (store.ts).
+ */
+export const walBytesDue = 3 * 1024 * 1024
+export const walBytesEnough = 6 * 1024 * 1024
+export const walBytesMax = 24 * 1024 * 1024
 
 /** Rows of one snapshot are no longer, and one transaction writes or drops about one such, so that no commit waits long. */
 export const chunkBytesMax = 1024 * 1024
@@ -96,12 +102,12 @@ interface DocumentState {
   ended: boolean
 }
 
+/** Where this incarnation stands in a group. */
 interface GroupState {
   readonly ref: number
   sequence: number
   chain: bigint
   position: number
-  touched: boolean
 }
 
 export class Opening {
@@ -118,15 +124,18 @@ export class Opening {
   private readonly replicaRef: number
   private readonly documents = new Generations<string, DocumentState>(documentCacheMax)
   private readonly groups = new Generations<string, GroupState>(groupCacheMax)
+  /** Of the groups that `versions` is behind of: what the cache forgets of them cannot be read again. */
+  private readonly unsettled = new Map<number, GroupState>()
   private nextGroup: number
   private nextDocument: number
   private nextReplica: number
   private nextSnapshot: number
   private settled: number
   private freshBytes = 0
-  /** About what stands in the WAL and is not in the database file yet. */
-  private walBytes = 0
-  private garbage: boolean
+  /** About how much stands in the WAL, copied or not. */
+  walBytes = 0
+  /** Whether there may be something to drop; looked at once after opening. */
+  garbage = true
   private wide = false
 
   /** @throws MeridianError CONFIG_INVALID, LOG_DAMAGED, LOG_FULL, LOG_UNAVAILABLE */
@@ -150,7 +159,6 @@ export class Opening {
       this.nextSnapshot =
         Math.max(this.number('SELECT max(snapshot) FROM chunks'), this.number("SELECT value FROM meta WHERE key = 'snapshot'")) +
         1
-      this.garbage = true
       this.damages = this.recheck()
       const counter = this.number('SELECT max(counter) FROM incarnations') + 1
       this.replica = formatReplica({ region: options.region, counter, random: randomBytes(8).toString('hex') })
@@ -180,38 +188,31 @@ export class Opening {
 
   /** All batches in one commit. Durable when it returns; throws SqliteError, and then this opening is over. */
   commit(batches: readonly Batch[]): Committed {
-    if (this.fresh.length >= freshCountMax || this.freshBytes >= freshBytesMax) this.settle()
+    this.settleIfOverdue()
     this.widen({ reserve: false })
     const position = this.position + 1
-    const touched: GroupState[] = []
     let bytes = 0
     this.begin()
-    const sequences = batches.map((batch) => {
+    const sequences: number[][] = []
+    for (const batch of batches) {
       bytes += batch.bytes
       const list: number[] = []
       decodeBatch(batch, (draft) => {
-        list.push(this.insert(draft, touched))
+        list.push(this.insert(draft))
       })
-      return list
-    })
-    for (const group of touched) {
-      group.touched = false
-      this.statements.putVersion.run([group.ref, this.replicaRef, group.sequence, chainBytes(group.chain), group.position])
+      sequences.push(list)
     }
-    this.commitNow(3 + touched.length + bytes / pageBytes)
+    this.commitNow(1.5 + (bytes * 1.1) / pageBytes)
     return { position, sequences }
   }
 
-  private insert(draft: DraftRow, touched: GroupState[]): number {
+  private insert(draft: DraftRow): number {
     const group = this.group(draft.group)
     const position = ++this.position
     const sequence = ++group.sequence
     group.chain = chainOf(draft.record, group.chain)
     group.position = position
-    if (!group.touched) {
-      group.touched = true
-      touched.push(group)
-    }
+    const chain = chainBytes(group.chain)
     let document = 0
     if (draft.document !== '') {
       const state = this.document(draft)
@@ -232,7 +233,7 @@ export class Opening {
       engine: draft.engine,
       device: draft.device,
       counter: draft.counter,
-      chain: chainBytes(group.chain),
+      chain,
       payload: draft.payload,
     }
     this.statements.putEntry.run([
@@ -248,7 +249,7 @@ export class Opening {
       draft.engine,
       draft.device,
       draft.counter,
-      row.chain,
+      chain,
       entryChecksum(row),
       draft.payload,
     ])
@@ -266,6 +267,7 @@ export class Opening {
       // A copy, because a view would keep the whole batch in memory.
       device: draft.device === null ? null : Buffer.from(draft.device),
       counter: draft.counter,
+      chain,
     })
     return sequence
   }
@@ -274,7 +276,7 @@ export class Opening {
   private control(group: GroupState, payload: Uint8Array): void {
     const control = decodeControl(payload)
     for (const [replica, last] of control.last) {
-      this.statements.sealVersion.run([group.ref, this.refOfReplica(replica), last, chainBytes(0n), last])
+      this.statements.sealVersion.run([group.ref, this.refOfReplica(replica), chainBytes(0n), last])
     }
     const region = control.last.keys().next().value
     this.statements.putFloor.run([
@@ -303,23 +305,29 @@ export class Opening {
 
   private group(name: string): GroupState {
     const held = this.groups.get(name)
-    if (held !== undefined) return held
+    if (held !== undefined) {
+      this.unsettled.set(held.ref, held)
+      return held
+    }
     let ref = this.statements.groupByName.get([name])?.[0]
     if (typeof ref !== 'number') {
       ref = this.nextGroup++
       this.statements.putGroup.run([ref, name])
     }
-    const version = this.statements.versionOf.get([ref, this.replicaRef])
-    const [sequence = 0, chain, position = 0] = version ?? []
-    const state = {
+    const state = this.unsettled.get(ref) ?? this.settledState(ref)
+    this.groups.set(name, state)
+    this.unsettled.set(ref, state)
+    return state
+  }
+
+  private settledState(ref: number): GroupState {
+    const [sequence = 0, chain, position = 0] = this.statements.versionOf.get([ref, this.replicaRef]) ?? []
+    return {
       ref,
       sequence: Number(sequence),
       chain: Buffer.isBuffer(chain) ? chain.readBigUInt64LE() : 0n,
       position: Number(position),
-      touched: false,
     }
-    this.groups.set(name, state)
-    return state
   }
 
   private document(draft: DraftRow): DocumentState {
@@ -342,6 +350,11 @@ export class Opening {
     return this.fresh.length >= freshCountIdle || this.freshBytes >= freshBytesMax / 4
   }
 
+  /** Keeps what is fresh within its bounds; called right after a commit was answered, so that nobody waits for it but who comes next. */
+  settleIfOverdue(): void {
+    if (this.fresh.length >= freshCountMax || this.freshBytes >= freshBytesMax) this.settle()
+  }
+
   /** Settles all that is fresh. */
   settle(): void {
     while (this.fresh.length > 0) this.settleSome()
@@ -351,6 +364,7 @@ export class Opening {
   settleSome(): void {
     const tails = new Map<number, FreshEntry[]>()
     const orders = new Map<number, number[]>()
+    const ends = new Map<string, FreshEntry>()
     const pushes = new Map<string, FreshEntry>()
     let count = 0
     for (const item of this.fresh) {
@@ -364,6 +378,7 @@ export class Opening {
         if (tail === undefined) tails.set(item.document, [item])
         else tail.push(item)
       }
+      ends.set(`${item.group}/${item.replica}`, item)
       if (item.device === null) continue
       const key = pushKey(item.group, item.device)
       const held = pushes.get(key)
@@ -384,6 +399,8 @@ export class Opening {
       }
     }
     for (const [group, positions] of orders) this.putOrder(group, positions)
+    for (const item of ends.values())
+      this.statements.putVersion.run([item.group, item.replica, item.sequence, item.chain, item.position])
     for (const item of pushes.values()) {
       if (item.device === null) continue
       this.statements.putPush.run([
@@ -396,10 +413,11 @@ export class Opening {
       ])
     }
     this.statements.setMeta.run([settled, 'settled'])
-    this.commitNow(4 + tails.size * 1.2 + orders.size + pushes.size * 0.5)
+    this.commitNow(4 + tails.size * 1.2 + orders.size + ends.size + pushes.size * 0.5)
     this.settled = settled
     for (let index = 0; index < count; index++) this.freshBytes -= this.fresh[index]?.bytes ?? 0
     this.fresh = this.fresh.slice(count)
+    for (const state of this.unsettled.values()) if (state.position <= settled) this.unsettled.delete(state.ref)
   }
 
   private putTail(document: number, life: number, items: readonly TailItem[]): void {
@@ -607,13 +625,10 @@ export class Opening {
     if (document !== 0) this.statements.setDamaged.run([1, document])
   }
 
-  /** Moves what stands in the WAL into the database file, if there is enough of it. */
-  checkpoint(options: { readonly idle: boolean }): boolean {
-    if (this.walBytes < (options.idle ? walBytesIdle : walBytesMax)) return false
-    const row = this.statements.checkpoint.get([])
-    const [, log = 0, moved = 0] = (row ?? []).map(Number)
+  /** Copies what stands in the WAL into the database file, so that the next commit begins the WAL anew unless a read still needs it. */
+  checkpoint(): void {
+    const [, log = 0, moved = 0] = (this.statements.checkpoint.get([]) ?? []).map(Number)
     this.walBytes = Math.max(0, log - moved) * pageBytes
-    return true
   }
 
   /** Settles, empties the WAL and notes that the store was closed on purpose. */
@@ -642,54 +657,52 @@ export class Opening {
 
   /**
    * The check at the start, bounded by `freshCountMax` and `freshBytesMax` whatever the log holds: each entry beyond the mark has its
-   * checksum, positions and sequences go on without a gap, and `versions` agrees with them.
+   * checksum, and positions and sequences go on without a gap from where the mark and `versions` are.
    *
    * @returns records to be set aside.
    * @throws MeridianError LOG_DAMAGED if the parts of the store contradict one another
    */
   private recheck(): Damage[] {
     const damages: Damage[] = []
-    const ends = new Map<
-      string,
-      { group: number; replica: number; sequence: number; chain: Buffer | undefined; broken: boolean }
-    >()
+    const ends = new Map<string, number>()
     let before = this.settled
-    for (const row of this.database
-      .prepare(`SELECT ${entryColumns} FROM entries WHERE position > ? ORDER BY position`)
-      .iterate([this.settled])) {
-      const [position, group, document, replica, sequence] = row.slice(0, 5).map(Number) as [
-        number,
-        number,
-        number,
-        number,
-        number,
-      ]
+    const rows = this.database.prepare(`SELECT ${entryColumns} FROM entries WHERE position > ? ORDER BY position`)
+    for (const row of rows.iterate([this.settled])) {
+      const [position = 0, group = 0, document = 0, replica = 0, sequence = 0] = row.slice(0, 5).map(Number)
       for (let lost = before + 1; lost < position; lost++) this.checkLost(lost)
       before = position
       const entry = checkedEntry(row)
-      const key = `${group}/${replica}`
-      const end = ends.get(key)
       if (entry === undefined) {
         damages.push({ reason: 'record', document, group, position })
-        for (const known of ends.values()) known.broken = true
-        ends.set(key, { group, replica, sequence, chain: undefined, broken: true })
         continue
       }
-      if (end !== undefined && !end.broken && end.sequence + 1 !== sequence) {
+      const key = `${group}/${replica}`
+      const end = ends.get(key) ?? Number(this.statements.versionOf.get([group, replica])?.[0] ?? 0)
+      // A record that was set aside leaves a gap of its own, and may have been of any group.
+      if (end + 1 !== sequence && damages.length === 0 && !this.hasDamageBeyond(this.settled)) {
         throw new MeridianError('LOG_DAMAGED', { message: `The sequences of the recent log have a gap at position ${position}.` })
       }
-      ends.set(key, { group, replica, sequence, chain: Buffer.from(entry.chain), broken: false })
-      this.fresh.push({ ...entry, bytes: entry.payload.length, device: entry.device === null ? null : Buffer.from(entry.device) })
+      ends.set(key, sequence)
+      this.fresh.push({
+        position,
+        group,
+        document,
+        replica,
+        sequence,
+        life: entry.life,
+        time: entry.time,
+        counter: entry.counter,
+        bytes: entry.payload.length,
+        device: entry.device === null ? null : Buffer.from(entry.device),
+        chain: Buffer.from(entry.chain),
+      })
       this.freshBytes += entry.payload.length
     }
-    for (const end of ends.values()) {
-      const [sequence, chain] = this.statements.versionOf.get([end.group, end.replica]) ?? []
-      const agrees = sequence === end.sequence && end.chain !== undefined && Buffer.isBuffer(chain) && chain.equals(end.chain)
-      // A damaged record may name any group and replica, so that nothing can be said of the ends then.
-      if (!agrees && damages.length === 0)
-        throw new MeridianError('LOG_DAMAGED', { message: 'The versions and the entries of the recent log do not agree.' })
-    }
     return damages
+  }
+
+  private hasDamageBeyond(position: number): boolean {
+    return this.database.prepare('SELECT 1 FROM damaged WHERE position > ? LIMIT 1').get([position]) !== undefined
   }
 
   /** A position of the recent log that has no record must be one that was set aside. */
@@ -793,7 +806,7 @@ class Statements {
       ON CONFLICT DO UPDATE SET sequence = excluded.sequence, chain = excluded.chain, position = excluded.position`)
     this.versionOf = prepare('SELECT sequence, chain, position FROM versions WHERE group_ref = ? AND replica_ref = ?')
     this.sealVersion =
-      prepare(`INSERT INTO versions (group_ref, replica_ref, sequence, chain, position, sealed) VALUES (?, ?, ?, ?, 0, ?)
+      prepare(`INSERT INTO versions (group_ref, replica_ref, sequence, chain, position, sealed) VALUES (?, ?, 0, ?, 0, ?)
       ON CONFLICT DO UPDATE SET sealed = excluded.sealed`)
     this.putFloor = prepare(`INSERT INTO floors (group_ref, region, counter, seal) VALUES (?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET counter = excluded.counter, seal = excluded.seal WHERE excluded.counter > counter`)

@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { assert, unreachable } from '@meridian/core/errors'
 import { parseRegion } from '@meridian/core/ids'
 import type { SqliteDatabase } from '@meridian/core/io/sqlite'
-import type { QueryResult, ReaderAnswer, ReaderData, ReaderRequest } from './messages.js'
+import type { CheckpointMessage, QueryResult, ReaderAnswer, ReaderData, ReaderRequest } from './messages.js'
 import { Reader } from './reader.js'
 import { openReadOnly, toThreadError } from './store.js'
 
@@ -13,6 +13,10 @@ function start(port: MessagePort, data: ReaderData): void {
   let database: SqliteDatabase | undefined
   let reader: Reader | undefined
   const post = (answer: ReaderAnswer, transfer: readonly ArrayBuffer[] = []): void => port.postMessage(answer, [...transfer])
+  data.writer.on('message', (message: CheckpointMessage) => {
+    if (message === 'checkpoint') checkpoint(database)
+    data.writer.postMessage('checkpointed' satisfies CheckpointMessage, undefined)
+  })
   port.on('message', (request: ReaderRequest) => {
     switch (request.kind) {
       case 'open':
@@ -34,12 +38,22 @@ function start(port: MessagePort, data: ReaderData): void {
       case 'close':
         database?.close()
         post({ kind: 'closed' })
+        data.writer.close()
         port.close()
         return
       default:
         unreachable(request)
     }
   })
+}
+
+/** Beside commits: a passive checkpoint takes no lock that a commit needs. It copies only what no read holds back. */
+function checkpoint(database: SqliteDatabase | undefined): void {
+  try {
+    database?.prepare('PRAGMA wal_checkpoint(PASSIVE)').get([])
+  } catch {
+    // Whatever it is, the writer meets it too, and answers for it.
+  }
 }
 
 function buffersOf(results: readonly QueryResult[]): ArrayBuffer[] {

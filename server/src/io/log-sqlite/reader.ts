@@ -201,14 +201,22 @@ export class Reader {
         if (!Buffer.isBuffer(seal)) continue
         raiseFloor(version, String(region) as RegionId, { counter: Number(counter), seal: toChain(seal.readBigUInt64LE()) })
       }
-      for (const [replicaRef, sequence, at, seal] of this.statements.versionsOf.all([ref])) {
+      const ends = new Map<number, number>()
+      for (const [replica, sequence, at, seal] of this.statements.versionsOf.all([ref])) {
         position = Math.max(position, Number(at))
-        const replica = this.replicaName(Number(replicaRef)) as ReplicaId
-        if (seal !== null) sealed.set(replica, Number(seal))
+        ends.set(Number(replica), Number(sequence))
+        if (seal !== null) sealed.set(this.replicaName(Number(replica)) as ReplicaId, Number(seal))
+      }
+      for (const item of this.fresh.ofGroup(ref)) {
+        position = Math.max(position, item.position)
+        ends.set(item.replica, item.sequence)
+      }
+      for (const [end, sequence] of ends) {
+        const replica = this.replicaName(end) as ReplicaId
         const { region, counter } = replicaParts(replica)
-        if (counter <= (version.floors.get(region)?.counter ?? 0)) continue
-        version.sequences.set(replica, Number(sequence))
-        if (region === this.region && replicaRef !== current) closed.set(replica, Number(sequence))
+        if (sequence === 0 || counter <= (version.floors.get(region)?.counter ?? 0)) continue
+        version.sequences.set(replica, sequence)
+        if (region === this.region && end !== current) closed.set(replica, sequence)
       }
     }
     return { kind: 'group', info: { version, closed, sealed, position: toPosition(position) } }

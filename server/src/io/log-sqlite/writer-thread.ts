@@ -11,10 +11,15 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { assert, MeridianError, unreachable } from '@meridian/core/errors'
 import { SqliteError } from '@meridian/core/io/sqlite'
 import type { LogErrorCode } from '@meridian/core/log'
-import type { WriterAnswer, WriterData, WriterRequest, WriterStatus } from './messages.js'
+import type { CheckpointMessage, WriterAnswer, WriterData, WriterRequest, WriterStatus } from './messages.js'
 import type { SnapshotStaging } from './opening.js'
-import { Opening } from './opening.js'
+import { Opening, walBytesDue, walBytesEnough, walBytesMax } from './opening.js'
 import { lockDirectory, toThreadError } from './store.js'
+
+/** No commit for so long is a quiet moment. */
+const quietMs = 20
+/** Under load every so manieth look at the clock drops something nevertheless. */
+const postponedMax = 5
 
 const reopenMsMin = 20
 const reopenMsMax = 10_000
@@ -26,7 +31,7 @@ function start(port: MessagePort, data: WriterData): void {
   let lock: ReturnType<typeof lockDirectory> | undefined
   try {
     lock = lockDirectory(data.directory, data.driver)
-    opening = new Opening(data)
+    opening = new Opening({ ...data, opening: 'first' })
   } catch (thrown) {
     lock?.close()
     port.postMessage({ kind: 'refused', error: toThreadError(thrown) } satisfies WriterAnswer)
@@ -35,16 +40,28 @@ function start(port: MessagePort, data: WriterData): void {
   new WriterThread(port, data, lock, opening).announce()
 }
 
+interface Staged {
+  readonly id: number
+  readonly staging: SnapshotStaging
+}
+
 class WriterThread {
   private readonly port: MessagePort
   private readonly data: WriterData
   private readonly lock: ReturnType<typeof lockDirectory>
   private opening: Opening | undefined
   private appends: Extract<WriterRequest, { kind: 'append' }>[] = []
-  private readonly stagings: { readonly id: number; readonly staging: SnapshotStaging }[] = []
+  private readonly stagings: Staged[] = []
   private failure: { readonly code: LogErrorCode; readonly message: string } = { code: 'LOG_UNAVAILABLE', message: '' }
   private failures = 0
+  private lastCommit = 0
   private stepping = false
+  private quiet: NodeJS.Timeout | undefined
+  private postponed = 0
+  private reopening: NodeJS.Timeout | undefined
+  private copying: 'idle' | 'asked' = 'idle'
+  /** Bytes of the WAL when the reader's thread was last asked. */
+  private copiedTo = 0
   private closing = false
 
   constructor(port: MessagePort, data: WriterData, lock: ReturnType<typeof lockDirectory>, opening: Opening) {
@@ -53,6 +70,7 @@ class WriterThread {
     this.lock = lock
     this.opening = opening
     port.on('message', (request: WriterRequest) => this.receive(request))
+    data.reader.on('message', () => this.copied())
   }
 
   announce(): void {
@@ -101,7 +119,10 @@ class WriterThread {
     try {
       const { position, sequences } = opening.commit(appends.map((append) => append.batch))
       this.failures = 0
+      this.lastCommit = performance.now()
       this.post({ kind: 'appended', ids, position, sequences })
+      this.attempt((open) => open.settleIfOverdue())
+      this.checkpointIfDue()
     } catch (thrown) {
       this.fail(thrown)
       this.post({ kind: 'failed', ids, ...this.failure })
@@ -113,37 +134,80 @@ class WriterThread {
     else this.stagings.push({ id, staging: this.opening.beginSnapshot(request.put) })
   }
 
-  /** One small step of what can wait; commits that arrive go first. */
+  /** Pieces of snapshots go between commits, one a turn; the rest waits until no commit came for a while. */
+  private schedule(): void {
+    if (this.stagings.length > 0 || this.closing) {
+      if (this.stepping) return
+      this.stepping = true
+      setImmediate(() => this.step())
+    } else if (this.quiet === undefined && this.opening !== undefined && (this.opening.settleDue || this.opening.garbage)) {
+      this.quiet = setTimeout(() => this.tidy(), quietMs)
+    }
+  }
+
   private step(): void {
     this.stepping = false
-    const { opening } = this
-    if (opening !== undefined) {
-      const staged = this.stagings[0]
-      if (staged !== undefined) {
-        if (this.attempt((open) => open.stepSnapshot(staged.staging)) === true) {
-          this.stagings.shift()
-          this.post({ kind: 'put', id: staged.id })
-          this.post({ kind: 'status', status: this.status(opening) })
-        }
-      } else if (opening.settleDue) {
-        this.attempt((open) => open.settleSome())
-      } else if (this.attempt((open) => open.dropSome() || open.checkpoint({ idle: true })) !== true) {
-        if (this.closing) this.close()
-        return
-      } else {
-        this.post({ kind: 'status', status: this.status(opening) })
-      }
-    } else if (this.closing) {
+    const staged = this.stagings[0]
+    if (staged !== undefined) this.stepSnapshot(staged)
+    else if (this.closing) {
       this.close()
       return
     }
     this.schedule()
   }
 
-  private schedule(): void {
-    if (this.stepping) return
-    this.stepping = true
-    setImmediate(() => this.step())
+  private stepSnapshot(staged: Staged): void {
+    const { opening } = this
+    if (opening === undefined) return
+    try {
+      if (!opening.stepSnapshot(staged.staging)) return
+    } catch (thrown) {
+      // What is no error of the database was found before anything was written: this snapshot is wrong and nothing else.
+      if (thrown instanceof SqliteError) this.fail(thrown)
+      else {
+        this.stagings.shift()
+        this.post({ kind: 'failed', ids: [staged.id], code: 'LOG_UNAVAILABLE', message: messageOf(thrown) })
+      }
+      return
+    }
+    this.stagings.shift()
+    this.post({ kind: 'put', id: staged.id })
+    this.post({ kind: 'status', status: this.status(opening) })
+  }
+
+  /** Settles and drops in small steps; under a load that never pauses, settling waits for its bound and dropping for its turn. */
+  private tidy(): void {
+    this.quiet = undefined
+    const { opening } = this
+    if (opening === undefined || this.closing) return
+    const busy = performance.now() - this.lastCommit < quietMs
+    this.postponed = busy ? this.postponed + 1 : 0
+    if (!busy && opening.settleDue) this.attempt((open) => open.settleSome())
+    else if ((!busy || this.postponed % postponedMax === 0) && this.stagings.length === 0) this.attempt((open) => open.dropSome())
+    this.checkpointIfDue()
+    if (this.opening !== undefined && !busy) this.post({ kind: 'status', status: this.status(this.opening) })
+    this.schedule()
+  }
+
+  /** The reader's thread does the copying, this one what is left of it. */
+  private checkpointIfDue(): void {
+    const { opening } = this
+    if (opening === undefined) return
+    if (opening.walBytes >= walBytesMax) this.attempt((open) => open.checkpoint())
+    else if (this.copying === 'idle' && opening.walBytes >= this.copiedTo + walBytesDue) {
+      this.copying = 'asked'
+      this.copiedTo = opening.walBytes
+      this.data.reader.postMessage('checkpoint' satisfies CheckpointMessage, undefined)
+    }
+  }
+
+  private copied(): void {
+    this.copying = 'idle'
+    const { opening } = this
+    if (opening === undefined || opening.walBytes < walBytesEnough) return
+    this.attempt((open) => open.checkpoint())
+    // A read that holds the WAL back is over at the next time.
+    this.copiedTo = this.opening?.walBytes ?? 0
   }
 
   private attempt<T>(work: (opening: Opening) => T): T | undefined {
@@ -158,7 +222,7 @@ class WriterThread {
 
   /** LOG3: whatever the failure was, what the opening holds in memory is no longer what the disk holds. */
   private fail(thrown: unknown): void {
-    const message = thrown instanceof Error ? thrown.message : String(thrown)
+    const message = messageOf(thrown)
     const full =
       (thrown instanceof SqliteError && thrown.reason === 'full') ||
       (thrown instanceof MeridianError && thrown.code === 'LOG_FULL')
@@ -168,19 +232,21 @@ class WriterThread {
     const ids = this.stagings.splice(0).map((staged) => staged.id)
     if (ids.length > 0) this.post({ kind: 'failed', ids, ...this.failure })
     this.post({ kind: 'stopped', ...this.failure })
+    const delay = this.failures === 0 ? 0 : Math.min(reopenMsMax, reopenMsMin * 2 ** this.failures)
     this.failures++
-    const delay = Math.min(reopenMsMax, reopenMsMin * 2 ** (this.failures - 1))
-    setTimeout(() => this.reopen(), delay * (1 + reopenJitter * Math.random()))
+    clearTimeout(this.reopening)
+    this.reopening = setTimeout(() => this.reopen(), delay * (1 + reopenJitter * Math.random()))
   }
 
   private reopen(): void {
     if (this.closing || this.opening !== undefined) return
     try {
-      this.opening = new Opening(this.data)
+      this.opening = new Opening({ ...this.data, opening: 'again' })
     } catch (thrown) {
       this.fail(thrown)
       return
     }
+    this.copiedTo = 0
     this.announce()
   }
 
@@ -188,6 +254,9 @@ class WriterThread {
     this.flush()
     this.attempt((opening) => opening.close())
     this.lock.close()
+    clearTimeout(this.quiet)
+    clearTimeout(this.reopening)
+    this.data.reader.close()
     this.post({ kind: 'closed' })
     this.port.close()
   }
@@ -200,6 +269,8 @@ class WriterThread {
     this.port.postMessage(answer, undefined)
   }
 }
+
+const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
 
 // Last, because a class is nothing before its line was reached.
 assert(parentPort !== null, 'the writer runs in a worker')

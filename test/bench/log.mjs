@@ -1,0 +1,160 @@
+/**
+ * What a durable append costs in the SQLite log, the whole process with its threads counted:
+ *
+ *   node test/bench/log.mjs [--driver node|libsql] [--rounds 5]
+ *
+ * Closed loop: one batch of 1, 64 and 512 entries in flight. Open loop: 1,000 and 40,000 entries a second, arrivals of each millisecond
+ * as one batch if nothing is in flight, else joined to the next, as the hub does. 200 documents, 400 devices, 200 bytes an entry.
+ */
+
+import { rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { openSqliteLog } from '@meridian/server/io/log-sqlite'
+
+const { values } = parseArgs({
+  options: {
+    driver: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '3' },
+    only: { type: 'string' },
+  },
+})
+const documents = Array.from({ length: 200 }, (_, index) => `acme/notes/${index}`)
+const devices = Array.from({ length: 400 }, (_, index) => (index * 2_654_435_761).toString(16).padStart(32, '0').slice(-32))
+const payload = new Uint8Array(200).fill(7)
+let counter = 0
+
+function draft() {
+  counter++
+  const document = documents[(counter * 7919) % documents.length]
+  const push = { device: devices[(counter * 31) % devices.length], counter }
+  return {
+    group: 'acme/default',
+    document,
+    engine: 'yjs',
+    life: 1,
+    kind: 'update',
+    epoch: 0,
+    time: 1_790_000_000_000 * 1024 + counter,
+    payload,
+    push,
+  }
+}
+
+const append = (log, drafts) =>
+  new Promise((resolve, reject) =>
+    log.append(drafts, (outcome) =>
+      outcome.kind === 'done' ? resolve(outcome.value) : reject(new Error(`${outcome.code} ${outcome.cause}`)),
+    ),
+  )
+
+async function closedLoop(log, batch, seconds) {
+  const lag = []
+  const until = performance.now() + seconds * 1000
+  const from = performance.now()
+  const cpu = process.cpuUsage()
+  let entries = 0
+  while (performance.now() < until) {
+    const drafts = Array.from({ length: batch }, draft)
+    const asked = performance.now()
+    await append(log, drafts)
+    lag.push(performance.now() - asked)
+    entries += batch
+  }
+  return figures({ from, cpu, entries, commits: lag.length, lag })
+}
+
+function openLoop(log, perSecond, seconds) {
+  return new Promise((resolve) => {
+    const lag = []
+    const from = performance.now()
+    const cpu = process.cpuUsage()
+    let due = 0
+    let commits = 0
+    let waiting = []
+    let inFlight = false
+    const send = () => {
+      if (inFlight || waiting.length === 0) return
+      const batch = waiting
+      waiting = []
+      inFlight = true
+      commits++
+      log.append(
+        batch.map((one) => one.draft),
+        (outcome) => {
+          inFlight = false
+          if (outcome.kind !== 'done') throw new Error(outcome.code)
+          const now = performance.now()
+          for (const one of batch) lag.push(now - one.at)
+          send()
+        },
+      )
+    }
+    const timer = setInterval(() => {
+      const now = performance.now()
+      const wanted = Math.min(perSecond * seconds, Math.floor(((now - from) / 1000) * perSecond))
+      for (; due < wanted; due++) waiting.push({ draft: draft(), at: from + ((due + 1) / perSecond) * 1000 })
+      send()
+      if (due === perSecond * seconds && waiting.length === 0 && !inFlight) {
+        clearInterval(timer)
+        resolve(figures({ from, cpu, entries: due, commits, lag }))
+      }
+    }, 1)
+  })
+}
+
+function figures({ from, cpu, entries, commits, lag }) {
+  const used = process.cpuUsage(cpu)
+  const seconds = (performance.now() - from) / 1000
+  lag.sort((a, b) => a - b)
+  const at = (share) => lag[Math.min(lag.length - 1, Math.floor(lag.length * share))]
+  return {
+    'entries/s': entries / seconds,
+    'commits/s': commits / seconds,
+    'cpu us/entry': (used.user + used.system) / entries,
+    'cpu us/commit': (used.user + used.system) / commits,
+    p50: at(0.5),
+    p99: at(0.99),
+    max: lag.at(-1),
+  }
+}
+
+const seconds = Number(values.seconds)
+const rows = [
+  ['closed, batch 1', (log) => closedLoop(log, 1, seconds)],
+  ['closed, batch 64', (log) => closedLoop(log, 64, seconds)],
+  ['closed, batch 512', (log) => closedLoop(log, 512, seconds)],
+  ['open, 1,000/s', (log) => openLoop(log, 1000, seconds)],
+  ['open, 40,000/s', (log) => openLoop(log, 40_000, seconds)],
+].filter(([name]) => values.only === undefined || name.includes(values.only))
+const results = new Map(rows.map(([name]) => [name, []]))
+let driver = ''
+for (let round = 0; round < Number(values.rounds); round++) {
+  for (const [name, run] of rows) {
+    const directory = mkdtempSync(join(tmpdir(), 'meridian-bench-log-'))
+    const log = await openSqliteLog({
+      directory,
+      region: 'eu-west',
+      ...(values.driver === undefined ? {} : { driver: values.driver }),
+      scrubBytesPerSecond: 0,
+    })
+    driver = log.status().driver
+    await append(log, documents.map(draft))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    results.get(name).push(await run(log))
+    await new Promise((resolve) => log.close(resolve))
+    rmSync(directory, { recursive: true })
+  }
+}
+console.log(`Node ${process.version}, ${driver}, ${values.rounds} rounds of ${seconds} s: median (min–max)`)
+for (const [name, list] of results) {
+  const cells = Object.keys(list[0]).map((key) => {
+    const sorted = list.map((one) => one[key]).sort((a, b) => a - b)
+    const print = (number) => (number >= 100 ? Math.round(number).toLocaleString('en') : number.toFixed(2))
+    return `${key} ${print(sorted[Math.floor(sorted.length / 2)])} (${print(sorted[0])}–${print(sorted.at(-1))})`
+  })
+  console.log(`${name.padEnd(18)} ${cells.join('  ')}`)
+}
