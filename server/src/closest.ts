@@ -16,19 +16,22 @@ export function closest(word: string, words: Iterable<string>): string | undefin
   return best
 }
 
-/** Levenshtein distance, in one row. Words are short: longer ones are cut. */
+/** Letters changed, added, left out or swapped with their neighbour (optimal string alignment). Words are short: longer ones are cut. */
 function editDistance(a: string, b: string): number {
   const x = a.slice(0, 64)
   const y = b.slice(0, 64)
-  const row = Array.from({ length: y.length + 1 }, (_, index) => index)
+  let before: number[] = []
+  let row = Array.from({ length: y.length + 1 }, (_, index) => index)
   for (let i = 1; i <= x.length; i++) {
-    let diagonal = row[0] ?? 0
-    row[0] = i
+    const next = [i]
     for (let j = 1; j <= y.length; j++) {
-      const above = row[j] ?? 0
-      row[j] = Math.min(above + 1, (row[j - 1] ?? 0) + 1, diagonal + (x[i - 1] === y[j - 1] ? 0 : 1))
-      diagonal = above
+      const changed = (row[j - 1] ?? 0) + (x[i - 1] === y[j - 1] ? 0 : 1)
+      let best = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, changed)
+      if (i > 1 && j > 1 && x[i - 1] === y[j - 2] && x[i - 2] === y[j - 1]) best = Math.min(best, (before[j - 2] ?? 0) + 1)
+      next.push(best)
     }
+    before = row
+    row = next
   }
   return row[y.length] ?? 0
 }

@@ -131,8 +131,16 @@ function readFile(source: ConfigSources['file'], issues: Issue[]): ParsedFile {
     }
     return at(rangeOf(node) ?? 0)
   }
+  let values: unknown
+  try {
+    // Aliases of aliases could make a small file a large one.
+    values = document.toJS({ maxAliasCount: 16 })
+  } catch (thrown) {
+    issues.push({ where: `${source.name}:1:1`, message: thrown instanceof Error ? thrown.message : 'cannot be read' })
+    return nowhere
+  }
   return {
-    values: toRecord(document.toJS({ maxAliasCount: 16 })),
+    values: toRecord(values),
     has: (path) => document.hasIn(path),
     where(path) {
       for (let length = path.length; length > 0; length--) {

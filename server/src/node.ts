@@ -287,6 +287,11 @@ class RunningNode implements MeridianNode {
           help: 'Connections whose client is not known yet.',
           read: () => gateway.strangerCount,
         },
+        {
+          name: 'meridian_socket_buffer_bytes',
+          help: 'Bytes that clients have not taken yet.',
+          read: () => gateway.bufferedBytes,
+        },
         { name: 'meridian_open_documents', help: 'Documents that some session has open.', read: () => hub.documentCount },
         { name: 'meridian_pending_bytes', help: 'Payload bytes that wait for their commit.', read: () => hub.pendingBytes },
         {

@@ -79,6 +79,13 @@ export class Gateway {
     return this.#strangers.size
   }
 
+  /** Bytes of all sockets that the kernel has not taken yet. Looks at each of them. */
+  get bufferedBytes(): number {
+    let bytes = 0
+    for (const connection of this.connections) bytes += connection.bufferedBytes
+    return bytes
+  }
+
   /** A new connection: unknown until a token says otherwise, whatever it will speak. */
   accept(socket: Socket): void {
     this.#strangers.add(socket)
