@@ -221,6 +221,8 @@ export class Sync {
       this.#documents.set(name, document)
     }
     if (interest === 'opened') document.open = true
+    this.#changed.add(document)
+    this.#attachLoaded([document])
     this.#settle()
   }
 
@@ -271,6 +273,7 @@ export class Sync {
     if (document === undefined) return
     this.#takeEdits()
     document.open = false
+    this.#changed.add(document)
     this.#settle()
   }
 
@@ -639,7 +642,12 @@ export class Sync {
     this.#progressMs = this.#effects.monotonicMs()
     // A refusal of what was withdrawn, of a group that cannot be told: every group goes on with new counters, which does no harm.
     for (const live of group === undefined ? this.#groups.values() : [group]) live.stopped = true
-    this.#outbox.dropped(frame.counter, (name) => group === undefined || name === document?.name || this.#groupOf(name) === handle)
+    // What went out before its document's group was known may be of this one.
+    const inGroup = (name: DocumentName): boolean => {
+      const other = this.#groupOf(name)
+      return group === undefined || other === undefined || other === handle
+    }
+    this.#outbox.dropped(frame.counter, inGroup)
     if (document === undefined) return
     this.#changed.add(document)
     const waitMs = (attempt: number): number => {
@@ -926,6 +934,7 @@ export class Sync {
     if (phase !== 'online' && phase !== 'greeting') return
     const windowBytes = this.#welcome?.unackedBytesMax ?? greetingBytesMax / 2
     const tooLarge: OutboxItem[] = []
+    const anyStopped = [...this.#groups.values()].some((group) => group.stopped)
     this.#outbox.pump(
       windowBytes,
       (item) => {
@@ -933,6 +942,8 @@ export class Sync {
         if (document?.channel === undefined || document.needs !== 'nothing' || document.halted !== undefined) return 'pass'
         if (document.blockedUntilMs !== undefined && document.blockedUntilMs > nowMs) return 'pass'
         const group = document.attachment === undefined ? undefined : this.#groups.get(document.attachment.group)
+        // Behind an attach pushes go blindly, but not into what may be a group that drops them.
+        if (group === undefined && anyStopped) return 'pass'
         if (group?.blockedUntilMs !== undefined && group.blockedUntilMs > nowMs) return 'pass'
         // Before the welcome only what surely fits.
         if (this.#welcome === undefined) return item.payload.length <= windowBytes ? 'send' : 'stop'

@@ -66,7 +66,6 @@ export class FakeRegion {
   /** How many pushes were recognised as resends, and found to add nothing. */
   resends = 0
   nothings = 0
-  accepted: string[] = []
   #waiting: Waiting[] = []
   #incarnation = 1
   readonly #random: Random
@@ -153,7 +152,6 @@ export class FakeRegion {
       const group = this.groupOf(document)
       const sequence = (this.version(group).sequences.get(this.#replica) ?? 0) + 1
       this.entries.push({ group, document, replica: this.#replica, sequence, payload, device: session.device, counter })
-      this.accepted.push(`${session.device}:${counter}`)
       for (const other of this.sessions) if (other !== session) other.deliver(document, this.#replica, sequence, payload)
     }
     const told = new Set<string>()

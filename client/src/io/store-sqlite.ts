@@ -16,8 +16,13 @@ export interface SqliteStoreOptions {
   readonly path: string
   /** Milliseconds from one commit to the next. Default 10: a hundred commits a second, and the first edit after a pause at once. */
   readonly lingerMs?: number | undefined
+  /** Bytes that the file may take; above it writes are STORE_FULL. Default: what the disk has. */
+  readonly bytesMax?: number | undefined
   readonly driver?: SqliteDriverName | undefined
 }
+
+/** SQLite's default, set so that the bound in pages is known. */
+const pageBytes = 4096
 
 interface Opened {
   readonly database: SqliteDatabase
@@ -28,6 +33,7 @@ interface Opened {
 }
 
 const schema = `
+  PRAGMA page_size = ${pageBytes};
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   CREATE TABLE IF NOT EXISTS record (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -93,6 +99,8 @@ export class SqliteStore implements ClientStore {
     const database = openSqlite(this.#options.path, { driver: this.#options.driver })
     try {
       database.exec(schema)
+      const { bytesMax } = this.#options
+      if (bytesMax !== undefined) database.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(bytesMax / pageBytes))}`)
       return {
         database,
         put: database.prepare('INSERT INTO record (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value'),
