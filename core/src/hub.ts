@@ -37,6 +37,7 @@ import type { Outgoing } from './outgoing.js'
 import { outgoing } from './outgoing.js'
 import type { Subscriber, Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
+import type { Dot } from './version.js'
 import { include } from './version.js'
 import { encodeUpdate } from './wires/native/server-frames.js'
 
@@ -46,7 +47,7 @@ export interface HubEffects {
   readonly random: Random
   readonly admit: Admit
   readonly engines: Partial<Record<EngineName, Engine>>
-  /** Runs at the end of this turn, when all sockets that are readable have been read. */
+  /** Runs a moment later, when sockets that are readable have been read: how long a commit is held open for others to join it. */
   schedule(run: () => void): void
   /** Asks for a new snapshot. Answered by `compacted`, whether there is one or not. */
   compact(document: DocumentName): void
@@ -85,6 +86,12 @@ interface Item {
   readonly receipt: Receipt | undefined
   readonly counter: number
   readonly bytes: number
+}
+
+/** A durable update as memory holds it. */
+export interface RecentUpdate extends Dot {
+  readonly position: Position
+  readonly payload: Uint8Array
 }
 
 /** Counters since the start, for metrics. */
@@ -158,7 +165,7 @@ export class Hub {
     const held = this.#documents.get(name)
     if (held !== undefined) return held
     const slot = this.#group(groupId)
-    const document = new LiveDocument(name, slot.group, this.#newHandle())
+    const document = new LiveDocument(name, slot.group, { handle: this.#newHandle(), since: this.tail.head })
     this.#documents.set(name, document)
     whenGroupReady(slot, (code) => {
       if (code !== undefined) return this.#loaded(document, code)
@@ -251,6 +258,23 @@ export class Hub {
     })
   }
 
+  /** True if memory holds every entry of the document beyond `after`. */
+  remembers(document: LiveDocument, after: Position): boolean {
+    return after >= document.since && this.tail.reaches(after)
+  }
+
+  /** The updates of an open document beyond `after`, if memory still holds all of them: what a compaction need not read from the log. */
+  recent(name: DocumentName, after: Position): readonly RecentUpdate[] | undefined {
+    const document = this.#documents.get(name)
+    if (document === undefined || document.state !== 'ready' || document.ended || !this.remembers(document, after)) return undefined
+    const updates: RecentUpdate[] = []
+    this.tail.visit(after, ({ document: other, position, replica, sequence, frame, payloadBytes }) => {
+      if (other === document) updates.push({ position, replica, sequence, payload: frame.subarray(frame.length - payloadBytes) })
+      return 'go on'
+    })
+    return updates
+  }
+
   /** The compactor is done with a document, with a new snapshot or without one. */
   compacted(
     name: DocumentName,
@@ -307,7 +331,12 @@ export class Hub {
     assert(!this.#closed, 'nothing is appended to a closed hub')
     this.#pending.push(item)
     this.#pendingBytes += item.bytes
-    if (this.#inFlight !== undefined || this.#scheduled) return
+    if (this.#inFlight === undefined) this.#gather()
+  }
+
+  /** Waits a moment, so that one commit carries what comes together. */
+  #gather(): void {
+    if (this.#scheduled) return
     this.#scheduled = true
     this.effects.schedule(() => {
       this.#scheduled = false
@@ -346,7 +375,7 @@ export class Hub {
     for (const item of batch) this.#pendingBytes -= item.bytes
     if (outcome?.kind === 'failed') this.#failed(batch, outcome.code)
     else this.#committed(batch, outcome?.value)
-    if (this.#pending.length > 0) this.#write()
+    if (this.#pending.length > 0) this.#gather()
     else if (this.#inFlight === undefined) for (const run of this.#idleWaiters.splice(0)) run()
   }
 
@@ -375,7 +404,7 @@ export class Hub {
       const { document } = item
       if (document === undefined) {
         resealed.add(item.group)
-        this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame })
+        this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame, payloadBytes: 0 })
         continue
       }
       document.pendingCount--
@@ -383,7 +412,7 @@ export class Hub {
       include(document.version, replica, sequence)
       document.touch()
       if (item.draft.kind === 'erase') {
-        this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame })
+        this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame, payloadBytes: 0 })
         this.#ended(document)
         item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
         continue
@@ -391,7 +420,14 @@ export class Hub {
       document.tailCount++
       document.tailBytes += item.draft.payload.length
       const frame = encodeUpdate(document.handle, replicaIndex, sequence, item.draft.payload)
-      this.tail.add({ position: toPosition(position), document, replica, sequence, frame })
+      this.tail.add({
+        position: toPosition(position),
+        document,
+        replica,
+        sequence,
+        frame,
+        payloadBytes: item.draft.payload.length,
+      })
       if (document.commit !== this.#commit) {
         document.commit = this.#commit
         document.frames = []

@@ -29,6 +29,8 @@ export class LiveDocument {
   readonly group: LiveGroup
   /** What shared frames call it; chosen at random, so that it says nothing about other documents. */
   readonly handle: number
+  /** Head of the log when it was opened: entries beyond are in memory under this object, earlier ones have to be read. */
+  readonly since: Position
   state: 'loading' | 'ready' | LogErrorCode = 'loading'
   /** Called once the load has ended, well or not. */
   readonly waiting: (() => void)[] = []
@@ -56,10 +58,11 @@ export class LiveDocument {
 
   #currentFrame: Uint8Array | undefined
 
-  constructor(name: DocumentName, group: LiveGroup, handle: number) {
+  constructor(name: DocumentName, group: LiveGroup, options: { readonly handle: number; readonly since: Position }) {
     this.name = name
     this.group = group
-    this.handle = handle
+    this.handle = options.handle
+    this.since = options.since
   }
 
   adopt(info: DocumentInfo): void {

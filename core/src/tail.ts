@@ -13,6 +13,8 @@ export interface TailEntry<D> {
   readonly sequence: number
   /** The entry as a frame; empty for what no session gets. */
   readonly frame: Uint8Array
+  /** Bytes of the payload, which is the end of the frame. */
+  readonly payloadBytes: number
 }
 
 export class TailBuffer<D> {

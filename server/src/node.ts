@@ -52,6 +52,12 @@ export interface MeridianNode {
 /** How often sessions are looked after: deadlines, expiry, presence. */
 const tickMs = 1_000
 
+/**
+ * How long a commit waits for others to join it. One millisecond halves the commits, and with them the writes to each socket, at 1,000
+ * updates a second or with many writers in one document; it is less than anybody sees, and less than the sync of most disks.
+ */
+const gatherMs = 1
+
 /** Closing the log checkpoints it. Beyond this the process ends anyway: what is durable is so already. */
 const logCloseMs = 5_000
 
@@ -129,6 +135,7 @@ class RunningNode implements MeridianNode {
       log: measured,
       clock,
       limits: config.compaction,
+      recent: (document, after) => this.#hub.recent(document, after),
       onCompacted: (document, snapshot) => this.#hub.compacted(document, snapshot),
       onResult: (result, why) => {
         metrics.compacted(result)
@@ -143,7 +150,7 @@ class RunningNode implements MeridianNode {
         random: systemRandom(),
         admit: residency({ region: config.region }),
         engines: { yjs: yjsEngine },
-        schedule: (run) => setImmediate(run),
+        schedule: (run) => setTimeout(run, gatherMs),
         compact: (document) => compactor.compact(document),
       },
       { limits: config.limits, compaction: config.compaction, aloneInGroups: true },

@@ -181,6 +181,8 @@ async function runOnce(row, params, target, repeat, keptDir) {
   try {
     return { ...(await generate(row, params, target, server, dir)), loadBefore }
   } finally {
+    // A profile is written at an orderly end only.
+    if (process.env['BENCH_NODE_ARGS'] !== undefined) await server.stop()
     await server.kill9()
     rmSync(dir, { recursive: true, force: true, maxRetries: 3 })
   }

@@ -7,6 +7,7 @@
  */
 
 import type { Clock } from '@meridian/core/effects'
+import type { RecentUpdate } from '@meridian/core/hub'
 import type { DocumentName, Position } from '@meridian/core/ids'
 import { toPosition } from '@meridian/core/ids'
 import type { DocumentInfo, Done, LogErrorCode, Outcome, Read, RegionLog, Snapshot, SnapshotInfo } from '@meridian/core/log'
@@ -26,6 +27,8 @@ export interface CompactorOptions {
   readonly log: RegionLog
   readonly clock: Clock
   readonly limits: CompactionLimits
+  /** Updates of an open document that are still in memory, so that the log need not be read. */
+  readonly recent: (document: DocumentName, after: Position) => readonly RecentUpdate[] | undefined
   /** Called once for each request, with the snapshot if there is a new one. */
   readonly onCompacted: (document: DocumentName, snapshot: Compacted | undefined) => void
   /** For metrics and logs; says why something failed, and never of which document. */
@@ -154,6 +157,18 @@ export class Compactor {
     let after = position
     let tailCount = 0
     let tailBytes = 0
+    const take = (update: RecentUpdate): void => {
+      updates.push(update.payload)
+      include(version, update.replica, update.sequence)
+      position = update.position
+      tailCount++
+      tailBytes += update.payload.length
+    }
+    const recent = this.#options.recent(document, position)
+    if (recent !== undefined && recent.length > 0) {
+      for (const update of recent) if (tailBytes < room) take(update)
+      return { updates, version, position, tailCount, tailBytes, more: tailCount < recent.length }
+    }
     for (;;) {
       const from = after
       const read = await ask<Read>((done) => this.#options.log.readDocument(document, from, page, done))
@@ -162,11 +177,7 @@ export class Compactor {
       if (read.value.trimmed > from) return 'nothing'
       for (const entry of read.value.entries) {
         if (entry.kind !== 'update') return 'nothing'
-        updates.push(entry.payload)
-        include(version, entry.replica, entry.sequence)
-        position = entry.position
-        tailCount++
-        tailBytes += entry.payload.length
+        take(entry)
       }
       after = read.value.asOf
       const full = tailBytes >= room

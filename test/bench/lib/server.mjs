@@ -25,7 +25,9 @@ export async function spawnServer({ node, args, env = {}, ready = /^READY (\d+)/
   const start = async () => {
     output = ''
     server.spawnedAt = performance.now()
-    child = spawn(node, ['--import', PRELOAD, ...args], {
+    // For profiles: BENCH_NODE_ARGS='--cpu-prof --cpu-prof-dir=somewhere'.
+    const extra = process.env['BENCH_NODE_ARGS']?.split(' ') ?? []
+    child = spawn(node, [...extra, '--import', PRELOAD, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, ...env, MERIDIAN_BENCH_SERVER: '1' },
     })
