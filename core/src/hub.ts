@@ -47,8 +47,8 @@ export interface HubEffects {
   readonly random: Random
   readonly admit: Admit
   readonly engines: Partial<Record<EngineName, Engine>>
-  /** Runs a moment later, when sockets that are readable have been read: how long a commit is held open for others to join it. */
-  schedule(run: () => void): void
+  /** Runs at the end of this turn, when sockets that are readable have been read, or a moment later, so that others can join a commit. */
+  schedule(run: () => void, when: 'end of turn' | 'in a moment'): void
   /** Asks for a new snapshot. Answered by `compacted`, whether there is one or not. */
   compact(document: DocumentName): void
 }
@@ -121,6 +121,8 @@ export class Hub {
   #pendingBytes = 0
   #inFlight: Item[] | undefined
   #scheduled = false
+  /** Commits in a row that carried one entry: waiting for company is given up for a while after some of them. */
+  #loneCommits = 0
   #time: HybridTime = zeroTime
   #commit = 0
   #closed = false
@@ -266,7 +268,8 @@ export class Hub {
   /** The updates of an open document beyond `after`, if memory still holds all of them: what a compaction need not read from the log. */
   recent(name: DocumentName, after: Position): readonly RecentUpdate[] | undefined {
     const document = this.#documents.get(name)
-    if (document === undefined || document.state !== 'ready' || document.ended || !this.remembers(document, after)) return undefined
+    if (document === undefined || document.state !== 'ready' || document.ended || !this.remembers(document, after))
+      return undefined
     const updates: RecentUpdate[] = []
     this.tail.visit(after, ({ document: other, position, replica, sequence, frame, payloadBytes }) => {
       if (other === document) updates.push({ position, replica, sequence, payload: frame.subarray(frame.length - payloadBytes) })
@@ -334,20 +337,25 @@ export class Hub {
     if (this.#inFlight === undefined) this.#gather()
   }
 
-  /** Waits a moment, so that one commit carries what comes together. */
+  /** Lets one commit carry what comes together, as long as experience says that something comes. */
   #gather(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    this.effects.schedule(() => {
-      this.#scheduled = false
-      this.#write()
-    })
+    if (this.#loneCommits >= loneCommitsMax + probeCommits) this.#loneCommits = loneCommitsMax - 1
+    this.effects.schedule(
+      () => {
+        this.#scheduled = false
+        this.#write()
+      },
+      this.#loneCommits < loneCommitsMax ? 'in a moment' : 'end of turn',
+    )
   }
 
   /** Hands the next batch to the log, unless one is under way. */
   #write(): void {
     if (this.#inFlight !== undefined || this.#pending.length === 0) return
     const batch = this.#takeBatch()
+    this.#loneCommits = batch.length > 1 ? 0 : this.#loneCommits + 1
     const drafts: Draft[] = []
     for (const item of batch) if (item.draft !== undefined) drafts.push(item.draft)
     this.#inFlight = batch
@@ -623,6 +631,10 @@ export class Hub {
     }
   }
 }
+
+/** Commits of one entry in a row after which none is held open for others, and after how many more that is tried again. */
+const loneCommitsMax = 8
+const probeCommits = 128
 
 const noFrame = new Uint8Array(0)
 const indexRead = { bytes: 4 * 1024 * 1024, entries: 20_000 }

@@ -53,8 +53,8 @@ export interface MeridianNode {
 const tickMs = 1_000
 
 /**
- * How long a commit waits for others to join it. One millisecond halves the commits, and with them the writes to each socket, at 1,000
- * updates a second or with many writers in one document; it is less than anybody sees, and less than the sync of most disks.
+ * How long a commit is held open for others to join it, where several writers are at work. One millisecond halves the commits, and with
+ * them the writes to each socket, at 1,000 updates a second; it is less than anybody sees, and less than the sync of most disks.
  */
 const gatherMs = 1
 
@@ -150,7 +150,7 @@ class RunningNode implements MeridianNode {
         random: systemRandom(),
         admit: residency({ region: config.region }),
         engines: { yjs: yjsEngine },
-        schedule: (run) => setTimeout(run, gatherMs),
+        schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),
       },
       { limits: config.limits, compaction: config.compaction, aloneInGroups: true },
