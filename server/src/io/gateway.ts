@@ -14,7 +14,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { errorTable, MeridianError } from '@meridian/core/errors'
+import { MeridianError } from '@meridian/core/errors'
 import type { ErrorCode } from '@meridian/core/errors'
 import type { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
@@ -263,7 +263,7 @@ class Connection implements SessionSocket {
     this.#greetingBytes += chunk.length
     if (this.#greetingBytes <= this.#gateway.options.limits.greetingBytesMax + framingBytes) return
     this.#socket.off('data', this.#countGreeting)
-    this.#refuse(new MeridianError('FRAME_TOO_LARGE', { message: errorTable.HELLO_TIMEOUT.advice }))
+    this.#refuse(new MeridianError('FRAME_TOO_LARGE', { message: 'Too much before the welcome.' }))
   }
 
   #known(): void {
