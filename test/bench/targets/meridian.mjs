@@ -1,8 +1,11 @@
 // A Meridian node in development mode with its SQLite log, defaults.
 
+import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { spawnServer } from '../lib/server.mjs'
 
+const seeder = fileURLToPath(new URL('../lib/seed.mjs', import.meta.url))
 const cli = fileURLToPath(new URL('../../../server/bin/meridian.js', import.meta.url))
 
 /** @type {import('../lib/types.mjs').Target} */
@@ -17,4 +20,7 @@ export const target = {
       args: [cli, 'node', '--dev', '--region', 'eu-west', '--port', '0', '--data', dir],
       ready: /"url":"http:\/\/127\.0\.0\.1:(\d+)"/,
     }),
+  seed: async (dir, count, { node }) => {
+    await promisify(execFile)(node, [seeder, dir, String(count)])
+  },
 }
