@@ -22,14 +22,14 @@ import type { Engine, EngineName } from './engine.js'
 import { inspectLimits } from './engine.js'
 import type { Draft, PushName } from './entry.js'
 import { encodeControl } from './entry.js'
-import { assert } from './errors.js'
+import { assert, MeridianError } from './errors.js'
 import type { HybridTime } from './hybrid-time.js'
 import { nextTime, zeroTime } from './hybrid-time.js'
 import type { DocumentName, GroupId, Position, ReplicaId } from './ids.js'
 import { replicaParts, toPosition } from './ids.js'
 import type { HubLimits } from './limits.js'
 import { hubLimits } from './limits.js'
-import type { IndexState, LoadedIndex } from './live-document.js'
+import type { IndexLoading, IndexState, LoadedIndex } from './live-document.js'
 import { LiveDocument } from './live-document.js'
 import { LiveGroup } from './live-group.js'
 import type { Appended, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
@@ -65,12 +65,13 @@ export const hubOptions: HubOptions = { limits: hubLimits, compaction: compactio
 /** Who pushed an entry and waits for its fate. Called once for each push, in the order of the pushes. */
 export interface Receipt {
   saved(counter: number, bytes: number, replica: number, sequence: number): void
-  failed(counter: number, bytes: number, code: LogErrorCode): void
+  failed(channel: number, counter: number, bytes: number, code: LogErrorCode): void
 }
 
 /** Where an update came from. */
 export interface Pushed {
   readonly name: PushName
+  readonly engine: EngineName
   /** Bytes as they came; what is appended may be less. */
   readonly bytes: number
   readonly receipt: Receipt
@@ -129,6 +130,8 @@ export class Hub {
   #touched: LiveDocument[] = []
   #dirty: Subscriber[] = []
   #idleWaiters: (() => void)[] = []
+  /** Documents of commits that failed since the log was opened, and may be durable all the same. */
+  #doubtful = new Set<DocumentName>()
 
   constructor(effects: HubEffects, options: Partial<HubOptions> = {}) {
     this.effects = effects
@@ -192,21 +195,42 @@ export class Hub {
     this.#release(document)
   }
 
-  /** What updates to the document are judged by. If it is not loaded yet: undefined, and `run` when the load has ended, well or not. */
-  index(document: LiveDocument, run: () => void): LoadedIndex | undefined {
+  /** Keeps a document here for a push that waits, so that nobody opens a second one of its name meanwhile. */
+  hold(document: LiveDocument): void {
+    document.pendingCount++
+  }
+
+  letGo(document: LiveDocument): void {
+    document.pendingCount--
+    this.#release(document)
+  }
+
+  /**
+   * What updates to the document are judged by, or why it cannot be loaded now. If it is not loaded yet: undefined, and `run` when the load
+   * has ended, well or not.
+   *
+   * @param engine of the first update, for a document that was never written.
+   */
+  index(document: LiveDocument, engine: EngineName, run: () => void): LoadedIndex | LogErrorCode | undefined {
+    if (document.index.kind === 'loaded' && document.engine === undefined && document.index.engine.name !== engine)
+      document.index = { kind: 'absent' }
     if (document.index.kind === 'absent') {
-      document.index = { kind: 'loading', waiting: [] }
-      this.#loadIndex(document)
+      const loading: IndexLoading = { kind: 'loading', waiting: [] }
+      document.index = loading
+      const failed = this.#loadIndex(document, this.effects.engines[document.engine ?? engine], loading)
+      if (failed !== undefined) document.index = { kind: 'absent' }
+      if (failed !== undefined) return failed
     }
     const state: IndexState = document.index
     if (state.kind === 'loaded') return state
+    if (state.kind === 'failed') return state.code
     if (state.kind === 'loading') state.waiting.push(run)
     return undefined
   }
 
   /** An admitted update on its way into the log. The index of the document includes it already. */
   append(document: LiveDocument, payload: Uint8Array, epoch: number, push: Pushed): void {
-    assert(document.engine !== undefined, 'a document gets its engine before its first update')
+    document.engine ??= push.engine
     if (document.life === 0) document.life = 1
     this.#seal(document.group)
     document.pendingCount++
@@ -232,14 +256,16 @@ export class Hub {
   }
 
   /** SES7: saved when everything before it is, without an entry of its own. */
-  barrier(document: LiveDocument, counter: number, bytes: number, receipt: Receipt): void {
-    this.#add({ group: document.group, document: undefined, draft: undefined, origin: undefined, receipt, counter, bytes })
+  barrier(document: LiveDocument, push: Pushed): void {
+    const { name, bytes, receipt, origin } = push
+    this.#add({ group: document.group, document: undefined, draft: undefined, origin, receipt, counter: name.counter, bytes })
   }
 
   /** RES7: ends the life of a document; every session that has it open is told when that is durable. */
   erase(document: LiveDocument, epoch: number, receipt?: Receipt): void {
     this.#seal(document.group)
     document.pendingCount++
+    document.erasing++
     this.#add({
       group: document.group,
       document,
@@ -398,9 +424,11 @@ export class Hub {
     let position: number = before
     let draftIndex = 0
     const resealed = new Set<LiveGroup>()
+    const doubtful = reopened ? this.#settleDoubt(appended === undefined ? this.effects.log.position : before) : []
     for (const item of batch) {
       if (item.draft === undefined) {
         item.receipt?.saved(item.counter, item.bytes, replicaIndex, item.group.version.sequences.get(replica) ?? 0)
+        if (item.origin !== undefined) this.#dirty.push(item.origin.subscriber)
         continue
       }
       const sequence = appended?.sequences[draftIndex++]
@@ -421,6 +449,8 @@ export class Hub {
       document.touch()
       if (item.draft.kind === 'erase') {
         this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame, payloadBytes: 0 })
+        document.erasing--
+        document.life = item.draft.life
         this.#ended(document)
         item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
         continue
@@ -453,6 +483,40 @@ export class Hub {
     this.#fanOut(before)
     for (const group of resealed) this.#reload(group)
     if (reopened) for (const slot of this.#groups.values()) this.#reload(slot.group)
+    for (const { document, from } of doubtful) this.#recover(document, from)
+  }
+
+  /**
+   * LOG3: the log was opened anew and ends at `end`. If that is beyond what was answered, a commit that failed is durable after all: those who
+   * have one of its documents open read on in the log, from where they are.
+   */
+  #settleDoubt(end: Position): { readonly document: LiveDocument; readonly from: Position }[] {
+    const names = this.#doubtful
+    const from = this.tail.head
+    this.#doubtful = new Set()
+    if (end <= from) return []
+    this.tail.skip(end)
+    const documents: { document: LiveDocument; from: Position }[] = []
+    for (const name of names) {
+      const document = this.#documents.get(name)
+      if (document === undefined) continue
+      fallBehind(document, from)
+      documents.push({ document, from })
+    }
+    return documents
+  }
+
+  #recover(document: LiveDocument, from: Position): void {
+    this.effects.log.openDocument(document.name, (outcome) => {
+      if (outcome.kind === 'failed' || document.state !== 'ready') return
+      const { value: info } = outcome
+      document.recover(info)
+      if (info.ended && !document.ended) this.#ended(document)
+      // Who attached meanwhile was told of a version without it.
+      fallBehind(document, from)
+      for (const attachment of [...document.subscriptions]) attachment.subscriber.wake()
+    })
+    for (const attachment of [...document.subscriptions]) attachment.subscriber.wake()
   }
 
   /** [hot] */
@@ -483,6 +547,8 @@ export class Hub {
   /** Everything that was on its way is refused: what stands behind a failed commit may build on it. */
   #failed(batch: Item[], code: LogErrorCode): void {
     this.stats.failedCommits++
+    // Nobody knows whether it is on the disk: whoever opens the log anew finds out.
+    for (const item of batch) if (item.document !== undefined) this.#doubtful.add(item.document.name)
     const all = [...batch, ...this.#pending]
     this.#pending = []
     this.#pendingBytes = 0
@@ -490,23 +556,30 @@ export class Hub {
       item.group.sealing = false
       if (item.document !== undefined && item.draft !== undefined) {
         item.document.pendingCount--
+        if (item.draft.kind === 'erase') item.document.erasing--
         // It holds what never became durable; the next push loads it anew.
-        item.document.index = { kind: 'absent' }
+        this.#dropIndex(item.document)
+        if (item.document.position === 0) item.document.engine = undefined
       }
     }
     for (const item of all) {
-      item.receipt?.failed(item.counter, item.bytes, code)
+      item.receipt?.failed(item.origin?.channel ?? 0, item.counter, item.bytes, code)
       if (item.origin !== undefined) this.#dirty.push(item.origin.subscriber)
     }
     const dirty = this.#dirty
     this.#dirty = []
     for (const subscriber of dirty) subscriber.flush()
-    for (const item of all) if (item.document !== undefined) this.#release(item.document)
+    for (const item of all) {
+      if (item.document === undefined) continue
+      if (item.draft?.kind === 'erase') for (const run of item.document.waiting.splice(0)) run()
+      this.#release(item.document)
+    }
   }
 
   #ended(document: LiveDocument): void {
     document.ended = true
-    document.index = { kind: 'absent' }
+    this.#dropIndex(document)
+    for (const run of document.waiting.splice(0)) run()
     for (const attachment of [...document.subscriptions]) {
       attachment.subscriber.erased(attachment)
       this.#dirty.push(attachment.subscriber)
@@ -530,7 +603,10 @@ export class Hub {
 
   #loaded(document: LiveDocument, state: 'ready' | LogErrorCode): void {
     document.state = state
-    if (state !== 'ready') this.#documents.delete(document.name)
+    if (state !== 'ready') {
+      this.#documents.delete(document.name)
+      this.#handles.delete(document.handle)
+    }
     for (const run of document.waiting.splice(0)) run()
     this.#release(document)
   }
@@ -583,41 +659,56 @@ export class Hub {
     })
   }
 
-  /** Reads snapshot index and tail; starts over if a compaction trimmed what was about to be read. */
-  #loadIndex(document: LiveDocument): void {
-    const engine = document.engine === undefined ? undefined : this.effects.engines[document.engine]
-    assert(engine !== undefined, 'an index is loaded for a document whose engine is known here')
-    const { snapshot } = document
-    const index = snapshot === undefined ? engine.emptyIndex() : engine.decodeIndex(snapshot.index)
-    const from = snapshot?.position ?? toPosition(0)
-    const read = (after: Position): void => {
-      this.effects.log.readDocument(document.name, after, indexRead, (outcome) => {
-        if (outcome.kind === 'failed') return this.#indexed(document, outcome.code)
-        if (outcome.value.trimmed > from) {
-          return this.refresh(document, (code) =>
-            code === undefined ? this.#loadIndex(document) : this.#indexed(document, code),
-          )
-        }
-        for (const entry of outcome.value.entries) {
-          if (entry.kind === 'update')
-            engine.include(index, engine.inspect(entry.payload, { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }))
-        }
-        if (outcome.value.more) read(outcome.value.asOf)
-        else this.#indexed(document, { kind: 'loaded', engine, index })
-      })
-    }
-    if (document.position <= from) this.#indexed(document, { kind: 'loaded', engine, index })
-    else read(from)
+  /** The index is no longer what it was; who waits for it asks again. */
+  #dropIndex(document: LiveDocument): void {
+    const { index } = document
+    document.index = { kind: 'absent' }
+    if (index.kind === 'loading') for (const run of index.waiting) run()
   }
 
-  /** Ends a load of the index, well or with the code of what failed. */
-  #indexed(document: LiveDocument, result: IndexState | LogErrorCode): void {
-    const waiting = document.index.kind === 'loading' ? document.index.waiting : []
-    if (typeof result === 'string') {
-      document.state = result
-      document.index = { kind: 'absent' }
-    } else document.index = result
-    for (const run of waiting) run()
+  /**
+   * Reads snapshot index and tail; starts over if a compaction trimmed what was about to be read.
+   *
+   * @returns what failed at once.
+   */
+  #loadIndex(document: LiveDocument, engine: Engine | undefined, loading: IndexLoading): LogErrorCode | undefined {
+    assert(engine !== undefined, 'an index is loaded for a document whose engine is known here')
+    const { snapshot } = document
+    const from = snapshot?.position ?? toPosition(0)
+    const index = guarded(() => (snapshot === undefined ? engine.emptyIndex() : engine.decodeIndex(snapshot.index)))
+    if (index === undefined) return 'DOCUMENT_DAMAGED'
+    const read = (after: Position): void => {
+      this.effects.log.readDocument(document.name, after, indexRead, (outcome) => {
+        if (document.index !== loading) return
+        if (outcome.kind === 'failed') return this.#indexed(document, loading, outcome.code)
+        if (outcome.value.trimmed > from) {
+          return this.refresh(document, (code) => {
+            const failed = code ?? this.#loadIndex(document, engine, loading)
+            if (failed !== undefined) this.#indexed(document, loading, failed)
+          })
+        }
+        const whole = guarded(() => {
+          for (const { kind, payload } of outcome.value.entries)
+            if (kind === 'update') engine.include(index, engine.inspect(payload, storedLimits))
+          return true
+        })
+        if (whole === undefined) this.#indexed(document, loading, 'DOCUMENT_DAMAGED')
+        else if (outcome.value.more) read(outcome.value.asOf)
+        else this.#indexed(document, loading, { kind: 'loaded', engine, index })
+      })
+    }
+    if (document.position <= from) this.#indexed(document, loading, { kind: 'loaded', engine, index })
+    else read(from)
+    return undefined
+  }
+
+  /** Ends a load of the index, well or with the code of what failed, which those who waited see and nobody after them. */
+  #indexed(document: LiveDocument, loading: IndexLoading, result: LoadedIndex | LogErrorCode): void {
+    if (document.index !== loading) return
+    document.index = typeof result === 'string' ? { kind: 'failed', code: result } : result
+    const ended = document.index
+    for (const run of loading.waiting) run()
+    if (document.index === ended && ended.kind === 'failed') document.index = { kind: 'absent' }
     this.#release(document)
   }
 
@@ -636,8 +727,27 @@ export class Hub {
 const loneCommitsMax = 8
 const probeCommits = 128
 
+function fallBehind(document: LiveDocument, from: Position): void {
+  for (const attachment of document.subscriptions) {
+    if (attachment.state !== 'live') continue
+    attachment.state = 'behind'
+    attachment.position = from
+  }
+}
+
 const noFrame = new Uint8Array(0)
 const indexRead = { bytes: 4 * 1024 * 1024, entries: 20_000 }
+const storedLimits = { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }
+
+/** What stands in the log was inspected when it came; if an engine refuses it now, it is damaged. */
+function guarded<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (thrown) {
+    if (thrown instanceof MeridianError) return undefined
+    throw thrown
+  }
+}
 
 interface GroupSlot {
   readonly group: LiveGroup

@@ -14,7 +14,7 @@ import type { Inspection, InspectLimits } from './engine.js'
 import { inspectLimits } from './engine.js'
 import type { ErrorCode } from './errors.js'
 import { toMeridianError } from './errors.js'
-import type { Hub, Receipt } from './hub.js'
+import type { Hub, Pushed, Receipt } from './hub.js'
 import type { DeviceId } from './ids.js'
 import type { SessionLimits } from './limits.js'
 import type { LiveGroup } from './live-group.js'
@@ -108,15 +108,19 @@ export class Lane implements Receipt {
   receive(attachment: Attachment, counter: number, payload: Uint8Array): void {
     if (this.#stoppedAt !== undefined) return
     if (this.#unackedBytes > 0 && this.#unackedBytes + payload.length > this.#limits.unackedBytesMax) {
-      return this.#refuse(attachment, counter, 'LIMIT_UNACKED', emptyVersion)
+      // What waits in front of it goes on: it was not refused, and a later ack would say that it is saved.
+      this.#stop({ channel: attachment.channel, counter, code: 'LIMIT_UNACKED', missing: emptyVersion })
+      return
     }
     this.#unackedBytes += payload.length
     this.#waiting.push({ attachment, counter, payload, since: this.#hub.effects.clock.now(), kept: false, inspection: undefined })
     this.work()
     const last = this.#waiting.at(-1)
     if (last !== undefined && !last.kept) {
-      last.payload = last.payload.slice()
+      // Not `slice`, which is a view if these bytes are a Buffer of Node.js.
+      last.payload = new Uint8Array(last.payload)
       last.kept = true
+      this.#hub.hold(last.attachment.document)
     }
   }
 
@@ -137,6 +141,7 @@ export class Lane implements Receipt {
       if (step === 'wait') break
       if (step === 'done') {
         this.#waiting.shift()
+        if (first.kept) this.#hub.letGo(first.attachment.document)
         continue
       }
       this.#refuse(first.attachment, first.counter, step.refuse, step.missing ?? emptyVersion)
@@ -146,6 +151,7 @@ export class Lane implements Receipt {
   }
 
   tick(nowMs: number): void {
+    if (this.#holdup === 'not visible') this.work()
     const first = this.#waiting[0]
     if (first === undefined || nowMs - first.since < this.#limits.waitMs) return
     if (this.#holdup === 'premature') this.#refuse(first.attachment, first.counter, 'PREMATURE', emptyVersion)
@@ -168,9 +174,7 @@ export class Lane implements Receipt {
   /** The session is gone; what is on its way into the log goes on. */
   close(): void {
     this.#closed = true
-    const first = this.#waiting[0]
-    if (first !== undefined) first.attachment.document.premature.delete(this.#retry)
-    this.#waiting.length = 0
+    this.#dropWaiting()
   }
 
   saved(counter: number, bytes: number, replica: number, sequence: number): void {
@@ -181,13 +185,12 @@ export class Lane implements Receipt {
     if (!this.#closed) this.#session.acked(this)
   }
 
-  failed(counter: number, bytes: number, code: LogErrorCode): void {
+  failed(channel: number, counter: number, bytes: number, code: LogErrorCode): void {
     this.#unackedBytes -= bytes
     this.#admitted = Math.min(this.#admitted, counter - 1)
-    if (this.#closed || this.#stoppedAt !== undefined) return
+    if (this.#closed || (this.#stoppedAt !== undefined && this.#stoppedAt <= counter)) return
     this.#dropWaiting()
-    this.#stoppedAt = counter
-    this.#session.refused({ channel: 0, counter, code, missing: emptyVersion })
+    this.#stop({ channel, counter, code, missing: emptyVersion })
   }
 
   /** [hot] */
@@ -204,6 +207,8 @@ export class Lane implements Receipt {
     if (document.state === 'loading') return this.#waitFor(document.waiting)
     if (document.state !== 'ready') return { refuse: document.state }
     if (document.ended) return { refuse: 'ERASED' }
+    // An erase is on its way into the log: what it ends is not known before it is durable.
+    if (document.erasing > 0) return this.#waitFor(document.waiting)
     if (attachment.access !== 'write') return { refuse: 'WRITE_DENIED' }
     if (push.payload.length > this.#limits.updateBytesMax) return { refuse: 'UPDATE_TOO_LARGE' }
     const decision = this.#hub.effects.admit('store', document.name)
@@ -215,12 +220,12 @@ export class Lane implements Receipt {
       }
       this.#required = undefined
     }
-    document.engine ??= attachment.engine
-    if (document.engine !== attachment.engine) return { refuse: 'ENGINE_MISMATCH' }
-    const loaded = this.#hub.index(document, this.#retry)
+    if ((document.engine ?? attachment.engine) !== attachment.engine) return { refuse: 'ENGINE_MISMATCH' }
+    const loaded = this.#hub.index(document, attachment.engine, this.#retry)
+    if (typeof loaded === 'string') return { refuse: loaded }
     if (loaded === undefined) {
       this.#holdup = 'log'
-      return document.state === 'ready' ? 'wait' : { refuse: document.state }
+      return 'wait'
     }
     const { engine, index } = loaded
     try {
@@ -237,19 +242,19 @@ export class Lane implements Receipt {
     document.premature.delete(this.#retry)
     this.#admitted = push.counter
     if (judgement === 'nothing') {
-      this.#hub.barrier(document, push.counter, push.payload.length, this)
+      this.#hub.barrier(document, this.#pushed(push))
       return 'done'
     }
     const payload = engine.trim(index, push.inspection, push.payload)
     engine.include(index, push.inspection)
-    this.#hub.append(document, payload, decision.epoch, {
-      name: { device: this.#session.device, counter: push.counter },
-      bytes: push.payload.length,
-      receipt: this,
-      origin: attachment,
-    })
+    this.#hub.append(document, payload, decision.epoch, this.#pushed(push))
     if (document.premature.size > 0) for (const run of [...document.premature]) run()
     return 'done'
+  }
+
+  #pushed({ attachment, counter, payload }: WaitingPush): Pushed {
+    const name = { device: this.#session.device, counter }
+    return { name, engine: attachment.engine, bytes: payload.length, receipt: this, origin: attachment }
   }
 
   readonly #retry = (): void => {
@@ -294,15 +299,22 @@ export class Lane implements Receipt {
   }
 
   #refuse(attachment: Attachment, counter: number, code: ErrorCode, missing: Version): void {
-    attachment.document.premature.delete(this.#retry)
     this.#dropWaiting()
-    this.#stoppedAt = counter
-    this.#session.refused({ channel: attachment.channel, counter, code, missing })
+    this.#stop({ channel: attachment.channel, counter, code, missing })
+  }
+
+  #stop(push: RefusedPush): void {
+    this.#stoppedAt = push.counter
+    this.#session.refused(push)
   }
 
   #dropWaiting(): void {
-    for (const push of this.#waiting) this.#unackedBytes -= push.payload.length
-    this.#waiting.length = 0
+    for (const push of this.#waiting.splice(0)) {
+      const { document } = push.attachment
+      this.#unackedBytes -= push.payload.length
+      document.premature.delete(this.#retry)
+      if (push.kept) this.#hub.letGo(document)
+    }
     this.#holdup = 'none'
   }
 }

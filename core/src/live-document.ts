@@ -19,10 +19,17 @@ export interface LoadedIndex {
   readonly index: EngineIndex
 }
 
+export interface IndexLoading {
+  readonly kind: 'loading'
+  readonly waiting: (() => void)[]
+}
+
 export type IndexState =
   | { readonly kind: 'absent' }
-  | { readonly kind: 'loading'; readonly waiting: (() => void)[] }
+  | IndexLoading
   | LoadedIndex
+  /** Only while those who waited for the load are told. */
+  | { readonly kind: 'failed'; readonly code: LogErrorCode }
 
 export class LiveDocument {
   readonly name: DocumentName
@@ -32,7 +39,7 @@ export class LiveDocument {
   /** Head of the log when it was opened: entries beyond are in memory under this object, earlier ones have to be read. */
   readonly since: Position
   state: 'loading' | 'ready' | LogErrorCode = 'loading'
-  /** Called once the load has ended, well or not. */
+  /** Called once the load, or an erase that was under way, has ended, well or not. */
   readonly waiting: (() => void)[] = []
   readonly subscriptions: Subscription[] = []
 
@@ -46,8 +53,10 @@ export class LiveDocument {
   tailBytes = 0
   compacting = false
   index: IndexState = { kind: 'absent' }
-  /** Pushes that are on their way into the log; the document stays while there are any. */
+  /** Pushes that wait or are on their way into the log; the document stays while there are any. */
   pendingCount = 0
+  /** Erases that are on their way into the log. */
+  erasing = 0
   /** Lanes whose first push is premature; told when the index grows. */
   readonly premature = new Set<() => void>()
 
@@ -82,6 +91,18 @@ export class LiveDocument {
     this.snapshot = info.snapshot
     this.tailCount = info.tailCount
     this.tailBytes = info.tailBytes
+  }
+
+  /** Adopts what turned out to be durable; knows nothing that was known here already. */
+  recover(info: DocumentInfo): void {
+    merge(this.version, info.version)
+    this.engine = info.engine
+    this.life = info.life
+    this.position = toPosition(Math.max(this.position, info.position))
+    this.snapshot = info.snapshot
+    this.tailCount = info.tailCount
+    this.tailBytes = info.tailBytes
+    this.touch()
   }
 
   get snapshotBytes(): number {

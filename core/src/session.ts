@@ -221,6 +221,10 @@ export class Session implements LaneSession {
     return 'taken'
   }
 
+  wake(): void {
+    this.#after()
+  }
+
   acked(lane: Lane): void {
     if (!this.#acks.includes(lane)) this.#acks.push(lane)
   }
@@ -272,6 +276,7 @@ export class Session implements LaneSession {
       const ack = lane.takeAck()
       if (ack !== undefined) {
         this.#tellGroup(lane.group, add)
+        if (this.#toldReplicas <= ack.replica) add(this.#newReplicas())
         add(
           encodeServerFrame({
             type: 'ack',
@@ -332,9 +337,13 @@ export class Session implements LaneSession {
   }
 
   #tellReplicas(): void {
+    if (this.#state !== 'closed') this.#out.push(outgoing(this.#newReplicas()))
+  }
+
+  #newReplicas(): Uint8Array {
     const first = this.#toldReplicas
     this.#toldReplicas = this.#hub.replicas.length
-    this.#send({ type: 'replicas', first, ids: this.#hub.replicas.slice(first) })
+    return encodeServerFrame({ type: 'replicas', first, ids: this.#hub.replicas.slice(first) })
   }
 
   #tellGroup(group: LiveGroup, add: (bytes: Uint8Array) => void): void {
@@ -638,6 +647,7 @@ export class Session implements LaneSession {
   #finish(attachment: Attachment): void {
     const { document } = attachment
     if (attachment.position < document.position) {
+      if (this.#toldReplicas < this.#hub.replicas.length) this.#tellReplicas()
       this.#hub.tail.visit(attachment.position, (entry) => {
         if (
           entry.document === document &&

@@ -8,12 +8,16 @@ export interface Subscriber {
   deliver(message: Outgoing): 'taken' | 'stalled'
   /** Sends what was taken since the last flush. */
   flush(): void
+  /** Something that it holds open was set behind outside a delivery: it reads on. */
+  wake(): void
   /** The document's life ended. */
   erased(subscription: Subscription): void
 }
 
 export interface Subscription {
   readonly subscriber: Subscriber
+  /** What its client calls it. */
+  readonly channel: number
   /** `opening` while it reads what its client lacks, `live` at the head, `behind` after it missed something. */
   state: 'opening' | 'live' | 'behind'
   /** While not live: everything of the document up to here has been sent, or was held by the client. */

@@ -58,6 +58,12 @@ export class TailBuffer<D> {
     }
   }
 
+  /** The log goes on behind `head`; what is between is not here. */
+  skip(head: Position): void {
+    this.#clear()
+    this.#head = head
+  }
+
   /** True if every entry beyond `after` is here. */
   reaches(after: Position): boolean {
     return after >= this.#head - (this.#entries.length - this.#start)

@@ -1,0 +1,442 @@
+/** The pushes of one session in one group: in order, bounded, and each told what became of it. */
+
+import type { Engine } from '@meridian/core/engine'
+import { yjsEngine } from '@meridian/core/engines/yjs'
+import type { DocumentName } from '@meridian/core/ids'
+import type { LogErrorCode } from '@meridian/core/log'
+import { emptyVersion, include } from '@meridian/core/version'
+import { describe, expect, test } from 'vitest'
+import { groupOf, principal } from '../sim/node.js'
+import { Author, notes, payloadsOf, type Peer, textOf, versionOf } from '../sim/peer.js'
+import { Rig } from '../sim/rig.js'
+
+const one = notes('one')
+const two = notes('two')
+
+const acked = (peer: Peer): number[] => peer.of('ack').map((ack) => ack.counter)
+const refused = (peer: Peer): string[] => peer.of('refused').map((frame) => `${frame.counter} ${frame.code}`)
+const written = (rig: Rig, document: DocumentName): string => textOf(rig.entriesOf(document).map((entry) => entry.payload))
+
+function attached(rig: Rig, ...documents: DocumentName[]): Peer {
+  const peer = rig.peer()
+  documents.forEach((document, index) => peer.attach(index + 1, document))
+  rig.settle()
+  return peer
+}
+
+describe('what adds nothing', () => {
+  test('[SES7] given an update that is held already, when it is pushed, then it gets no dot and is acked at once', () => {
+    const rig = new Rig()
+    const update = new Author(1).type('a')
+    const writer = attached(rig, one)
+    const other = attached(rig, one)
+    writer.push(1, 1, update)
+    rig.settle()
+    other.push(1, 5, update)
+    rig.settle()
+    expect(rig.durable).toHaveLength(1)
+    expect(other.of('ack')).toMatchObject([{ counter: 5, replica: 0, sequence: 1, inStream: true, replicated: true }])
+    expect(payloadsOf(writer.frames)).toEqual([])
+  })
+
+  test('[SES7] given an update that is on its way into the log, when it is pushed again, then it is acked only when that is durable', () => {
+    const rig = new Rig()
+    const update = new Author(1).type('a')
+    const writer = attached(rig, one)
+    const other = attached(rig, one)
+    rig.hold('append')
+    writer.push(1, 1, update)
+    rig.settle()
+    other.push(1, 5, update)
+    rig.settle()
+    expect(acked(other)).toEqual([])
+    rig.releaseAll()
+    expect(acked(other)).toEqual([5])
+    expect(rig.durable).toHaveLength(1)
+  })
+
+  test('[SES7] given an update that is on its way into the log, when its commit fails, then who pushed it again is told too', () => {
+    const rig = new Rig()
+    const update = new Author(1).type('a')
+    const writer = attached(rig, one)
+    const other = attached(rig, one)
+    rig.hold('append')
+    writer.push(1, 1, update)
+    rig.settle()
+    other.push(1, 5, update)
+    rig.settle()
+    rig.log.failAppend('LOG_UNAVAILABLE', 'lost')
+    rig.releaseAll()
+    expect([refused(writer), refused(other)]).toEqual([['1 LOG_UNAVAILABLE'], ['5 LOG_UNAVAILABLE']])
+    expect([...acked(writer), ...acked(other)]).toEqual([])
+  })
+})
+
+describe('resends', () => {
+  test('[SES2] given a saved push, when it is sent again on the same and on another session, then it is acked and not logged again', () => {
+    const rig = new Rig()
+    const author = new Author(1)
+    const [first, second] = [author.type('a'), author.type('b')]
+    const writer = attached(rig, one)
+    writer.push(1, 3, first).push(1, 4, second)
+    rig.settle()
+    writer.push(1, 3, first)
+    rig.settle()
+    expect(acked(writer)).toEqual([4, 4])
+    const again = rig.peer(writer.number).attach(1, one)
+    rig.settle()
+    again.push(1, 3, first).push(1, 4, second)
+    rig.settle()
+    expect(acked(again).at(-1)).toBe(4)
+    expect(rig.durable).toHaveLength(2)
+  })
+
+  test('[SES2] given a push whose session died before its commit, when it is sent again meanwhile, then it is logged once and acked when durable', () => {
+    const rig = new Rig()
+    const update = new Author(1).type('a')
+    const writer = attached(rig, one)
+    rig.hold('append')
+    writer.push(1, 1, update)
+    rig.settle()
+    writer.socket.cut()
+    const again = rig.peer(writer.number).attach(1, one)
+    rig.settle()
+    again.push(1, 1, update)
+    rig.settle()
+    expect(acked(again)).toEqual([])
+    rig.releaseAll()
+    expect(acked(again)).toEqual([1])
+    expect(rig.durable).toHaveLength(1)
+  })
+
+  test('[SES2] given a refused push, when those behind it come, then they are dropped until the client resumes', () => {
+    const rig = new Rig()
+    const author = new Author(1)
+    const updates = ['a', 'b', 'c'].map((text) => author.type(text))
+    const [a = new Uint8Array(), b = new Uint8Array(), c = new Uint8Array()] = updates
+    const writer = attached(rig, one)
+    writer
+      .push(1, 1, a)
+      .push(1, 2, new Uint8Array([9, 9, 9]))
+      .push(1, 3, b)
+    rig.settle()
+    expect(refused(writer)).toEqual(['2 UPDATE_INVALID'])
+    writer.push(1, 4, c)
+    writer.send({ type: 'resume', channel: 1, counter: 1 }).push(1, 4, c)
+    rig.settle()
+    expect(written(rig, one)).toBe('a')
+    writer.send({ type: 'resume', channel: 1, counter: 3 }).push(1, 3, b).push(1, 4, c)
+    rig.settle()
+    expect(acked(writer)).toEqual([1, 4])
+    expect(written(rig, one)).toBe('abc')
+  })
+
+  test('[SES2] given a refused push behind one whose commit then fails, when the client resumes, then it was told of both and nothing is acked that is lost', () => {
+    const rig = new Rig()
+    const author = new Author(1)
+    const first = author.type('a')
+    const writer = attached(rig, one)
+    rig.hold('append')
+    writer.push(1, 1, first).push(1, 2, new Uint8Array([9, 9, 9]))
+    rig.settle()
+    rig.log.failAppend('LOG_UNAVAILABLE', 'lost')
+    rig.releaseAll()
+    expect(refused(writer)).toEqual(['2 UPDATE_INVALID', '1 LOG_UNAVAILABLE'])
+    writer.send({ type: 'resume', channel: 1, counter: 1 }).push(1, 1, first)
+    rig.settle()
+    expect(acked(writer)).toEqual([1])
+    expect(written(rig, one)).toBe('a')
+  })
+})
+
+describe('what comes too early', () => {
+  test('[SES2] given a premature push, when the gap fills from another session, then it is admitted, and those behind it', () => {
+    const rig = new Rig()
+    const author = new Author(1)
+    const [a, b, c] = ['a', 'b', 'c'].map((text) => author.type(text))
+    const writer = attached(rig, one)
+    const other = attached(rig, one)
+    writer.push(1, 1, b ?? new Uint8Array()).push(1, 2, c ?? new Uint8Array())
+    rig.settle()
+    expect([...acked(writer), ...rig.durable]).toEqual([])
+    other.push(1, 1, a ?? new Uint8Array())
+    rig.settle()
+    expect(acked(writer)).toEqual([2])
+    expect(rig.durable.map((entry) => entry.payload)).toEqual([a, b, c].map((update) => new Uint8Array(update ?? [])))
+  })
+
+  test('[SES2] given a premature push, when it has waited for waitMs and not a second less, then it is refused and nothing of it is logged', () => {
+    const rig = new Rig({ limits: { waitMs: 2000 } })
+    const author = new Author(1)
+    author.type('a')
+    const late = author.type('b')
+    const writer = attached(rig, one)
+    writer.push(1, 1, late)
+    rig.advance(1000)
+    expect(refused(writer)).toEqual([])
+    rig.advance(1000)
+    expect(refused(writer)).toEqual(['1 PREMATURE'])
+    expect(rig.durable).toEqual([])
+  })
+
+  test('[SES2] given a premature push that waits, when its message is overwritten, then what is admitted later is as it came', () => {
+    const rig = new Rig()
+    const author = new Author(1)
+    const [a = new Uint8Array(), b = new Uint8Array()] = ['a', 'b'].map((text) => author.type(text))
+    const writer = attached(rig, one)
+    // What a socket hands over in Node.js is a Buffer, whose slice is a view.
+    const message = Buffer.concat([Uint8Array.of(6, b.length + 2, 1, 1), b])
+    writer.socket.receive(message)
+    rig.settle()
+    message.fill(0)
+    attached(rig, one).push(1, 1, a)
+    rig.settle()
+    expect(written(rig, one)).toBe('ab')
+  })
+
+  test('[SES2] given a premature push in one group, when another group is written, then that one goes on', () => {
+    const rig = new Rig({
+      admit: (_verb, document) => ({
+        kind: 'yes',
+        group: document === two ? groupOf(two) : (`${groupOf(one)}-other` as ReturnType<typeof groupOf>),
+        epoch: 0,
+        rule: '',
+      }),
+    })
+    const author = new Author(1)
+    author.type('a')
+    const writer = attached(rig, one, two)
+    writer.push(1, 1, author.type('b')).push(2, 2, new Author(2).type('x'))
+    rig.settle()
+    expect(acked(writer)).toEqual([2])
+  })
+})
+
+describe('what a session has seen', () => {
+  const token = versionOf({ [`eu-west#9.${'a'.repeat(16)}`]: 3 })
+
+  test('[SES5] given a token that the region does not cover, when a push waits for waitMs, then it is refused with what is missing', () => {
+    const rig = new Rig()
+    const writer = rig.peer().attach(1, one, { seen: token })
+    rig.settle()
+    expect(writer.of('attached')).toMatchObject([{ behind: true }])
+    writer.push(1, 1, new Author(1).type('a'))
+    rig.advance(1000)
+    expect(refused(writer)).toEqual([])
+    rig.advance(1000)
+    expect(writer.of('refused')).toMatchObject([{ counter: 1, code: 'NOT_YET_VISIBLE', missing: token }])
+    expect(rig.durable).toEqual([])
+  })
+
+  test('[SES5] given a token that the region comes to cover, when it does, then the push that waits is admitted', () => {
+    const rig = new Rig()
+    const writer = rig.peer().attach(1, one, { seen: token })
+    rig.settle()
+    writer.push(1, 1, new Author(1).type('a'))
+    rig.settle()
+    const { version } = rig.hub.open(one, groupOf(one)).group
+    for (const [replica, sequence] of token.sequences) include(version, replica, sequence)
+    rig.advance(1000)
+    expect(acked(writer)).toEqual([1])
+  })
+
+  test('[SES5] given a push that waits for a lost part of its token, when the client rescues and says what it has seen, then it is admitted', () => {
+    const rig = new Rig()
+    const writer = rig.peer().attach(1, one, { seen: token })
+    rig.settle()
+    writer.push(1, 1, new Author(1).type('a'))
+    rig.settle()
+    expect(acked(writer)).toEqual([])
+    writer.send({ type: 'seen', channel: 1, seen: emptyVersion })
+    rig.settle()
+    expect(acked(writer)).toEqual([1])
+  })
+})
+
+describe('the bound of what is unacked', () => {
+  test('[SES3] given n bytes unacked, when a push makes it n and n + 1, then it passes and is LIMIT_UNACKED', () => {
+    const author = new Author(1)
+    const [first, second] = [author.type('a'), author.type('b')]
+    for (const extra of [0, -1]) {
+      const rig = new Rig({ limits: { unackedBytesMax: first.length + second.length + extra } }).hold('append')
+      const writer = attached(rig, one)
+      writer.push(1, 1, first).push(1, 2, second)
+      rig.settle()
+      expect(refused(writer)).toEqual(extra === 0 ? [] : ['2 LIMIT_UNACKED'])
+      rig.releaseAll()
+      expect(acked(writer)).toEqual([extra === 0 ? 2 : 1])
+    }
+  })
+
+  test('[SES3] given nothing unacked, when one push is larger than the bound, then it passes', () => {
+    const rig = new Rig({ limits: { unackedBytesMax: 1 } })
+    const writer = attached(rig, one)
+    writer.push(1, 1, new Author(1).type('a long text'))
+    rig.settle()
+    expect(acked(writer)).toEqual([1])
+  })
+
+  test('[SES2] given pushes that wait, when one beyond the bound is refused, then those that waited are admitted and only then acked', () => {
+    const author = new Author(1)
+    const updates = ['a', 'b', 'c'].map((text) => author.type(text))
+    const [a = new Uint8Array(), b = new Uint8Array(), c = new Uint8Array()] = updates
+    const rig = new Rig({ limits: { unackedBytesMax: a.length + b.length } })
+    rig.hold('lastPush')
+    const writer = attached(rig, one)
+    writer.push(1, 1, a).push(1, 2, b).push(1, 3, c)
+    rig.settle()
+    expect(refused(writer)).toEqual(['3 LIMIT_UNACKED'])
+    rig.releaseAll()
+    expect(acked(writer)).toEqual([2])
+    writer.send({ type: 'resume', channel: 1, counter: 3 }).push(1, 3, c)
+    rig.settle()
+    expect(acked(writer)).toEqual([2, 3])
+    expect(written(rig, one)).toBe('abc')
+  })
+
+  test('[SES3] given every way that a push can end, when it has, then nothing of it is counted any more', () => {
+    const author = new Author(1)
+    const first = author.type('a')
+    author.type('gap')
+    const premature = author.type('c')
+    const next = new Author(2).type('x')
+    const rig = new Rig({ limits: { unackedBytesMax: 300, updateBytesMax: 200 } })
+    const writer = attached(rig, one)
+    let counter = 0
+    const resume = (): void => {
+      writer.send({ type: 'resume', channel: 1, counter: counter + 1 })
+    }
+    // The bound would be reached within a few rounds if one way left a byte behind.
+    for (let round = 0; round < 30; round++) {
+      writer.push(1, ++counter, first)
+      rig.settle()
+      writer.push(1, counter, first)
+      rig.settle()
+      writer.push(1, ++counter, new Uint8Array(100).fill(9))
+      rig.settle()
+      resume()
+      writer.push(1, ++counter, new Uint8Array(201))
+      rig.settle()
+      resume()
+      writer.push(1, ++counter, premature)
+      rig.advance(2000)
+      resume()
+      rig.log.failAppend('LOG_UNAVAILABLE', 'lost')
+      writer.push(1, ++counter, new Author(100 + round).type('y'))
+      rig.settle()
+      resume()
+    }
+    expect(new Set(refused(writer).map((text) => text.split(' ')[1]))).toEqual(
+      new Set(['UPDATE_INVALID', 'UPDATE_TOO_LARGE', 'PREMATURE', 'LOG_UNAVAILABLE']),
+    )
+    writer.push(1, ++counter, next)
+    rig.settle()
+    expect(acked(writer).at(-1)).toBe(counter)
+  })
+})
+
+describe('what is refused', () => {
+  test('[SES3] given an update of n and of n + 1 bytes, when it is pushed, then it passes and is UPDATE_TOO_LARGE', () => {
+    const update = new Author(1).type('a'.repeat(100))
+    for (const [bytes, expected] of [
+      [update.length, []],
+      [update.length - 1, ['1 UPDATE_TOO_LARGE']],
+    ] as const) {
+      const rig = new Rig({ limits: { updateBytesMax: bytes } })
+      const writer = attached(rig, one)
+      writer.push(1, 1, update)
+      rig.settle()
+      expect(refused(writer)).toEqual(expected)
+    }
+  })
+
+  test('given a token that reads only, when it pushes, then WRITE_DENIED, and nothing is logged', () => {
+    const tokens = new Map([['reader', principal('reader', { grants: [{ match: 'notes/*', access: 'read' }] })]])
+    const rig = new Rig({ tokens })
+    const reader = rig.connect().hello('reader').attach(1, one)
+    rig.settle()
+    expect(reader.of('attached')).toMatchObject([{ access: 'read' }])
+    reader.push(1, 1, new Author(1).type('a'))
+    rig.settle()
+    expect(refused(reader)).toEqual(['1 WRITE_DENIED'])
+    expect(rig.durable).toEqual([])
+  })
+
+  test('given a first push that is refused, when another engine opens the document, then nothing of the first one is left', () => {
+    const other: Engine = { ...yjsEngine, name: 'automerge', emptyIndex: yjsEngine.emptyIndex }
+    const rig = new Rig({ engines: { yjs: yjsEngine, automerge: other } })
+    const bad = rig.peer().attach(1, one)
+    rig.settle()
+    bad.push(1, 1, new Uint8Array([9, 9, 9]))
+    rig.settle()
+    expect(refused(bad)).toEqual(['1 UPDATE_INVALID'])
+    const good = rig.peer().attach(1, one, { engine: 'automerge' })
+    rig.settle()
+    good.push(1, 1, new Author(1).type('a'))
+    rig.settle()
+    expect([good.of('denied'), refused(good), acked(good)]).toEqual([[], [], [1]])
+    expect(rig.durable.map((entry) => entry.engine)).toEqual(['automerge'])
+  })
+
+  test('[LOG3] given a first push whose commit failed, when another engine opens the document, then nothing of the first one is left', () => {
+    const other: Engine = { ...yjsEngine, name: 'automerge' }
+    const rig = new Rig({ engines: { yjs: yjsEngine, automerge: other } })
+    const first = rig.peer().attach(1, one)
+    rig.settle()
+    rig.log.failAppend('LOG_FULL', 'lost')
+    first.push(1, 1, new Author(1).type('a'))
+    rig.settle()
+    const good = rig.peer().attach(1, one, { engine: 'automerge' })
+    rig.settle()
+    expect(good.of('denied')).toEqual([])
+  })
+
+  test('given a log that cannot be read for a moment, when a push was refused for it, then the next one passes though others hold the document open', () => {
+    for (const code of ['LOG_UNAVAILABLE'] as const satisfies LogErrorCode[]) {
+      const rig = new Rig()
+      const update = new Author(1).type('a')
+      attached(rig, one).push(1, 1, update)
+      rig.settle().restart()
+      const writer = attached(rig, one)
+      const next = new Author(2).type('b')
+      rig.log.failReads((operation) => (operation === 'readDocument' ? code : undefined))
+      writer.push(1, 1, next)
+      rig.settle()
+      expect(refused(writer)).toEqual([`1 ${code}`])
+      rig.log.failReads(undefined)
+      writer.send({ type: 'resume', channel: 1, counter: 1 }).push(1, 1, next)
+      rig.settle()
+      expect(acked(writer)).toEqual([1])
+      expect(attached(rig, one).of('current')).toHaveLength(1)
+    }
+  })
+
+  test('given what this device pushed cannot be read, when it pushes, then it is refused with the code, and asked anew after a resume', () => {
+    const rig = new Rig()
+    const writer = attached(rig, one)
+    rig.log.failReads((operation) => (operation === 'lastPush' ? 'LOG_UNAVAILABLE' : undefined))
+    const update = new Author(1).type('a')
+    writer.push(1, 1, update)
+    rig.settle()
+    expect(refused(writer)).toEqual(['1 LOG_UNAVAILABLE'])
+    rig.log.failReads(undefined)
+    writer.send({ type: 'resume', channel: 1, counter: 1 }).push(1, 1, update)
+    rig.settle()
+    expect(acked(writer)).toEqual([1])
+  })
+
+  test('given a snapshot whose index is no index, when a push needs it, then DOCUMENT_DAMAGED for that push, and the connection lives', () => {
+    const rig = new Rig()
+    attached(rig, one).push(1, 1, new Author(1).type('a'))
+    rig.settle().compact(one)
+    const held = rig.store.documents.get(one)
+    if (held?.snapshot !== undefined)
+      held.snapshot = { ...held.snapshot, state: { ...held.snapshot.state, index: new Uint8Array([7]) } }
+    rig.restart()
+    const writer = attached(rig, one)
+    writer.push(1, 1, new Author(2).type('b'))
+    rig.settle()
+    expect(refused(writer)).toEqual(['1 DOCUMENT_DAMAGED'])
+    expect(writer.of('goodbye')).toEqual([])
+  })
+})
