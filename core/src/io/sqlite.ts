@@ -44,6 +44,8 @@ export interface SqliteDatabase {
   /** One or more statements without parameters. */
   exec(sql: string): void
   prepare(sql: string): SqliteStatement
+  /** After a failure: ends the transaction if there still is one; SQLite ends it by itself when the disk is full. Never throws. */
+  rollback(): void
   /** Closing twice is one closing. */
   close(): void
 }
@@ -72,6 +74,7 @@ interface NativeStatement {
 }
 
 interface NativeDatabase {
+  readonly inTransaction?: boolean
   exec(sql: string): void
   prepare(sql: string): NativeStatement
   close(): void
@@ -204,6 +207,14 @@ class NodeDatabase implements SqliteDatabase {
     }
   }
 
+  rollback(): void {
+    try {
+      this.native?.exec('ROLLBACK')
+    } catch {
+      // There was none.
+    }
+  }
+
   close(): void {
     const native = this.native
     this.native = undefined
@@ -282,6 +293,15 @@ class LibsqlDatabase implements SqliteDatabase {
           throw toSqliteError(thrown)
         }
       },
+    }
+  }
+
+  /** A connection lives on until the last of its statements was collected, and so would its transaction with all that it locks. */
+  rollback(): void {
+    try {
+      if (this.native?.inTransaction === true) this.native.exec('ROLLBACK')
+    } catch {
+      // What failed before fails this, too.
     }
   }
 

@@ -58,6 +58,11 @@ export interface SqliteLogOptions {
    * most 64 MiB as a rule) comes on top. Default: no bound but the disk.
    */
   readonly logBytesMax?: number
+  /**
+   * Milliseconds after which the newest push of a device is forgotten; a device that sends it again later gets a new dot for it, which is
+   * harmless (SES2). Default 400 days: more than the year after which a device may come back (RES7).
+   */
+  readonly pushKeepMs?: number
   /** Bytes a second that the background scrub reads at most; 0 for none. Default 8 MiB. */
   readonly scrubBytesPerSecond?: number
   /** Milliseconds from the end of one full scrub to the beginning of the next. Default 24 hours. */
@@ -168,6 +173,7 @@ class ThreadedLog implements SqliteLog {
       driver,
       region,
       logBytesMax: this.options.logBytesMax ?? Number.POSITIVE_INFINITY,
+      pushKeepMs: this.options.pushKeepMs ?? 400 * 24 * 60 * 60 * 1000,
     }
     const readerData: ReaderData = {
       writer: between.port2,
@@ -284,7 +290,7 @@ class ThreadedLog implements SqliteLog {
   }
 
   close(done: () => void): void {
-    if (this.state === 'closed') {
+    if (this.state === 'closed' && this.closers === undefined) {
       queueMicrotask(done)
       return
     }
@@ -367,7 +373,8 @@ class ThreadedLog implements SqliteLog {
         this.writerStatus = answer.status
         return
       case 'closed':
-        this.ended()
+        // Only the end of both threads gives back every file and lock: libsql keeps a connection as long as a statement of it is not collected.
+        void this.end().then(() => this.ended())
         return
       default:
         unreachable(answer)
@@ -422,13 +429,12 @@ class ThreadedLog implements SqliteLog {
   }
 
   /** A thread that throws has a defect. What waits is answered, and nothing more is accepted. */
-  private died(error: unknown): void {
-    const cause = error instanceof Error ? error.message : String(error)
+  private died(thrown: unknown): void {
+    const cause = thrown instanceof Error ? thrown.message : String(thrown)
     this.refuse({ code: 'LOG_UNAVAILABLE', message: 'A thread of the log ended.', cause })
     if (this.state === 'closed') return
     this.alarm({ kind: 'stopped', code: 'LOG_UNAVAILABLE', message: cause })
-    this.ended()
-    void this.end()
+    void this.end().then(() => this.ended())
   }
 
   private ended(): void {
@@ -436,8 +442,9 @@ class ThreadedLog implements SqliteLog {
     for (const id of [...this.waiting.keys()]) this.fail(id, 'LOG_UNAVAILABLE', 'The log was closed.')
     for (const askers of this.asked.values()) for (const asker of askers) asker(closedResult)
     this.asked.clear()
-    for (const closer of this.closers ?? []) closer()
-    this.closers = []
+    const closers = this.closers ?? []
+    this.closers = undefined
+    for (const closer of closers) closer()
   }
 
   private fail(id: number, code: LogErrorCode, cause: string): void {

@@ -110,7 +110,7 @@ export type ReaderRequest =
   | { readonly kind: 'close' }
 
 export interface ScrubStatus {
-  /** The pass that is running, or the last one: position reached, of those there were when it began. */
+  /** The pass that is running, or the last one: position reached, of those there were when it began; snapshots and lists come after them. */
   readonly scrubbed: number
   readonly total: number
   /** Full passes since the log was opened. */

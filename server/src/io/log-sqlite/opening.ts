@@ -38,6 +38,8 @@ export interface OpeningOptions {
   readonly region: RegionId
   readonly driver: SqliteDriverName
   readonly logBytesMax: number
+  /** Milliseconds after which a device's newest push is forgotten; should it come back and send that push again, it gets a new dot, which harms nothing (SES2). */
+  readonly pushKeepMs: number
   readonly opening: 'first' | 'again'
 }
 
@@ -89,6 +91,7 @@ export const walBytesMax = 24 * 1024 * 1024
 export const chunkBytesMax = 1024 * 1024
 const trimCountMax = 1024
 const tailRowsMax = 1024
+const pushRowsMax = 256
 
 const documentCacheMax = 50_000
 const groupCacheMax = 10_000
@@ -137,11 +140,14 @@ export class Opening {
   /** Whether there may be something to drop; looked at once after opening. */
   garbage = true
   private wide = false
+  private readonly pushKeepMs: number
+  private pushCursor: { readonly group: number; readonly device: Buffer } | undefined = { group: 0, device: Buffer.alloc(0) }
 
   /** @throws MeridianError CONFIG_INVALID, LOG_DAMAGED, LOG_FULL, LOG_UNAVAILABLE */
   constructor(options: OpeningOptions) {
     this.region = options.region
     this.logBytesMax = options.logBytesMax
+    this.pushKeepMs = options.pushKeepMs
     this.database = openStore(options)
     try {
       this.database.exec('PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY')
@@ -601,6 +607,27 @@ export class Opening {
     return true
   }
 
+  /** True while the pass over old pushes, one at each opening, is not done. */
+  get pushesDue(): boolean {
+    return this.pushCursor !== undefined
+  }
+
+  /** Looks at some pushes and forgets those that are older than they are kept. */
+  forgetSomePushes(): void {
+    const from = this.pushCursor
+    if (from === undefined) return
+    const rows = this.statements.pushesBeyond.all([from.group, from.device, pushRowsMax])
+    const last = rows.at(-1)
+    this.pushCursor = last === undefined || !Buffer.isBuffer(last[1]) ? undefined : { group: Number(last[0]), device: last[1] }
+    const before = Date.now() - this.pushKeepMs
+    const old = rows.filter((row) => Number(row[2]) < before)
+    if (old.length === 0) return
+    this.widen({ reserve: true })
+    this.begin()
+    for (const [group = 0, device = null] of old) this.statements.removePush.run([group, device])
+    this.commitNow(old.length)
+  }
+
   /** Chunks being written are in `dropped` too; nothing is dropped while a snapshot is being written. */
   setAside(damage: Damage): void {
     this.widen({ reserve: true })
@@ -644,6 +671,7 @@ export class Opening {
 
   /** Closes without writing anything. */
   abandon(): void {
+    this.database.rollback()
     try {
       this.database.close()
     } catch {
@@ -776,6 +804,8 @@ class Statements {
   readonly removeOrder: SqliteStatement
   readonly orderAt: SqliteStatement
   readonly putPush: SqliteStatement
+  readonly pushesBeyond: SqliteStatement
+  readonly removePush: SqliteStatement
   readonly setMeta: SqliteStatement
   readonly putMeta: SqliteStatement
   readonly putChunk: SqliteStatement
@@ -839,6 +869,10 @@ class Statements {
       prepare(`INSERT INTO pushes (group_ref, device, counter, replica_ref, sequence, seen_ms) VALUES (?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET counter = excluded.counter, replica_ref = excluded.replica_ref, sequence = excluded.sequence, seen_ms = excluded.seen_ms
       WHERE excluded.counter >= counter`)
+    this.pushesBeyond = prepare(
+      'SELECT group_ref, device, seen_ms FROM pushes WHERE (group_ref, device) > (?, ?) ORDER BY group_ref, device LIMIT ?',
+    )
+    this.removePush = prepare('DELETE FROM pushes WHERE group_ref = ? AND device = ?')
     this.setMeta = prepare('UPDATE meta SET value = ? WHERE key = ?')
     this.putMeta = prepare('INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value')
     this.putChunk = prepare('INSERT INTO chunks (snapshot, number, checksum, bytes) VALUES (?, ?, ?, ?)')

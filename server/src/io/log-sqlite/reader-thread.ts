@@ -6,12 +6,14 @@ import { assert, unreachable } from '@meridian/core/errors'
 import { parseRegion } from '@meridian/core/ids'
 import type { SqliteDatabase } from '@meridian/core/io/sqlite'
 import type { CheckpointMessage, QueryResult, ReaderAnswer, ReaderData, ReaderRequest } from './messages.js'
+import type { ScrubCursor } from './reader.js'
 import { Reader } from './reader.js'
 import { openReadOnly, toThreadError } from './store.js'
 
 function start(port: MessagePort, data: ReaderData): void {
   let database: SqliteDatabase | undefined
   let reader: Reader | undefined
+  let scrub: Scrub | undefined
   const post = (answer: ReaderAnswer, transfer: readonly ArrayBuffer[] = []): void => port.postMessage(answer, [...transfer])
   data.writer.on('message', (message: CheckpointMessage) => {
     if (message === 'checkpoint') checkpoint(database)
@@ -24,6 +26,7 @@ function start(port: MessagePort, data: ReaderData): void {
           database = openReadOnly(data)
           reader = new Reader(database, parseRegion(data.region))
           post({ kind: 'opened' })
+          if (data.scrubBytesPerSecond > 0) scrub = new Scrub(reader, data, post)
         } catch (thrown) {
           database?.close()
           post({ kind: 'refused', error: toThreadError(thrown) })
@@ -36,6 +39,7 @@ function start(port: MessagePort, data: ReaderData): void {
         return
       }
       case 'close':
+        scrub?.stop()
         database?.close()
         post({ kind: 'closed' })
         data.writer.close()
@@ -46,6 +50,58 @@ function start(port: MessagePort, data: ReaderData): void {
     }
   })
 }
+
+/**
+ * Reads all that the log holds, a piece at a time and no faster than it was told, so that what rots is found while there are still copies
+ * of it elsewhere. It begins at the oldest entry at each opening.
+ */
+class Scrub {
+  private readonly reader: Reader
+  private readonly data: ReaderData
+  private readonly post: (answer: ReaderAnswer) => void
+  private cursor: ScrubCursor = scrubStart
+  private total = 0
+  private passes = 0
+  private told = 0
+  private timer: NodeJS.Timeout
+
+  constructor(reader: Reader, data: ReaderData, post: (answer: ReaderAnswer) => void) {
+    this.reader = reader
+    this.data = data
+    this.post = post
+    this.timer = setTimeout(() => this.step(), scrubDelayMs)
+  }
+
+  stop(): void {
+    clearTimeout(this.timer)
+  }
+
+  private step(): void {
+    const { next, bytes, damages } = this.reader.scrub(this.cursor, pieceBytes)
+    if (this.cursor === scrubStart) this.total = this.reader.position
+    let delay = (bytes / this.data.scrubBytesPerSecond) * 1000
+    if (next === undefined) {
+      this.passes++
+      this.cursor = scrubStart
+      delay = this.data.scrubIntervalMs
+    } else this.cursor = next
+    const now = performance.now()
+    if (next === undefined || damages.length > 0 || now - this.told > tellMs) {
+      this.told = now
+      const scrubbed = next?.stage === 'entries' ? Math.min(next.key, this.total) : this.total
+      this.post({ kind: 'scrubbed', scrub: { scrubbed, total: this.total, passes: this.passes }, damages })
+    }
+    // A timer beyond 2^31 ms fires at once.
+    this.timer = setTimeout(() => this.step(), Math.min(delay, 2 ** 31 - 1))
+  }
+}
+
+const scrubStart: ScrubCursor = { stage: 'entries', key: 0, second: 0 }
+/** A start has better things to do. */
+const scrubDelayMs = 1000
+const pieceBytes = 256 * 1024
+/** Progress is told no more often, for it wakes the node's thread. */
+const tellMs = 1000
 
 /** Beside commits: a passive checkpoint takes no lock that a commit needs. It copies only what no read holds back. */
 function checkpoint(database: SqliteDatabase | undefined): void {

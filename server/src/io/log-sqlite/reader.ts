@@ -22,6 +22,7 @@ import type { EntryRow, TailItem } from './records.js'
 import { checkedEntry, chunkChecksum, decodeOrder, decodeTail, entryColumns, listChecksum, snapshotChecksum } from './records.js'
 
 const nameCacheMax = 20_000
+const unmarkedMax = 10_000
 
 /** A range scan reads a row in a third of the time of a look-up; it pays while it passes over few rows of others. */
 const scanFactor = 3
@@ -36,6 +37,7 @@ interface DocumentRow {
 }
 
 interface SnapshotRow {
+  readonly life: number
   readonly snapshot: number
   readonly position: number
   readonly bytes: number
@@ -63,6 +65,8 @@ export class Reader {
   private readonly documentNames = new Generations<number, string>(nameCacheMax)
   private readonly replicaNames = new Generations<number, string>(nameCacheMax)
   private damages: Damage[] = []
+  /** Documents that were found damaged and that the writer has not marked yet. */
+  private readonly unmarked = new Set<number>()
 
   constructor(database: SqliteDatabase, region: RegionId) {
     this.database = database
@@ -85,6 +89,115 @@ export class Reader {
     for (const query of queries) results.push(this.one(query))
     this.end()
     return { results, damages: this.damages }
+  }
+
+  /**
+   * The next piece of the background scrub: checks about `bytes` of what stands at `cursor` and behind it, in the order of the stages.
+   *
+   * @returns where to go on, undefined at the end of the pass.
+   */
+  scrub(
+    cursor: ScrubCursor,
+    bytes: number,
+  ): { readonly next: ScrubCursor | undefined; readonly bytes: number; readonly damages: readonly Damage[] } {
+    this.damages = []
+    let next: ScrubCursor | undefined = cursor
+    let read = 0
+    try {
+      this.statements.begin.run([])
+      this.fresh.refresh()
+      const step = this.scrubStage(cursor, bytes)
+      next = step.next
+      read = step.bytes
+    } catch (thrown) {
+      // A page that cannot be read is passed by; which documents it holds is found when they are read.
+      this.report({ reason: 'page', document: 0, group: 0, position: cursor.stage === 'entries' ? cursor.key : 0 })
+      if (!(thrown instanceof SqliteError) || thrown.reason !== 'corrupt') this.damages = []
+      next = { ...cursor, key: cursor.key + scrubRowsMax }
+    }
+    this.end()
+    return { next, bytes: read, damages: this.damages }
+  }
+
+  private scrubStage(cursor: ScrubCursor, bytes: number): { readonly next: ScrubCursor | undefined; readonly bytes: number } {
+    let read = 0
+    switch (cursor.stage) {
+      case 'entries': {
+        const to = this.scrubEnd(cursor.key, bytes)
+        if (to === undefined) return { next: { stage: 'tails', key: 0, second: 0 }, bytes: 0 }
+        for (const row of this.statements.entriesWithin.all([cursor.key, to])) {
+          const payload = row.at(-1)
+          read += 128 + (Buffer.isBuffer(payload) ? payload.length : 0)
+          if (checkedEntry(row) === undefined) this.report(this.damageOf(row))
+        }
+        return { next: { ...cursor, key: to }, bytes: read }
+      }
+      case 'tails': {
+        const rows = this.statements.tailsWithin.all([cursor.key, cursor.second, scrubRowsMax])
+        for (const [document, position, life, checksum, list] of rows) {
+          const owner = { owner: Number(document), position: Number(position), life: Number(life) }
+          const right = Buffer.isBuffer(list) && listChecksum(owner, list) === checksum
+          if (!right) this.report({ reason: 'tail', document: owner.owner, group: 0, position: owner.position })
+          read += 64 + (Buffer.isBuffer(list) ? list.length : 0)
+        }
+        return { next: nextOf(cursor, rows) ?? { stage: 'orders', key: 0, second: 0 }, bytes: read }
+      }
+      case 'orders': {
+        const rows = this.statements.ordersWithin.all([cursor.key, cursor.second, scrubRowsMax])
+        for (const [group, position, checksum, list] of rows) {
+          const owner = { owner: Number(group), position: Number(position), life: 0 }
+          const right = Buffer.isBuffer(list) && listChecksum(owner, list) === checksum
+          if (!right) this.report({ reason: 'order', document: 0, group: owner.owner, position: owner.position })
+          read += 64 + (Buffer.isBuffer(list) ? list.length : 0)
+        }
+        return { next: nextOf(cursor, rows) ?? { stage: 'snapshots', key: 0, second: 0 }, bytes: read }
+      }
+      case 'snapshots': {
+        // One chunk a piece: `key` is the document, `second` the number of its next chunk.
+        const row = this.statements.snapshotBeyond.get([cursor.second === 0 ? cursor.key + 1 : cursor.key])
+        if (row === undefined) return { next: undefined, bytes: 0 }
+        const [document = 0, snapshot = 0, , position = 0, , chunks = 0] = row.slice(0, 6).map(Number)
+        const number = document === cursor.key ? cursor.second : 0
+        const [checksum, chunk] = this.statements.chunkOf.get([snapshot, number]) ?? []
+        const right =
+          checkedSnapshot(row) !== undefined && Buffer.isBuffer(chunk) && chunkChecksum(snapshot, number, chunk) === checksum
+        if (!right) this.report({ reason: 'snapshot', document, group: 0, position })
+        const more = right && number + 1 < chunks
+        return {
+          next: { stage: 'snapshots', key: document, second: more ? number + 1 : 0 },
+          bytes: 128 + (Buffer.isBuffer(chunk) ? chunk.length : 0),
+        }
+      }
+      default:
+        return unreachable(cursor.stage)
+    }
+  }
+
+  /** The position up to which about `bytes` stand, at least one entry; undefined if there is none. */
+  private scrubEnd(after: number, bytes: number): number | undefined {
+    let end: number | undefined
+    let sum = 0
+    for (const [position, length] of this.statements.lengthsBeyond.all([after, scrubRowsMax])) {
+      sum += Number(length)
+      if (end !== undefined && sum > bytes) break
+      end = Number(position)
+    }
+    return end
+  }
+
+  /** Of a record whose checksum is wrong every column may be, so the document that it names is believed only if that one's tail names it too. */
+  private damageOf(row: SqliteRow): Damage {
+    const [position = 0, group = 0, document = 0] = row.slice(0, 3).map(Number)
+    const list = this.statements.tailOver.get([document, position])?.[0]
+    const known = Buffer.isBuffer(list)
+      ? decodeTail(list).some((item) => item.position === position)
+      : this.fresh.ofDocument(document).length > 0
+    return { reason: 'record', document: known ? document : 0, group, position }
+  }
+
+  /** The newest position, as of the last transaction. */
+  get position(): number {
+    return this.fresh.position
   }
 
   private end(): void {
@@ -115,15 +228,22 @@ export class Reader {
       }
     } catch (thrown) {
       if (thrown instanceof Damaged) {
-        this.damages.push(thrown.damage)
+        this.report(thrown.damage)
         return damagedResult(thrown.message)
       }
       if (thrown instanceof SqliteError && thrown.reason === 'corrupt') {
-        this.damages.push({ reason: 'page', document: this.refOf(query), group: 0, position: this.fresh.position })
+        this.report({ reason: 'page', document: this.refOf(query), group: 0, position: this.fresh.position })
         return damagedResult(thrown.message)
       }
       return { kind: 'failed', code: 'LOG_UNAVAILABLE', message: thrown instanceof Error ? thrown.message : String(thrown) }
     }
+  }
+
+  private report(damage: Damage): void {
+    this.damages.push(damage)
+    if (damage.document === 0) return
+    if (this.unmarked.size >= unmarkedMax) this.unmarked.clear()
+    this.unmarked.add(damage.document)
   }
 
   private refOf(query: Query): number {
@@ -269,20 +389,25 @@ export class Reader {
       trims.set(Number(document), { position: Number(position), life: Number(life) })
     const rows: EntryRow[] = []
     let bytes = 0
-    for (const position of this.order(group, query.after)) {
-      if (position >= barrier) break
-      const row = this.entryRow(position, { document: 0, group })
-      const trim = trims.get(row.document)
-      if (trim !== undefined && row.position <= trim.position && row.life <= trim.life) continue
-      if (rows.length > 0 && (rows.length >= query.entries || bytes + row.payload.length > query.bytes))
-        return this.entries(rows, query.after, { more: true, trimmed })
-      rows.push(row)
-      bytes += row.payload.length
+    // What stands before a damaged record is served, what stands behind it never.
+    const upTo = (): QueryResult => this.entries(rows, query.after, { more: true, trimmed })
+    try {
+      for (const position of this.order(group, query.after)) {
+        if (position >= barrier) break
+        const row = this.entryRow(position, { document: 0, group })
+        const trim = trims.get(row.document)
+        if (trim !== undefined && row.position <= trim.position && row.life <= trim.life) continue
+        if (rows.length > 0 && (rows.length >= query.entries || bytes + row.payload.length > query.bytes)) return upTo()
+        rows.push(row)
+        bytes += row.payload.length
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof Damaged) || rows.length === 0) throw thrown
+      this.report(thrown.damage)
+      return upTo()
     }
-    if (barrier !== Number.POSITIVE_INFINITY) {
-      if (rows.length === 0) return damagedResult('a record of the group was set aside')
-      return this.entries(rows, query.after, { more: true, trimmed })
-    }
+    if (barrier !== Number.POSITIVE_INFINITY)
+      return rows.length > 0 ? upTo() : damagedResult('a record of the group was set aside')
     return this.entries(rows, query.after, { more: false, trimmed })
   }
 
@@ -314,22 +439,31 @@ export class Reader {
     const row = this.statements.documentByName.get([name])
     if (row === undefined) return undefined
     const [ref = 0, engine = 0, life = 0, ended, trimmed = 0, damaged] = row.map(Number)
-    return { ref, engine: engineNameOf(engine), life, ended: ended === 1, trimmed, damaged: damaged !== 0 }
+    return {
+      ref,
+      engine: engineNameOf(engine),
+      life,
+      ended: ended === 1,
+      trimmed,
+      damaged: damaged !== 0 || this.isUnmarked(ref),
+    }
+  }
+
+  private isUnmarked(document: number): boolean {
+    if (!this.unmarked.has(document)) return false
+    if (this.statements.damagedDocument.get([document]) === undefined) return true
+    this.unmarked.delete(document)
+    return false
   }
 
   /** The snapshot of the document's current life. */
   private snapshot(document: DocumentRow): SnapshotRow | undefined {
     const row = this.statements.snapshotOf.get([document.ref])
     if (row === undefined) return undefined
-    const [snapshot = 0, life = 0, position = 0, bytes = 0, chunks = 0, checksum] = row.slice(0, 6).map(Number)
-    const version = row[6]
-    const index = row[7]
-    const right =
-      Buffer.isBuffer(version) &&
-      Buffer.isBuffer(index) &&
-      snapshotChecksum({ document: document.ref, snapshot, life, position, bytes, chunks, version, index }) === checksum
-    if (!right) throw new Damaged({ reason: 'snapshot', document: document.ref, group: 0, position: this.fresh.position })
-    return life === document.life ? { snapshot, position, bytes, chunks, version, index } : undefined
+    const snapshot = checkedSnapshot(row)
+    if (snapshot === undefined)
+      throw new Damaged({ reason: 'snapshot', document: document.ref, group: 0, position: this.fresh.position })
+    return snapshot.life === document.life ? snapshot : undefined
   }
 
   /** The document's entries of its current life beyond a position. */
@@ -400,10 +534,14 @@ export class Reader {
   private checked(row: SqliteRow, position: number, owner: { readonly document: number; readonly group: number }): EntryRow {
     const entry = checkedEntry(row)
     if (entry !== undefined) return entry
-    // The row itself may name the wrong document or group; what led to it is believed first.
-    const document = owner.document === 0 ? Number(row[2]) : owner.document
-    const group = owner.group === 0 ? Number(row[1]) : owner.group
-    throw new Damaged({ reason: 'record', document, group, position })
+    // What led to the row is believed before what the row says.
+    const found = this.damageOf(row)
+    throw new Damaged({
+      reason: 'record',
+      position,
+      document: owner.document || found.document,
+      group: owner.group || found.group,
+    })
   }
 
   private entries(
@@ -435,6 +573,31 @@ export class Reader {
   }
 }
 
+/** Where a scrub is: in `tails`, `orders` and `snapshots` rows are found by two keys. */
+export interface ScrubCursor {
+  readonly stage: 'entries' | 'tails' | 'orders' | 'snapshots'
+  readonly key: number
+  readonly second: number
+}
+
+const scrubRowsMax = 256
+
+function nextOf(cursor: ScrubCursor, rows: readonly SqliteRow[]): ScrubCursor | undefined {
+  const last = rows.at(-1)
+  return last === undefined ? undefined : { stage: cursor.stage, key: Number(last[0]), second: Number(last[1]) }
+}
+
+const snapshotColumns = 'document_ref, snapshot, life, position, bytes, chunks, checksum, version, engine_index'
+
+function checkedSnapshot(row: SqliteRow): SnapshotRow | undefined {
+  const [document = 0, snapshot = 0, life = 0, position = 0, bytes = 0, chunks = 0, checksum] = row.slice(0, 7).map(Number)
+  const version = row[7]
+  const index = row[8]
+  if (!Buffer.isBuffer(version) || !Buffer.isBuffer(index)) return undefined
+  if (snapshotChecksum({ document, snapshot, life, position, bytes, chunks, version, index }) !== checksum) return undefined
+  return { life, snapshot, position, bytes, chunks, version, index }
+}
+
 const damagedResult = (message: string): QueryResult => ({ kind: 'failed', code: 'DOCUMENT_DAMAGED', message })
 
 const listRowsMax = 64
@@ -456,9 +619,16 @@ class Statements {
   readonly pushOf: SqliteStatement
   readonly trims: SqliteStatement
   readonly damagedBeyond: SqliteStatement
+  readonly damagedDocument: SqliteStatement
   readonly groupName: SqliteStatement
   readonly documentName: SqliteStatement
   readonly replicaName: SqliteStatement
+  readonly lengthsBeyond: SqliteStatement
+  readonly entriesWithin: SqliteStatement
+  readonly tailsWithin: SqliteStatement
+  readonly ordersWithin: SqliteStatement
+  readonly snapshotBeyond: SqliteStatement
+  readonly tailOver: SqliteStatement
 
   constructor(database: SqliteDatabase) {
     const prepare = (sql: string): SqliteStatement => database.prepare(sql)
@@ -466,9 +636,7 @@ class Statements {
     this.commit = prepare('COMMIT')
     this.documentByName = prepare('SELECT ref, engine, life, ended, trimmed, damaged FROM documents WHERE name = ?')
     this.groupByName = prepare('SELECT ref, trimmed FROM groups WHERE name = ?')
-    this.snapshotOf = prepare(
-      'SELECT snapshot, life, position, bytes, chunks, checksum, version, engine_index FROM snapshots WHERE document_ref = ?',
-    )
+    this.snapshotOf = prepare(`SELECT ${snapshotColumns} FROM snapshots WHERE document_ref = ?`)
     this.chunkOf = prepare('SELECT checksum, bytes FROM chunks WHERE snapshot = ? AND number = ?')
     this.tailsBeyond = prepare(
       `SELECT position, life, checksum, list FROM tails WHERE document_ref = ? AND position > ? ORDER BY position LIMIT ${listRowsMax}`,
@@ -486,8 +654,21 @@ class Statements {
     this.pushOf = prepare('SELECT counter, replica_ref, sequence FROM pushes WHERE group_ref = ? AND device = ?')
     this.trims = prepare('SELECT document_ref, position, life FROM trims')
     this.damagedBeyond = prepare('SELECT min(position) FROM damaged WHERE group_ref = ? AND position > ?')
+    this.damagedDocument = prepare('SELECT 1 FROM damaged WHERE document_ref = ? LIMIT 1')
     this.groupName = prepare('SELECT name FROM groups WHERE ref = ?')
     this.documentName = prepare('SELECT name FROM documents WHERE ref = ?')
     this.replicaName = prepare('SELECT name FROM replicas WHERE ref = ?')
+    this.lengthsBeyond = prepare('SELECT position, length(payload) FROM entries WHERE position > ? ORDER BY position LIMIT ?')
+    this.entriesWithin = prepare(`SELECT ${entryColumns} FROM entries WHERE position > ? AND position <= ? ORDER BY position`)
+    this.tailsWithin = prepare(
+      'SELECT document_ref, position, life, checksum, list FROM tails WHERE (document_ref, position) > (?, ?) ORDER BY document_ref, position LIMIT ?',
+    )
+    this.ordersWithin = prepare(
+      'SELECT group_ref, position, checksum, list FROM orders WHERE (group_ref, position) > (?, ?) ORDER BY group_ref, position LIMIT ?',
+    )
+    this.snapshotBeyond = prepare(
+      `SELECT ${snapshotColumns} FROM snapshots WHERE document_ref >= ? ORDER BY document_ref LIMIT 1`,
+    )
+    this.tailOver = prepare('SELECT list FROM tails WHERE document_ref = ? AND position >= ? ORDER BY position LIMIT 1')
   }
 }

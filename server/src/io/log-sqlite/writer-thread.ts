@@ -94,6 +94,7 @@ class WriterThread {
         case 'damage':
           this.flush()
           for (const damage of request.damages) this.attempt((opening) => opening.setAside(damage))
+          if (this.opening !== undefined) this.post({ kind: 'status', status: this.status(this.opening) })
           break
         case 'close':
           this.closing = true
@@ -140,7 +141,11 @@ class WriterThread {
       if (this.stepping) return
       this.stepping = true
       setImmediate(() => this.step())
-    } else if (this.quiet === undefined && this.opening !== undefined && (this.opening.settleDue || this.opening.garbage)) {
+    } else if (
+      this.quiet === undefined &&
+      this.opening !== undefined &&
+      (this.opening.settleDue || this.opening.garbage || this.opening.pushesDue)
+    ) {
       this.quiet = setTimeout(() => this.tidy(), quietMs)
     }
   }
@@ -183,7 +188,11 @@ class WriterThread {
     const busy = performance.now() - this.lastCommit < quietMs
     this.postponed = busy ? this.postponed + 1 : 0
     if (!busy && opening.settleDue) this.attempt((open) => open.settleSome())
-    else if ((!busy || this.postponed % postponedMax === 0) && this.stagings.length === 0) this.attempt((open) => open.dropSome())
+    else if ((!busy || this.postponed % postponedMax === 0) && this.stagings.length === 0) {
+      this.attempt((open) => {
+        if (!open.dropSome()) open.forgetSomePushes()
+      })
+    }
     this.checkpointIfDue()
     if (this.opening !== undefined && !busy) this.post({ kind: 'status', status: this.status(this.opening) })
     this.schedule()
@@ -193,7 +202,7 @@ class WriterThread {
   private checkpointIfDue(): void {
     const { opening } = this
     if (opening === undefined) return
-    if (opening.walBytes >= walBytesMax) this.attempt((open) => open.checkpoint())
+    if (opening.walBytes >= walBytesMax && opening.walBytes >= this.copiedTo + walBytesDue) this.checkpoint()
     else if (this.copying === 'idle' && opening.walBytes >= this.copiedTo + walBytesDue) {
       this.copying = 'asked'
       this.copiedTo = opening.walBytes
@@ -205,7 +214,18 @@ class WriterThread {
     this.copying = 'idle'
     const { opening } = this
     if (opening === undefined || opening.walBytes < walBytesEnough) return
-    this.attempt((open) => open.checkpoint())
+    this.checkpoint()
+  }
+
+  /** On a full disk the WAL is all that can be written, and is not given up for a copy that can be made later. */
+  private checkpoint(): void {
+    this.attempt((opening) => {
+      try {
+        opening.checkpoint()
+      } catch (thrown) {
+        if (!(thrown instanceof SqliteError) || thrown.reason !== 'full') throw thrown
+      }
+    })
     // A read that holds the WAL back is over at the next time.
     this.copiedTo = this.opening?.walBytes ?? 0
   }
