@@ -53,7 +53,10 @@ export type Origin =
 export interface Handle {
   /** `collection/key`. */
   readonly name: string
-  /** Plain Yjs, usable at once. All handles of a document in one store share it. */
+  /**
+   * Plain Yjs, usable at once. All handles of a document in one store share it. An update that is applied to it before what it builds on
+   * is an edit when that has come, and not before.
+   */
   readonly ydoc: Y.Doc
   /**
    * Resolves when there is something to show: the copy of this device or, if it has none, the region's answer, or the failure of
@@ -134,7 +137,8 @@ export interface ClientOptions {
 }
 
 interface Waiter {
-  readonly age: number
+  /** Undefined until the local records are read: they may hold edits that were never saved. */
+  age: number | undefined
   readonly handle: DocumentHandle
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
@@ -284,8 +288,8 @@ export class Client implements Store {
   async saved(handle: DocumentHandle, signal: Signal | undefined): Promise<void> {
     throwIfAborted(signal)
     const slot = this.#slotOf(handle)
-    const { age } = this.#sync
-    const outcome = this.#sync.outcome(slot.name, age)
+    const age = slot.live?.isLoaded === true ? this.#sync.age : undefined
+    const outcome = age === undefined ? 'pending' : this.#sync.outcome(slot.name, age)
     if (outcome === 'saved') return
     if (outcome !== 'pending') throw new MeridianError(outcome)
     await abortable(signal, (resolve, reject) => {
@@ -363,7 +367,15 @@ export class Client implements Store {
   }
 
   #openSlot(document: DocumentName, found: Slot | undefined): Slot {
-    const slot: Slot = found ?? { name: document, live: undefined, early: [], handles: new Set(), waiters: [], origin: undefined, ready: later() }
+    const slot: Slot = found ?? {
+      name: document,
+      live: undefined,
+      early: [],
+      handles: new Set(),
+      waiters: [],
+      origin: undefined,
+      ready: later(),
+    }
     const report = (thrown: unknown): void => this.#report(thrown)
     slot.live = new LiveDocument(this.#world.random, (update) => this.#sync.edit(document, update), report)
     this.#slots.set(document, slot)
@@ -389,6 +401,9 @@ export class Client implements Store {
     if (this.#sync.isFound(slot.name, stored)) this.#ready(slot, 'device')
     this.#sync.loaded(slot.name, stored)
     this.#judgeReady(slot)
+    const { age } = this.#sync
+    for (const waiter of slot.waiters) waiter.age ??= age
+    this.#judgeWaiters(slot)
   }
 
   async #read(document: DocumentName): Promise<StoredDocument> {
@@ -446,7 +461,8 @@ export class Client implements Store {
       const token = await source({ signal: undefined })
       this.#sync.receive({ type: 'token', token })
     } catch (thrown) {
-      const error = thrown instanceof MeridianError ? thrown : new MeridianError('TOKEN_INVALID', { retry: 'backoff', cause: thrown })
+      const error =
+        thrown instanceof MeridianError ? thrown : new MeridianError('TOKEN_INVALID', { retry: 'backoff', cause: thrown })
       this.#report(error)
       this.#sync.receive({ type: 'tokenFailed', error })
     }
@@ -511,7 +527,7 @@ export class Client implements Store {
     const waiters = slot.waiters
     slot.waiters = left
     for (const waiter of waiters) {
-      const outcome = this.#sync.outcome(slot.name, waiter.age)
+      const outcome = waiter.age === undefined ? 'pending' : this.#sync.outcome(slot.name, waiter.age)
       if (outcome === 'saved') waiter.resolve()
       else if (outcome === 'pending') left.push(waiter)
       else waiter.reject(new MeridianError(outcome))
@@ -527,7 +543,14 @@ export class Client implements Store {
     else if (status.kind === 'erased') slot.ready.reject(new MeridianError('ERASED'))
     else {
       const { kind } = this.#sync.connectionStatus
-      if (status.kind === 'waiting' || status.kind === 'redirected' || kind === 'idle' || kind === 'waiting' || kind === 'refused') this.#ready(slot, 'nowhere')
+      if (
+        status.kind === 'waiting' ||
+        status.kind === 'redirected' ||
+        kind === 'idle' ||
+        kind === 'waiting' ||
+        kind === 'refused'
+      )
+        this.#ready(slot, 'nowhere')
     }
   }
 
@@ -644,10 +667,14 @@ const storeRetryMs = 5_000
 function tenantOf(options: ClientOptions): TenantId {
   if (options.tenant !== undefined) return parseTenant(options.tenant)
   const token = options.token ?? ''
-  if (typeof token !== 'string') throw new MeridianError('CONFIG_INVALID', { message: 'A token function needs the option tenant: documents open before there is a token.' })
+  if (typeof token !== 'string')
+    throw new MeridianError('CONFIG_INVALID', {
+      message: 'A token function needs the option tenant: documents open before there is a token.',
+    })
   if (token === '') return parseTenant('dev')
   const { tenant } = readClaims(token)
-  if (tenant === undefined) throw new MeridianError('CONFIG_INVALID', { message: 'The token names no tenant; set the option tenant.' })
+  if (tenant === undefined)
+    throw new MeridianError('CONFIG_INVALID', { message: 'The token names no tenant; set the option tenant.' })
   return parseTenant(tenant)
 }
 
@@ -657,7 +684,8 @@ const hex = (random: Random): string => random.uint32().toString(16).padStart(8,
 const randomDevice = (random: Random): DeviceId => parseDevice(hex(random) + hex(random) + hex(random) + hex(random))
 
 /** The wall clock in front sorts openings of one store as they came, as long as it does not run backwards; nothing but an order hangs on it. */
-const randomOpening = (world: ClientWorld): string => Math.floor(world.clock.now()).toString(36).padStart(9, '0') + hex(world.random) + hex(world.random)
+const randomOpening = (world: ClientWorld): string =>
+  Math.floor(world.clock.now()).toString(36).padStart(9, '0') + hex(world.random) + hex(world.random)
 
 function subscribe(listeners: Set<Listener>, listener: Listener): () => void {
   // Wrapped, so that one function given twice is told twice and ended once each.
@@ -684,7 +712,10 @@ function throwIfAborted(signal: Signal | undefined): void {
   if (signal?.aborted === true) throw signal.reason
 }
 
-function abortable(signal: Signal | undefined, begin: (resolve: () => void, reject: (error: unknown) => void) => () => void): Promise<void> {
+function abortable(
+  signal: Signal | undefined,
+  begin: (resolve: () => void, reject: (error: unknown) => void) => () => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     let end = (): void => undefined
     const onAbort = (): void => {

@@ -36,7 +36,12 @@ export interface ConnectionTimes {
   readonly probeTimeoutMs: number
 }
 
-export const connectionTimes: ConnectionTimes = { tokenTimeoutMs: 30_000, greetingTimeoutMs: 15_000, stableMs: 5_000, probeTimeoutMs: 4_000 }
+export const connectionTimes: ConnectionTimes = {
+  tokenTimeoutMs: 30_000,
+  greetingTimeoutMs: 15_000,
+  stableMs: 1_000,
+  probeTimeoutMs: 4_000,
+}
 
 export type Phase = 'idle' | 'asking' | 'dialing' | 'greeting' | 'online' | 'waiting' | 'refused' | 'closed'
 
@@ -76,42 +81,123 @@ type Step =
   | 'expire'
   | 'beat'
   | 'wake'
+  | 'hurry'
   | 'probe'
   | 'rest'
   | 'end'
 
 export const transitions: Readonly<Record<Phase, Readonly<Record<ConnectionEventType, Step>>>> = {
   idle: {
-    start: 'ask', stop: 'ignore', token: 'ignore', tokenFailed: 'ignore', opened: 'ignore', welcome: 'ignore',
-    goodbye: 'ignore', lost: 'ignore', time: 'ignore', reconnect: 'ignore', probe: 'ignore', close: 'end',
+    start: 'ask',
+    stop: 'ignore',
+    token: 'ignore',
+    tokenFailed: 'ignore',
+    opened: 'ignore',
+    welcome: 'ignore',
+    goodbye: 'ignore',
+    lost: 'ignore',
+    time: 'ignore',
+    reconnect: 'ignore',
+    probe: 'ignore',
+    close: 'end',
   },
   asking: {
-    start: 'ignore', stop: 'rest', token: 'dial', tokenFailed: 'retryToken', opened: 'ignore', welcome: 'ignore',
-    goodbye: 'ignore', lost: 'ignore', time: 'expire', reconnect: 'ignore', probe: 'ignore', close: 'end',
+    start: 'ignore',
+    stop: 'rest',
+    token: 'dial',
+    tokenFailed: 'retryToken',
+    opened: 'ignore',
+    welcome: 'ignore',
+    goodbye: 'ignore',
+    lost: 'ignore',
+    time: 'expire',
+    reconnect: 'hurry',
+    probe: 'ignore',
+    close: 'end',
   },
   dialing: {
-    start: 'ignore', stop: 'rest', token: 'keepToken', tokenFailed: 'ignore', opened: 'greet', welcome: 'ignore',
-    goodbye: 'ignore', lost: 'retry', time: 'expire', reconnect: 'ignore', probe: 'ignore', close: 'end',
+    start: 'ignore',
+    stop: 'rest',
+    token: 'keepToken',
+    tokenFailed: 'ignore',
+    opened: 'greet',
+    welcome: 'ignore',
+    goodbye: 'ignore',
+    lost: 'retry',
+    time: 'expire',
+    reconnect: 'hurry',
+    probe: 'ignore',
+    close: 'end',
   },
   greeting: {
-    start: 'ignore', stop: 'rest', token: 'keepToken', tokenFailed: 'ignore', opened: 'ignore', welcome: 'enter',
-    goodbye: 'part', lost: 'retry', time: 'expire', reconnect: 'ignore', probe: 'ignore', close: 'end',
+    start: 'ignore',
+    stop: 'rest',
+    token: 'keepToken',
+    tokenFailed: 'ignore',
+    opened: 'ignore',
+    welcome: 'enter',
+    goodbye: 'part',
+    lost: 'retry',
+    time: 'expire',
+    reconnect: 'hurry',
+    probe: 'ignore',
+    close: 'end',
   },
   online: {
-    start: 'ignore', stop: 'rest', token: 'renew', tokenFailed: 'renewLater', opened: 'ignore', welcome: 'ignore',
-    goodbye: 'part', lost: 'retry', time: 'beat', reconnect: 'probe', probe: 'probe', close: 'end',
+    start: 'ignore',
+    stop: 'rest',
+    token: 'renew',
+    tokenFailed: 'renewLater',
+    opened: 'ignore',
+    welcome: 'ignore',
+    goodbye: 'part',
+    lost: 'retry',
+    time: 'beat',
+    reconnect: 'probe',
+    probe: 'probe',
+    close: 'end',
   },
   waiting: {
-    start: 'ignore', stop: 'rest', token: 'dial', tokenFailed: 'ignore', opened: 'ignore', welcome: 'ignore',
-    goodbye: 'ignore', lost: 'ignore', time: 'wake', reconnect: 'ask', probe: 'ignore', close: 'end',
+    start: 'ignore',
+    stop: 'rest',
+    token: 'dial',
+    tokenFailed: 'ignore',
+    opened: 'ignore',
+    welcome: 'ignore',
+    goodbye: 'ignore',
+    lost: 'ignore',
+    time: 'wake',
+    reconnect: 'ask',
+    probe: 'ignore',
+    close: 'end',
   },
   refused: {
-    start: 'ignore', stop: 'rest', token: 'dial', tokenFailed: 'ignore', opened: 'ignore', welcome: 'ignore',
-    goodbye: 'ignore', lost: 'ignore', time: 'ignore', reconnect: 'ask', probe: 'ignore', close: 'end',
+    start: 'ignore',
+    stop: 'rest',
+    token: 'dial',
+    tokenFailed: 'ignore',
+    opened: 'ignore',
+    welcome: 'ignore',
+    goodbye: 'ignore',
+    lost: 'ignore',
+    time: 'ignore',
+    reconnect: 'ask',
+    probe: 'ignore',
+    close: 'end',
   },
   closed: {
-    start: 'ignore', stop: 'ignore', token: 'ignore', tokenFailed: 'ignore', opened: 'ignore', welcome: 'ignore',
-    goodbye: 'ignore', lost: 'ignore', time: 'ignore', reconnect: 'ignore', probe: 'ignore', close: 'ignore',
+    start: 'ignore',
+    stop: 'ignore',
+    token: 'ignore',
+    tokenFailed: 'ignore',
+    opened: 'ignore',
+    welcome: 'ignore',
+    goodbye: 'ignore',
+    lost: 'ignore',
+    time: 'ignore',
+    reconnect: 'ignore',
+    probe: 'ignore',
+    close: 'ignore',
   },
 }
 
@@ -202,6 +288,7 @@ export class Connection {
       case 'ignore':
         return
       case 'ask':
+        if (event.type === 'reconnect') this.#attempt = 0
         return this.#ask()
       case 'dial':
         if (event.type === 'token') this.#dial(event.token)
@@ -239,6 +326,10 @@ export class Connection {
         return this.#beat()
       case 'wake':
         if (this.#isDue()) this.#ask()
+        return
+      case 'hurry':
+        // This attempt goes on; should it fail, the next one does not wait for what failed before.
+        this.#attempt = 0
         return
       case 'probe':
         return this.#probe()
@@ -366,7 +457,9 @@ export class Connection {
       case 'greeting':
         return this.#status.kind === 'connecting' ? this.#status : { kind: 'connecting' }
       case 'online':
-        return this.#region === undefined ? { kind: 'connecting' } : { kind: 'online', region: this.#region.region, subject: this.#region.subject }
+        return this.#region === undefined
+          ? { kind: 'connecting' }
+          : { kind: 'online', region: this.#region.region, subject: this.#region.subject }
       case 'waiting':
       case 'refused':
         return { kind: this.#phase, code: this.#code }

@@ -11,6 +11,11 @@ export class LiveDocument {
   /** True once the local records are in the document. */
   isLoaded = false
   readonly #origin = { meridian: true }
+  /**
+   * An update that was applied by the app before what it builds on waits inside Yjs, and shows together with what it waited for: so what
+   * comes of that turn is an edit, too. What of it the region has already adds nothing there (SES7).
+   */
+  #hadPending = false
   readonly #report: (thrown: unknown) => void
 
   constructor(random: Random, onEdit: (update: Uint8Array) => void, report: (thrown: unknown) => void) {
@@ -18,7 +23,7 @@ export class LiveDocument {
     this.ydoc = new Y.Doc()
     this.ydoc.clientID = random.uint32()
     this.ydoc.on('update', (update: Uint8Array, origin: unknown) => {
-      if (origin !== this.#origin) onEdit(update)
+      if (origin !== this.#origin || this.#hadPending) onEdit(update)
     })
   }
 
@@ -27,6 +32,7 @@ export class LiveDocument {
    * is reported and stops nothing: the rest is as true as before.
    */
   apply(updates: readonly Uint8Array[]): void {
+    this.#hadPending = this.isLoaded && (this.ydoc.store.pendingStructs !== null || this.ydoc.store.pendingDs !== null)
     try {
       this.ydoc.transact(() => {
         for (const update of updates) {
@@ -40,6 +46,7 @@ export class LiveDocument {
     } catch (thrown) {
       this.#report(thrown)
     }
+    this.#hadPending = false
   }
 
   state(): Uint8Array {

@@ -88,7 +88,9 @@ export class Outbox {
 
   /** The connection is gone: whatever was sent and not acked comes again, under its counter where OUT1 lets it. */
   disconnected(): void {
-    const again = [...this.#sent, ...this.#resend].filter((item) => item.state === 'sent' || (item.state === 'waiting' && item.counter > 0))
+    const again = [...this.#sent, ...this.#resend].filter(
+      (item) => item.state === 'sent' || (item.state === 'waiting' && item.counter > 0),
+    )
     for (const item of again) item.state = 'waiting'
     this.#resend = [...new Set(again)].sort((a, b) => a.counter - b.counter)
     this.#sent = []

@@ -80,13 +80,20 @@ export function readDocument(records: readonly StoreRecord[], marks: readonly St
     else if (key[2] === 'snap') snapshot = value
     else if (key[2] === 'log') log.push({ name: recordName(key[3], key[4]), payload: value })
   }
-  return { head, snapshot, log, marks: marks.map(({ key, value }) => ({ name: recordName(key[2], key[3]), mark: decodeMark(value) })) }
+  return {
+    head,
+    snapshot,
+    log,
+    marks: marks.map(({ key, value }) => ({ name: recordName(key[2], key[3]), mark: decodeMark(value) })),
+  }
 }
 
 /** What marks stand for, as it was made: by opening, and by number in each. */
 export function inOrder(marks: readonly StoreRecord[]): { document: DocumentName; record: RecordName }[] {
   const found = marks.map(({ key }) => ({ document: parseDocument(String(key[1])), record: recordName(key[2], key[3]) }))
-  return found.sort((a, b) => (a.record.opening === b.record.opening ? a.record.number - b.record.number : a.record.opening < b.record.opening ? -1 : 1))
+  return found.sort((a, b) =>
+    a.record.opening === b.record.opening ? a.record.number - b.record.number : a.record.opening < b.record.opening ? -1 : 1,
+  )
 }
 
 /** The documents that marks stand for. */
@@ -108,7 +115,10 @@ export const encodeMeta = (): Uint8Array => encode((body) => encoding.writeVarUi
 export function checkMeta(value: Uint8Array): void {
   const format = decode(value, decoding.readVarUint)
   if (format > storeFormat) {
-    throw new MeridianError('STORE_FAILED', { message: `The store is of format ${format}; this client reads up to ${storeFormat}.`, retry: 'never' })
+    throw new MeridianError('STORE_FAILED', {
+      message: `The store is of format ${format}; this client reads up to ${storeFormat}.`,
+      retry: 'never',
+    })
   }
 }
 

@@ -27,7 +27,18 @@ import { toMessages } from './messages.js'
 import type { OutboxItem } from './outbox.js'
 import { Outbox } from './outbox.js'
 import type { RecordName, StoredDocument } from './records.js'
-import { encodeHead, encodeMark, encodeToken, headKey, logKey, markKey, outboxDocumentPrefix, documentPrefix, snapshotKey, tokenKey } from './records.js'
+import {
+  encodeHead,
+  encodeMark,
+  encodeToken,
+  headKey,
+  logKey,
+  markKey,
+  outboxDocumentPrefix,
+  documentPrefix,
+  snapshotKey,
+  tokenKey,
+} from './records.js'
 import type { ConnectionStatus, DocumentStatus } from './status.js'
 import type { StoreOperation } from './store.js'
 import { coalesce, difference } from './yjs.js'
@@ -423,7 +434,13 @@ export class Sync {
         for (const [index, id] of frame.ids.entries()) this.#replicas[frame.first + index] = id
         return
       case 'group':
-        this.#groups.set(frame.handle, { id: frame.group, blockedUntilMs: undefined, attempt: 0, stopped: false, held: mutableVersion() })
+        this.#groups.set(frame.handle, {
+          id: frame.group,
+          blockedUntilMs: undefined,
+          attempt: 0,
+          stopped: false,
+          held: mutableVersion(),
+        })
         return
       case 'attached':
         return this.#attached(frame)
@@ -463,7 +480,8 @@ export class Sync {
     const document = this.#byChannel.get(frame.channel)
     const group = this.#groups.get(frame.group)
     if (document === undefined || document.link.kind !== 'attaching') return
-    if (group === undefined) throw new MeridianError('FRAME_INVALID', { message: 'A document is attached in a group that was not named.' })
+    if (group === undefined)
+      throw new MeridianError('FRAME_INVALID', { message: 'A document is attached in a group that was not named.' })
     document.link = { kind: 'receiving', channel: frame.channel, handle: frame.handle, group: frame.group, access: frame.access }
     document.life = frame.life
     document.group = group.id
@@ -478,7 +496,9 @@ export class Sync {
       this.#out.push(encodeClientFrame({ type: 'seen', channel: frame.channel, seen: token }))
     }
     if (frame.access === 'read') this.#refuseAll(document, 'WRITE_DENIED')
-    else for (const item of document.items.values()) if (item.state === 'refused' && item.code === 'WRITE_DENIED') this.#requeue(document, item)
+    else
+      for (const item of document.items.values())
+        if (item.state === 'refused' && item.code === 'WRITE_DENIED') this.#requeue(document, item)
     this.#release(document)
   }
 
@@ -704,7 +724,8 @@ export class Sync {
     document.rescue = undefined
     const held = [...rescue.received]
     for (const item of document.items.values()) {
-      if (item.state === 'kept' && (item.dot === undefined || !includes(rescue.version, item.dot.replica, item.dot.sequence))) this.#requeue(document, item)
+      if (item.state === 'kept' && (item.dot === undefined || !includes(rescue.version, item.dot.replica, item.dot.sequence)))
+        this.#requeue(document, item)
       held.push(item.payload)
     }
     const lacking = difference(state, held)
@@ -735,7 +756,8 @@ export class Sync {
       const retry = retryOf(code)
       if (retry === 'never') document.link = { kind: 'refused', code }
       else {
-        const untilMs = this.#effects.monotonicMs() + backoffMs(document.attempt++, retryAfterMs, this.#effects.random, refusalBackoff)
+        const untilMs =
+          this.#effects.monotonicMs() + backoffMs(document.attempt++, retryAfterMs, this.#effects.random, refusalBackoff)
         document.link = { kind: 'waiting', code, untilMs }
         this.#waiters.add(document)
       }
@@ -781,7 +803,10 @@ export class Sync {
     document.cursor = mutableVersion()
     document.link = { kind: 'erased', life }
     this.#dirtyHeads.delete(document)
-    this.#batch.push({ kind: 'clear', prefix: documentPrefix(document.name) }, { kind: 'clear', prefix: outboxDocumentPrefix(document.name) })
+    this.#batch.push(
+      { kind: 'clear', prefix: documentPrefix(document.name) },
+      { kind: 'clear', prefix: outboxDocumentPrefix(document.name) },
+    )
     this.#effects.erased(document.name)
   }
 
@@ -840,7 +865,8 @@ export class Sync {
   }
 
   #refuseAll(document: ClientDocument, code: ErrorCode): void {
-    for (const item of document.items.values()) if (item.state === 'waiting' || item.state === 'sent') this.#setAside(document, item, code)
+    for (const item of document.items.values())
+      if (item.state === 'waiting' || item.state === 'sent') this.#setAside(document, item, code)
   }
 
   #requeue(document: ClientDocument, item: OutboxItem): void {
@@ -1017,7 +1043,8 @@ export class Sync {
 
   #writeBatch(): void {
     for (const document of [...this.#dirtyHeads]) this.#writeHead(document)
-    for (const group of this.#dirtyTokens) this.#batch.push({ kind: 'put', key: tokenKey(group), value: encodeToken(this.#token(group)) })
+    for (const group of this.#dirtyTokens)
+      this.#batch.push({ kind: 'put', key: tokenKey(group), value: encodeToken(this.#token(group)) })
     this.#dirtyTokens.clear()
     if (this.#batch.length === 0) return
     const batch = this.#batch
@@ -1052,4 +1079,5 @@ const unsavedMark = encodeMark({ kind: 'unsaved' })
 
 const ageKey = (document: DocumentName, record: RecordName): string => `${document} ${record.opening} ${record.number}`
 
-const earliest = (a: number | undefined, b: number | undefined): number | undefined => (a === undefined ? b : b === undefined ? a : Math.min(a, b))
+const earliest = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined ? b : b === undefined ? a : Math.min(a, b)

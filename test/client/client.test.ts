@@ -1,6 +1,7 @@
 /** The client as an app sees it, against the model of a region: every promise of ARCHITECTURE that a session can break. */
 
 import { describe, expect, it } from 'vitest'
+import * as Y from 'yjs'
 import { MeridianError } from '@meridian/core/errors'
 import { parseRegion } from '@meridian/core/ids'
 import { noFaults } from './fake-region.js'
@@ -87,6 +88,23 @@ describe('saving', () => {
     await closing
     expect(() => device.open('notes/3')).toThrow('CLOSED')
     expect(other.status).toEqual({ kind: 'closed', pending: 0 })
+  })
+
+  it('[CLI2] given an unsaved edit of an earlier process, when saved() is asked for before the device was read, then it waits for that edit too', async () => {
+    const world = new World()
+    world.reachable = false
+    const device = world.device('a')
+    const before = device.open('notes/1')
+    add(before, 'x')
+    await before.stored()
+    device.restart()
+    const saved = kept(device.open('notes/1').saved())
+    await world.settle()
+    expect(await outcomeOf(saved)).toBe('pending')
+    world.reachable = true
+    await world.pass(2_000)
+    expect(await outcomeOf(saved)).toBe('resolved')
+    expect(durable(world)).toEqual(['x'])
   })
 
   it('[SES2] given edits of one turn, when the turn ends, then they are one push', async () => {
@@ -178,7 +196,8 @@ describe('opening', () => {
 
   it('given a name that is not canonical, then open throws NAME_INVALID', () => {
     const device = new World().device('a')
-    for (const name of ['', 'notes', 'Notes/1', 'notes/', 'notes/a//b', 'notes/a#b']) expect(() => device.open(name), name).toThrow('NAME_INVALID')
+    for (const name of ['', 'notes', 'Notes/1', 'notes/', 'notes/a//b', 'notes/a#b'])
+      expect(() => device.open(name), name).toThrow('NAME_INVALID')
   })
 })
 
@@ -257,7 +276,10 @@ describe('crashes and losses', () => {
     await world.turn()
     device.cut()
     let denied = true
-    world.region.faults = { ...noFaults, attach: (document) => (denied && document === note ? { code: 'DOCUMENT_DAMAGED', retryAfterMs: 1_000 } : undefined) }
+    world.region.faults = {
+      ...noFaults,
+      attach: (document) => (denied && document === note ? { code: 'DOCUMENT_DAMAGED', retryAfterMs: 1_000 } : undefined),
+    }
     await world.pass(1_000)
     expect(durable(world, documentOf('notes/2'))).toEqual(['y'])
     expect(one.status).toEqual({ kind: 'waiting', pending: 1, code: 'DOCUMENT_DAMAGED' })
@@ -311,7 +333,10 @@ describe('crashes and losses', () => {
     expect(durable(world)).toEqual(['1'])
     await world.pass(5_000)
     expect(durable(world)).toEqual(['2', '3'])
-    expect([listOf(one), listOf(two)]).toEqual([['2', '3'], ['2', '3']])
+    expect([listOf(one), listOf(two)]).toEqual([
+      ['2', '3'],
+      ['2', '3'],
+    ])
     // It is over: the next connection finds nothing missing.
     a.cut()
     const before = world.region.entries.length
@@ -380,6 +405,58 @@ describe('crashes and losses', () => {
   })
 })
 
+describe('found by random schedules', () => {
+  it('given a document that is closed before it was loaded, when it is opened again, then it is attached', async () => {
+    const world = new World()
+    const device = world.device('a')
+    void device.open('notes/1').close()
+    await world.turn()
+    const handle = device.open('notes/1')
+    add(world.device('b').open('notes/1'), 'x')
+    await world.settle()
+    expect(listOf(handle)).toEqual(['x'])
+  })
+
+  it('[SES2] given a group that drops what comes after a refusal, when a document is opened and edited meanwhile, then its push is not lost in it', async () => {
+    const world = new World()
+    const device = world.device('a')
+    const one = device.open('notes/1')
+    await world.settle()
+    let refusals = 1
+    world.region.faults = { ...noFaults, push: () => (refusals-- > 0 ? { code: 'LOG_FULL', retryAfterMs: 500 } : undefined) }
+    add(one, 'x')
+    await world.settle()
+    // The push goes right behind the attach, whose group is not known yet.
+    const two = device.open('notes/2')
+    add(two, 'y')
+    const saved = kept(two.saved())
+    await world.pass(5_000)
+    expect(await outcomeOf(saved)).toBe('resolved')
+    expect(durable(world, documentOf('notes/2'))).toEqual(['y'])
+  })
+})
+
+describe('updates from elsewhere', () => {
+  it('given an update that is applied before what it builds on, when that comes from the region, then it is pushed', async () => {
+    const world = new World()
+    const one = world.device('a').open('notes/1')
+    const two = world.device('b').open('notes/1')
+    await world.settle()
+    const doc = new Y.Doc()
+    const updates: Uint8Array[] = []
+    doc.on('update', (update: Uint8Array) => updates.push(update))
+    doc.getArray('list').push(['first'])
+    doc.getArray('list').push(['second'])
+    Y.applyUpdate(one.ydoc, updates[1] ?? new Uint8Array())
+    await world.settle()
+    expect(durable(world)).toEqual([])
+    Y.applyUpdate(two.ydoc, updates[0] ?? new Uint8Array())
+    await world.settle()
+    expect(durable(world)).toEqual(['first', 'second'])
+    expect(listOf(two)).toEqual(['first', 'second'])
+  })
+})
+
 describe('refusals', () => {
   it('[SES2] given a full log, when pushes are refused, then they wait, come again in order, and are saved', async () => {
     const world = new World()
@@ -424,7 +501,10 @@ describe('refusals', () => {
     const bad = device.open('notes/1')
     const good = device.open('notes/2')
     await world.settle()
-    world.region.faults = { ...noFaults, push: (document) => (document === note ? { code: 'UPDATE_INVALID', retryAfterMs: 0 } : undefined) }
+    world.region.faults = {
+      ...noFaults,
+      push: (document) => (document === note ? { code: 'UPDATE_INVALID', retryAfterMs: 0 } : undefined),
+    }
     add(bad, 'x')
     await world.turn()
     add(good, 'y')

@@ -107,7 +107,8 @@ export class FakeRegion {
   version(group: GroupId, document?: DocumentName): MutableVersion {
     const version = mutableVersion()
     for (const entry of this.entries) {
-      if (entry.group === group && (document === undefined || entry.document === document)) include(version, entry.replica, entry.sequence)
+      if (entry.group === group && (document === undefined || entry.document === document))
+        include(version, entry.replica, entry.sequence)
     }
     return version
   }
@@ -159,7 +160,12 @@ export class FakeRegion {
       const group = this.groupOf(document)
       if (told.has(`${session.id} ${group}`)) continue
       told.add(`${session.id} ${group}`)
-      session.ack(group, Math.max(...batch.filter((one) => one.session === session && this.groupOf(one.document) === group).map((one) => one.counter)))
+      session.ack(
+        group,
+        Math.max(
+          ...batch.filter((one) => one.session === session && this.groupOf(one.document) === group).map((one) => one.counter),
+        ),
+      )
     }
     for (const session of this.sessions) session.flush()
   }
@@ -253,7 +259,8 @@ export class FakeSession {
 
   deliver(document: DocumentName, replica: ReplicaId, sequence: number, payload: Uint8Array): void {
     for (const attached of this.#channels.values()) {
-      if (attached.document === document) this.say({ type: 'update', handle: attached.handle, replica: this.#replicaIndex(replica), sequence, payload })
+      if (attached.document === document)
+        this.say({ type: 'update', handle: attached.handle, replica: this.#replicaIndex(replica), sequence, payload })
     }
   }
 
@@ -272,7 +279,15 @@ export class FakeSession {
     if (lane.stoppedAt !== undefined) return
     lane.stoppedAt = counter
     lane.admitted = Math.min(lane.admitted, counter - 1)
-    this.say({ type: 'refused', channel, counter, code: fault.code, retryAfterMs: fault.retryAfterMs, missing: emptyVersion, text: '' })
+    this.say({
+      type: 'refused',
+      channel,
+      counter,
+      code: fault.code,
+      retryAfterMs: fault.retryAfterMs,
+      missing: emptyVersion,
+      text: '',
+    })
   }
 
   erase(document: DocumentName): void {
@@ -302,7 +317,17 @@ export class FakeSession {
         this.token.push(frame.token)
         const { messageBytesMax, updateBytesMax, unackedBytesMax } = this.#region
         const region = parseRegion('eu-west')
-        this.say({ type: 'welcome', protocol: 1, region, session: this.id, subject: 'ann', messageBytesMax, updateBytesMax, unackedBytesMax, heartbeatMs: 15_000 })
+        this.say({
+          type: 'welcome',
+          protocol: 1,
+          region,
+          session: this.id,
+          subject: 'ann',
+          messageBytesMax,
+          updateBytesMax,
+          unackedBytesMax,
+          heartbeatMs: 15_000,
+        })
         return
       }
       case 'attach':
@@ -337,7 +362,8 @@ export class FakeSession {
   #attach(frame: Extract<ClientFrame, { type: 'attach' }>): void {
     const { channel, document } = frame
     const fault = this.#region.faults.attach(document)
-    if (fault !== undefined) return this.say({ type: 'denied', channel, code: fault.code, retryAfterMs: fault.retryAfterMs, text: '' })
+    if (fault !== undefined)
+      return this.say({ type: 'denied', channel, code: fault.code, retryAfterMs: fault.retryAfterMs, text: '' })
     if (this.#region.erased.has(document)) return this.say({ type: 'erased', channel, life: 1 })
     const group = this.#region.groupOf(document)
     const lane = this.#lane(group)
@@ -352,7 +378,13 @@ export class FakeSession {
     const cursor = behind ? emptyVersion : frame.cursor
     for (const entry of this.#region.entries) {
       if (entry.document !== document || includes(cursor, entry.replica, entry.sequence)) continue
-      this.say({ type: 'update', handle, replica: this.#replicaIndex(entry.replica), sequence: entry.sequence, payload: entry.payload })
+      this.say({
+        type: 'update',
+        handle,
+        replica: this.#replicaIndex(entry.replica),
+        sequence: entry.sequence,
+        payload: entry.payload,
+      })
     }
     this.say({ type: 'current', handle, version: this.#region.version(group, document) })
   }
@@ -369,7 +401,8 @@ export class FakeSession {
       if (counter <= this.#region.lastCounter(group, this.device)) this.ack(group, counter)
       return
     }
-    if (!covers(this.#region.version(group), lane.required)) return this.stop(group, channel, counter, { code: 'NOT_YET_VISIBLE', retryAfterMs: 500 })
+    if (!covers(this.#region.version(group), lane.required))
+      return this.stop(group, channel, counter, { code: 'NOT_YET_VISIBLE', retryAfterMs: 500 })
     const fault = this.#region.faults.push(document, payload)
     if (fault !== undefined) return this.stop(group, channel, counter, fault)
     if (this.#region.readOnly.has(document)) return this.stop(group, channel, counter, { code: 'WRITE_DENIED', retryAfterMs: 0 })
@@ -383,7 +416,12 @@ export class FakeSession {
   #lane(group: GroupId) {
     let lane = this.#groups.get(group)
     if (lane === undefined) {
-      lane = { handle: this.#groups.size + 1, admitted: this.#region.lastCounter(group, this.device), stoppedAt: undefined, required: emptyVersion }
+      lane = {
+        handle: this.#groups.size + 1,
+        admitted: this.#region.lastCounter(group, this.device),
+        stoppedAt: undefined,
+        required: emptyVersion,
+      }
       this.#groups.set(group, lane)
       this.say({ type: 'group', handle: lane.handle, group })
     }

@@ -101,7 +101,14 @@ class Run {
     const { world } = this
     switch (one.do) {
       case 'edit': {
-        const edit: Edit = { text: `e${this.#count++}`, document: one.document, device: one.device, epoch: this.#restores, kept: true, removed: false }
+        const edit: Edit = {
+          text: `e${this.#count++}`,
+          document: one.document,
+          device: one.device,
+          epoch: this.#restores,
+          kept: true,
+          removed: false,
+        }
         this.edits.push(edit)
         this.#unstored(this.#device(one.device)).add(edit)
         return add(this.handle(one.device, one.document), edit.text)
@@ -174,12 +181,19 @@ class Run {
       expect(device.client.pending, `${device.name} pends`).toBe(0)
     }
     for (let each = 0; each < documents.length; each++) {
-      const region = world.region.doc(documentOf(documents[each] ?? '')).getArray('list').toArray()
+      const region = world.region
+        .doc(documentOf(documents[each] ?? ''))
+        .getArray('list')
+        .toArray()
       const lists = Array.from({ length: deviceCount }, (_, index) => listOf(this.handle(index, each)))
-      for (const [index, list] of lists.entries()) expect(list, `device ${index} and the region, ${documents[each]}`).toEqual(region)
+      for (const [index, list] of lists.entries())
+        expect(list, `device ${index} and the region, ${documents[each]}`).toEqual(region)
       expect(new Set(region).size, 'nothing twice').toBe(region.length)
       const expected = this.edits.filter((edit) => edit.document === each && edit.kept && !edit.removed).map((edit) => edit.text)
-      expect(expected.filter((text) => !region.includes(text)), 'lost').toEqual([])
+      expect(
+        expected.filter((text) => !region.includes(text)),
+        'lost',
+      ).toEqual([])
     }
     const names = world.region.entries.map((entry) => `${entry.group} ${entry.device} ${entry.counter}`)
     expect(new Set(names).size, 'no name was used for two entries').toBe(names.length)
@@ -208,7 +222,10 @@ class Run {
     handle.saved().then(
       () => {
         if (epoch !== this.#restores) return
-        const durable = this.world.region.doc(documentOf(documents[document] ?? '')).getArray('list').toArray()
+        const durable = this.world.region
+          .doc(documentOf(documents[document] ?? ''))
+          .getArray('list')
+          .toArray()
         // What a crash took from this device was not promised; whether it may be gone is judged at the end, too.
         for (const edit of mine) if (edit.kept && !edit.removed && !durable.includes(edit.text)) this.#early.push(edit.text)
       },
@@ -254,12 +271,21 @@ describe('the client under any schedule', () => {
 
   it('[SES2] [SES5] [CLI2] [CLI3] loses nothing, doubles nothing, and is never early', { timeout: 1_000_000 }, async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 120 }), fc.nat(1_000_000), fc.boolean(), async (steps, worldSeed, replicated) => {
-        const run = new Run(worldSeed, replicated)
-        for (const one of steps) await run.do(one)
-        await run.finish()
-      }),
-      { numRuns: runs, ...(seed === undefined ? {} : { seed: Number(seed) }), endOnFailure: process.env['MERIDIAN_CLIENT_SHRINK'] === undefined },
+      fc.asyncProperty(
+        fc.array(step, { minLength: 10, maxLength: 120 }),
+        fc.nat(1_000_000),
+        fc.boolean(),
+        async (steps, worldSeed, replicated) => {
+          const run = new Run(worldSeed, replicated)
+          for (const one of steps) await run.do(one)
+          await run.finish()
+        },
+      ),
+      {
+        numRuns: runs,
+        ...(seed === undefined ? {} : { seed: Number(seed) }),
+        endOnFailure: process.env['MERIDIAN_CLIENT_SHRINK'] === undefined,
+      },
     )
   })
 })

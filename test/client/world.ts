@@ -289,7 +289,8 @@ export class World {
       const next = Math.min(untilMs, ...due)
       this.nowMs = Math.max(this.nowMs, next)
       for (const device of this.devices) device.runTimers(this.nowMs)
-      if (next >= untilMs && !this.devices.some((device) => (device.nextTimerMs ?? Number.POSITIVE_INFINITY) <= untilMs)) return this.settle()
+      if (next >= untilMs && !this.devices.some((device) => (device.nextTimerMs ?? Number.POSITIVE_INFINITY) <= untilMs))
+        return this.settle()
     }
     throw new Error('timers do not come to rest')
   }

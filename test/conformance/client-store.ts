@@ -36,7 +36,10 @@ export function registerClientStoreTests(name: string, makePlace: () => Promise<
       await store.close()
       store = await place.open()
       expect(plain(await store.read(['a']))).toEqual([
-        [['a', 1], [1, 2, 3]],
+        [
+          ['a', 1],
+          [1, 2, 3],
+        ],
         [['a', 2], []],
       ])
     })
@@ -55,7 +58,13 @@ export function registerClientStoreTests(name: string, makePlace: () => Promise<
     })
 
     it('given a prefix, then only keys that begin with it part by part are read or cleared', async () => {
-      await store.write([put(['doc', 'a'], 1), put(['doc', 'a', 'x'], 2), put(['doc', 'ab', 'x'], 3), put(['doc'], 4), put(['doc', 1], 5)])
+      await store.write([
+        put(['doc', 'a'], 1),
+        put(['doc', 'a', 'x'], 2),
+        put(['doc', 'ab', 'x'], 3),
+        put(['doc'], 4),
+        put(['doc', 1], 5),
+      ])
       expect(plain(await store.read(['doc', 'a']))).toEqual([
         [['doc', 'a'], [1]],
         [['doc', 'a', 'x'], [2]],
@@ -115,7 +124,8 @@ export function registerClientStoreTests(name: string, makePlace: () => Promise<
       // A store without a bound of its own has nothing to show here but that it keeps what it has.
       store = await (place.openSmall ?? place.open)()
       const large = { kind: 'put', key: ['b'], value: new Uint8Array(1024 * 1024) } as const
-      if (place.openSmall !== undefined) await expect(store.write([put(['a'], 2), large])).rejects.toMatchObject({ code: 'STORE_FULL' })
+      if (place.openSmall !== undefined)
+        await expect(store.write([put(['a'], 2), large])).rejects.toMatchObject({ code: 'STORE_FULL' })
       expect(plain(await store.read([]))).toEqual([[['a'], [1]]])
       await store.close()
       store = await place.open()

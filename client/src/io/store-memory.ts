@@ -21,7 +21,8 @@ export class MemoryStore implements ClientStore {
   async read(prefix: StoreKey): Promise<readonly StoreRecord[]> {
     this.#check()
     const found: StoreRecord[] = []
-    for (const { key, value } of this.#disk.records.values()) if (beginsWith(key, prefix)) found.push({ key, value: value.slice() })
+    for (const { key, value } of this.#disk.records.values())
+      if (beginsWith(key, prefix)) found.push({ key, value: value.slice() })
     return found.sort((a, b) => compareKeys(a.key, b.key))
   }
 

@@ -103,7 +103,9 @@ export class SqliteStore implements ClientStore {
       if (bytesMax !== undefined) database.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(bytesMax / pageBytes))}`)
       return {
         database,
-        put: database.prepare('INSERT INTO record (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value'),
+        put: database.prepare(
+          'INSERT INTO record (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+        ),
         drop: database.prepare('DELETE FROM record WHERE key = ?'),
         clear: database.prepare('DELETE FROM record WHERE key >= ? AND key < ?'),
         read: database.prepare('SELECT key, value FROM record WHERE key >= ? AND key < ? ORDER BY key'),
@@ -155,7 +157,8 @@ function decodeKey(bytes: Uint8Array): StoreKey {
       continue
     }
     let text = ''
-    for (let unit = next(); unit !== endTag; unit = next()) text += String.fromCharCode(unit === escapeByte ? (next() << 8) | next() : unit - 1)
+    for (let unit = next(); unit !== endTag; unit = next())
+      text += String.fromCharCode(unit === escapeByte ? (next() << 8) | next() : unit - 1)
     key.push(text)
   }
   return key
@@ -171,6 +174,7 @@ function range(prefix: StoreKey): [from: Uint8Array, to: Uint8Array] {
 }
 
 function bytesOf(value: unknown): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw new MeridianError('STORE_FAILED', { message: 'A record of the local store is no bytes.' })
+  if (!(value instanceof Uint8Array))
+    throw new MeridianError('STORE_FAILED', { message: 'A record of the local store is no bytes.' })
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
 }
