@@ -69,15 +69,20 @@ function block(node: MeridianNode, config: NodeConfig, development: boolean): st
   return `${lines.join('\n')}\n`
 }
 
-/** The first signal drains, the second one ends the process at once. */
+/** Ctrl+C under `npm start` comes twice at once: from the terminal, and handed on by npm. */
+const echoMs = 500
+
+/** The first signal drains, another one ends the process at once. */
 function stopOnSignals(node: MeridianNode, logger: Logger): void {
-  let told = false
+  let toldAt: number | undefined
   const stop = (signal: 'SIGTERM' | 'SIGINT'): void => {
-    if (told) {
+    const now = performance.now()
+    if (toldAt !== undefined) {
+      if (now - toldAt < echoMs) return
       logger.warn({ signal }, 'told twice; ending at once')
       process.exit(signal === 'SIGINT' ? 130 : 143)
     }
-    told = true
+    toldAt = now
     node.drain().then(
       () => process.exit(exitOk),
       (error: unknown) => {
