@@ -1,15 +1,39 @@
 /**
  * Reading from bytes that a stranger sent. lib0's own reads of byte strings check against the buffer below a view and not against the
- * view, so a declared length could reach into a neighbour's memory; these check first. Nothing here copies.
+ * view, so a declared length could reach into a neighbour's memory, and its numbers have no end; these check first. Nothing here copies.
  */
 
 import type { Decoder } from 'lib0/decoding'
 import * as decoding from 'lib0/decoding'
 import { MeridianError } from './errors.js'
 
+/**
+ * A number of at most 2^53 - 1 in at most eight bytes. lib0's own read adds up floats for as long as the bytes go on: a number of 148 bytes
+ * is an infinity, which takes for ever to write again, and one that is too large in its last byte passes. [hot]
+ */
+export function readVarUint(decoder: Decoder): number {
+  const { arr } = decoder
+  const start = decoder.pos
+  let byte = arr[decoder.pos++]
+  if (byte !== undefined && byte < 128) return byte
+  let value = 0
+  let factor = 1
+  for (; byte !== undefined; byte = arr[decoder.pos++]) {
+    value += (byte & 127) * factor
+    factor *= 128
+    if (byte < 128) {
+      if (value > Number.MAX_SAFE_INTEGER) break
+      return value
+    }
+    if (factor === 2 ** 56) break
+  }
+  const why = byte === undefined ? 'does not end' : 'is greater than 2^53 - 1, or longer than eight bytes'
+  throw new MeridianError('FRAME_INVALID', { message: `The number at offset ${start} ${why}.` })
+}
+
 /** Bytes with their length in front, as a view. */
 export function readBytes(decoder: Decoder): Uint8Array {
-  const length = decoding.readVarUint(decoder)
+  const length = readVarUint(decoder)
   const start = decoder.pos
   const end = start + length
   if (end > decoder.arr.length) {
@@ -24,7 +48,7 @@ export function readBytes(decoder: Decoder): Uint8Array {
 /** A string of at most `bytesMax` bytes of valid UTF-8. */
 export function readString(decoder: Decoder, bytesMax: number): string {
   const start = decoder.pos
-  const length = decoding.readVarUint(decoder)
+  const length = readVarUint(decoder)
   if (length > bytesMax || decoder.pos + length > decoder.arr.length) {
     throw new MeridianError('FRAME_INVALID', {
       message: `At offset ${start} a string of ${length} bytes; at most ${bytesMax}, and no more than are there.`,
@@ -36,7 +60,7 @@ export function readString(decoder: Decoder, bytesMax: number): string {
 
 /** A counter, size or number of the wire: a safe integer of at most `max`. */
 export function readCount(decoder: Decoder, max: number, what: string): number {
-  const count = decoding.readVarUint(decoder)
+  const count = readVarUint(decoder)
   if (count > max) throw new MeridianError('FRAME_INVALID', { message: `${what} is ${count}; at most ${max}.` })
   return count
 }

@@ -5,7 +5,7 @@
 
 import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
-import { readString } from './bytes.js'
+import { readString, readVarUint } from './bytes.js'
 import type { EngineName } from './engine.js'
 import { MeridianError } from './errors.js'
 import type { HybridTime } from './hybrid-time.js'
@@ -81,15 +81,15 @@ export function encodeControl(control: Control): Uint8Array {
 
 export function decodeControl(payload: Uint8Array): Control {
   const decoder = decoding.createDecoder(payload)
-  if (decoding.readVarUint(decoder) !== controlVersion || decoding.readVarUint(decoder) !== sealNumber) {
+  if (readVarUint(decoder) !== controlVersion || readVarUint(decoder) !== sealNumber) {
     throw new MeridianError('PROTOCOL_UNSUPPORTED', { message: 'A control entry is of a newer kind.' })
   }
-  const counter = decoding.readVarUint(decoder)
-  const count = decoding.readVarUint(decoder)
+  const counter = readVarUint(decoder)
+  const count = readVarUint(decoder)
   const last = new Map<ReplicaId, number>()
   for (let index = 0; index < count; index++) {
     const replica = parseReplica(readString(decoder, 128))
-    last.set(replica, decoding.readVarUint(decoder))
+    last.set(replica, readVarUint(decoder))
   }
   return { kind: 'seal', counter, last }
 }

@@ -601,7 +601,8 @@ export class Session implements LaneSession {
       return
     }
     const { document } = attachment
-    if (attachment.position >= document.position || this.#hub.remembers(document, attachment.position)) return this.#finish(attachment)
+    if (attachment.position >= document.position || this.#hub.remembers(document, attachment.position))
+      return this.#finish(attachment)
     const from = attachment.position
     this.#reads++
     this.#hub.effects.log.readDocument(document.name, from, { bytes: this.#limits.readBytes, entries: 4096 }, (outcome) => {

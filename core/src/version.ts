@@ -12,7 +12,7 @@ import type { Decoder } from 'lib0/decoding'
 import * as decoding from 'lib0/decoding'
 import type { Encoder } from 'lib0/encoding'
 import * as encoding from 'lib0/encoding'
-import { readCount, readString } from './bytes.js'
+import { readCount, readString, readVarUint } from './bytes.js'
 import { MeridianError } from './errors.js'
 import type { RegionId, ReplicaId } from './ids.js'
 import { formatReplica, parseRegion, replicaParts } from './ids.js'
@@ -150,13 +150,13 @@ export function readVersion(decoder: Decoder): MutableVersion {
   for (let r = 0; r < regionCount; r++) {
     const region = parseRegion(readString(decoder, 63))
     if (version.floors.has(region)) throw new MeridianError('FRAME_INVALID', { message: 'A version names a region twice.' })
-    const counter = decoding.readVarUint(decoder)
+    const counter = readVarUint(decoder)
     if (counter > 0) version.floors.set(region, { counter, seal: toChain(decoding.readBigUint64(decoder)) })
     const incarnationCount = readCount(decoder, versionIncarnationsMax, 'The number of incarnations of a region')
     for (let i = 0; i < incarnationCount; i++) {
-      const incarnation = decoding.readVarUint(decoder)
+      const incarnation = readVarUint(decoder)
       const random = decoding.readBigUint64(decoder).toString(16).padStart(16, '0')
-      const sequence = decoding.readVarUint(decoder)
+      const sequence = readVarUint(decoder)
       const replica = formatReplica({ region, counter: incarnation, random })
       if (sequence === 0 || version.sequences.has(replica)) {
         throw new MeridianError('FRAME_INVALID', { message: 'A version names an incarnation twice, or a sequence 0.' })

@@ -4,9 +4,8 @@
  */
 
 import type { Decoder } from 'lib0/decoding'
-import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
-import { putVarUint, readBytes, readCount, readString, varUintLength } from '../../bytes.js'
+import { putVarUint, readBytes, readCount, readString, readVarUint, varUintLength } from '../../bytes.js'
 import type { EngineName } from '../../engine.js'
 import { engineNameOf, engineNumber } from '../../engine.js'
 import { MeridianError } from '../../errors.js'
@@ -150,7 +149,7 @@ export function decodeClientFrame(type: number, body: Decoder, end: number): Cli
   switch (type) {
     case number.push: {
       const channel = readCount(body, channelMax, 'A channel')
-      const counter = decoding.readVarUint(body)
+      const counter = readVarUint(body)
       if (counter === 0 || body.pos >= end)
         throw new MeridianError('FRAME_INVALID', { message: 'A push has counter 0 or no payload.' })
       const payload = body.arr.subarray(body.pos, end)
@@ -160,7 +159,7 @@ export function decodeClientFrame(type: number, body: Decoder, end: number): Cli
     case number.hello:
       return {
         type: 'hello',
-        protocol: decoding.readVarUint(body),
+        protocol: readVarUint(body),
         device: parseDevice(readString(body, 32)),
         token: readString(body, tokenBytesMax),
       }
@@ -168,11 +167,11 @@ export function decodeClientFrame(type: number, body: Decoder, end: number): Cli
       return { type: 'token', token: readString(body, tokenBytesMax) }
     case number.attach: {
       const channel = readCount(body, channelMax, 'A channel')
-      const engine = engineNameOf(decoding.readVarUint(body))
+      const engine = engineNameOf(readVarUint(body))
       if (engine === undefined)
         throw new MeridianError('FRAME_INVALID', { message: 'An attach names an engine that is not known here.' })
       const document = parseDocument(readString(body, 1024))
-      const life = decoding.readVarUint(body)
+      const life = readVarUint(body)
       return { type: 'attach', channel, engine, document, life, cursor: readVersion(body), seen: readVersion(body) }
     }
     case number.detach:
@@ -181,14 +180,14 @@ export function decodeClientFrame(type: number, body: Decoder, end: number): Cli
       return { type: 'seen', channel: readCount(body, channelMax, 'A channel'), seen: readVersion(body) }
     case number.resume: {
       const channel = readCount(body, channelMax, 'A channel')
-      const counter = decoding.readVarUint(body)
+      const counter = readVarUint(body)
       if (counter === 0) throw new MeridianError('FRAME_INVALID', { message: 'A resume has counter 0.' })
       return { type: 'resume', channel, counter }
     }
     case number.presence:
       return { type: 'presence', channel: readCount(body, channelMax, 'A channel'), payload: readBytes(body) }
     case number.ping:
-      return { type: 'ping', nonce: decoding.readVarUint(body) }
+      return { type: 'ping', nonce: readVarUint(body) }
     default:
       body.pos = end
       return undefined

@@ -8,7 +8,7 @@ import type { Decoder } from 'lib0/decoding'
 import * as decoding from 'lib0/decoding'
 import type { Encoder } from 'lib0/encoding'
 import * as encoding from 'lib0/encoding'
-import { concat, putVarUint, readBytes, varUintLength } from '../../bytes.js'
+import { concat, putVarUint, readBytes, readVarUint, varUintLength } from '../../bytes.js'
 import { MeridianError } from '../../errors.js'
 
 /**
@@ -101,8 +101,8 @@ export class FrameReader {
   #read(message: Uint8Array): void {
     const decoder = decoding.createDecoder(message)
     while (decoder.pos < message.length) {
-      const type = decoding.readVarUint(decoder)
-      const length = decoding.readVarUint(decoder)
+      const type = readVarUint(decoder)
+      const length = readVarUint(decoder)
       const end = decoder.pos + length
       if (end > message.length) {
         throw new MeridianError('FRAME_INVALID', {
@@ -119,8 +119,8 @@ export class FrameReader {
   }
 
   #fragment(decoder: Decoder): void {
-    const total = decoding.readVarUint(decoder)
-    const offset = decoding.readVarUint(decoder)
+    const total = readVarUint(decoder)
+    const offset = readVarUint(decoder)
     const piece = readBytes(decoder)
     if (total > this.#limits.frameBytesMax) {
       throw new MeridianError('FRAME_TOO_LARGE', { message: `A frame of ${total} bytes; at most ${this.#limits.frameBytesMax}.` })
@@ -138,8 +138,8 @@ export class FrameReader {
     this.#expected = 0
     this.#received = 0
     const inner = decoding.createDecoder(frame)
-    const type = decoding.readVarUint(inner)
-    const length = decoding.readVarUint(inner)
+    const type = readVarUint(inner)
+    const length = readVarUint(inner)
     if (type === fragmentType || inner.pos + length !== frame.length) {
       throw new MeridianError('FRAME_INVALID', { message: 'Fragments do not make one frame.' })
     }

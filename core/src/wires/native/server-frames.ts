@@ -4,9 +4,8 @@
  */
 
 import type { Decoder } from 'lib0/decoding'
-import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
-import { putVarUint, readBytes, readCount, readString, varUintLength } from '../../bytes.js'
+import { putVarUint, readBytes, readCount, readString, readVarUint, varUintLength } from '../../bytes.js'
 import type { Access, Redirect } from '../../effects.js'
 import type { ErrorCode, Retry } from '../../errors.js'
 import { errorCodeOf, errorTable, MeridianError } from '../../errors.js'
@@ -313,8 +312,8 @@ export function decodeServerFrame(type: number, body: Decoder, end: number): Ser
   switch (type) {
     case number.update: {
       const handle = readCount(body, handleMax, 'A handle')
-      const replica = decoding.readVarUint(body)
-      const sequence = decoding.readVarUint(body)
+      const replica = readVarUint(body)
+      const sequence = readVarUint(body)
       if (body.pos >= end) throw new MeridianError('FRAME_INVALID', { message: 'An update has no payload.' })
       const payload = body.arr.subarray(body.pos, end)
       body.pos = end
@@ -322,10 +321,10 @@ export function decodeServerFrame(type: number, body: Decoder, end: number): Ser
     }
     case number.ack: {
       const group = readCount(body, handleMax, 'A handle')
-      const counter = decoding.readVarUint(body)
-      const replica = decoding.readVarUint(body)
-      const sequence = decoding.readVarUint(body)
-      const flags = decoding.readVarUint(body)
+      const counter = readVarUint(body)
+      const replica = readVarUint(body)
+      const sequence = readVarUint(body)
+      const flags = readVarUint(body)
       return {
         type: 'ack',
         group,
@@ -339,17 +338,17 @@ export function decodeServerFrame(type: number, body: Decoder, end: number): Ser
     case number.welcome:
       return {
         type: 'welcome',
-        protocol: decoding.readVarUint(body),
+        protocol: readVarUint(body),
         region: parseRegion(readString(body, 63)),
-        session: decoding.readVarUint(body),
+        session: readVarUint(body),
         subject: readString(body, textBytesMax),
-        messageBytesMax: decoding.readVarUint(body),
-        updateBytesMax: decoding.readVarUint(body),
-        unackedBytesMax: decoding.readVarUint(body),
-        heartbeatMs: decoding.readVarUint(body),
+        messageBytesMax: readVarUint(body),
+        updateBytesMax: readVarUint(body),
+        unackedBytesMax: readVarUint(body),
+        heartbeatMs: readVarUint(body),
       }
     case number.replicas: {
-      const first = decoding.readVarUint(body)
+      const first = readVarUint(body)
       const count = readCount(body, 65_536, 'The number of replica ids')
       const ids: ReplicaId[] = []
       for (let index = 0; index < count; index++) ids.push(parseReplica(readString(body, 128)))
@@ -358,11 +357,11 @@ export function decodeServerFrame(type: number, body: Decoder, end: number): Ser
     case number.group:
       return { type: 'group', handle: readCount(body, handleMax, 'A handle'), group: parseGroup(readString(body, textBytesMax)) }
     case number.attached: {
-      const channel = decoding.readVarUint(body)
+      const channel = readVarUint(body)
       const handle = readCount(body, handleMax, 'A handle')
       const group = readCount(body, handleMax, 'A handle')
-      const life = decoding.readVarUint(body)
-      const flags = decoding.readVarUint(body)
+      const life = readVarUint(body)
+      const flags = readVarUint(body)
       const access: Access = (flags & writeFlag) !== 0 ? 'write' : 'read'
       return { type: 'attached', channel, handle, group, life, access, behind: (flags & behindFlag) !== 0 }
     }
@@ -375,23 +374,23 @@ export function decodeServerFrame(type: number, body: Decoder, end: number): Ser
     case number.refused:
       return {
         type: 'refused',
-        channel: decoding.readVarUint(body),
-        counter: decoding.readVarUint(body),
-        code: errorCodeOf(decoding.readVarUint(body)),
-        retryAfterMs: decoding.readVarUint(body),
+        channel: readVarUint(body),
+        counter: readVarUint(body),
+        code: errorCodeOf(readVarUint(body)),
+        retryAfterMs: readVarUint(body),
         missing: readVersion(body),
         text: readString(body, textBytesMax),
       }
     case number.denied:
       return {
         type: 'denied',
-        channel: decoding.readVarUint(body),
-        code: errorCodeOf(decoding.readVarUint(body)),
-        retryAfterMs: decoding.readVarUint(body),
+        channel: readVarUint(body),
+        code: errorCodeOf(readVarUint(body)),
+        retryAfterMs: readVarUint(body),
         text: readString(body, textBytesMax),
       }
     case number.redirect: {
-      const channel = decoding.readVarUint(body)
+      const channel = readVarUint(body)
       const count = readCount(body, 256, 'The number of redirects')
       const redirects: Redirect[] = []
       for (let index = 0; index < count; index++)
@@ -399,23 +398,23 @@ export function decodeServerFrame(type: number, body: Decoder, end: number): Ser
       return { type: 'redirect', channel, redirects }
     }
     case number.erased:
-      return { type: 'erased', channel: decoding.readVarUint(body), life: decoding.readVarUint(body) }
+      return { type: 'erased', channel: readVarUint(body), life: readVarUint(body) }
     case number.presence:
       return {
         type: 'presence',
         handle: readCount(body, handleMax, 'A handle'),
-        session: decoding.readVarUint(body),
+        session: readVarUint(body),
         subject: readString(body, textBytesMax),
         payload: readBytes(body),
       }
     case number.pong:
-      return { type: 'pong', nonce: decoding.readVarUint(body) }
+      return { type: 'pong', nonce: readVarUint(body) }
     case number.goodbye:
       return {
         type: 'goodbye',
-        code: errorCodeOf(decoding.readVarUint(body)),
-        retry: retries[decoding.readVarUint(body)] ?? 'backoff',
-        retryAfterMs: decoding.readVarUint(body),
+        code: errorCodeOf(readVarUint(body)),
+        retry: retries[readVarUint(body)] ?? 'backoff',
+        retryAfterMs: readVarUint(body),
         text: readString(body, textBytesMax),
       }
     default:
