@@ -10,7 +10,7 @@ export class MemoryDisk {
 }
 
 export class MemoryStore implements ClientStore {
-  readonly lingerMs = 0
+  readonly lingerMs: number = 0
   readonly #disk: MemoryDisk
   #closed = false
 

@@ -1,7 +1,8 @@
 /** The client of Node.js against real nodes in processes of their own, over real sockets, files and kills. */
 
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Store } from '@meridian/client'
@@ -71,6 +72,25 @@ function until(handle: { ydoc: Y.Doc }, condition: () => boolean): Promise<void>
 }
 
 const list = (handle: { ydoc: Y.Doc }): Y.Array<string> => handle.ydoc.getArray<string>('list')
+
+describe('the README of the client', () => {
+  it('shows an example that runs as it stands, twice', async () => {
+    const path = await folder()
+    const url = await new Region(join(path, 'node')).start()
+    const readme = await readFile(new URL('../../../client/README.md', import.meta.url), 'utf8')
+    const example = /```js\n([^`]*(?:`[^`]+`[^`]*)*?)```/.exec(readme)?.[1] ?? ''
+    // Beside the packages, so that it finds the client by its name; the data goes to the folder of the test.
+    const script = example.replace('http://127.0.0.1:7101', url).replace("'notes.db'", JSON.stringify(join(path, 'notes.db')))
+    const lines = async (): Promise<number> => {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+      let output = ''
+      child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+      await once(child, 'close')
+      return output.split('written at').length - 1
+    }
+    expect([await lines(), await lines()]).toEqual([1, 2])
+  })
+})
 
 describe('a real node', () => {
   it('[CLI1] [CLI2] given two clients, then what one saves the other has, and both open it from the device without the node', async () => {
