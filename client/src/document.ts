@@ -14,9 +14,10 @@ import type { ErrorCode } from '@meridian/core/errors'
 import { unreachable } from '@meridian/core/errors'
 import type { DocumentName, GroupId } from '@meridian/core/ids'
 import type { Dot, MutableVersion } from '@meridian/core/version'
-import { mutableVersion } from '@meridian/core/version'
+import { merge, mutableVersion } from '@meridian/core/version'
 import type { OutboxItem } from './outbox.js'
-import type { RecordName } from './records.js'
+import type { Mark, RecordName, StoredDocument } from './records.js'
+import { recordText } from './records.js'
 import type { DocumentStatus } from './status.js'
 
 export interface Attachment {
@@ -49,6 +50,13 @@ export interface Rescue {
 export interface Batch {
   readonly pending: Set<ClientDocument>
   held: Arrival[]
+}
+
+/** An edit of an earlier opening. */
+export interface StoredEdit {
+  readonly name: RecordName
+  readonly mark: Mark
+  readonly payload: Uint8Array
 }
 
 /** What came for a document, in the order in which it came. */
@@ -94,6 +102,39 @@ export class ClientDocument {
 
   constructor(name: DocumentName) {
     this.name = name
+  }
+
+  /** Takes in what the device holds, and answers what of it the outbox has not forgotten. */
+  adopt(stored: StoredDocument): StoredEdit[] {
+    this.link = { kind: 'detached' }
+    this.snapshotBytes = stored.snapshot?.length ?? 0
+    if (stored.head !== undefined) {
+      this.life = stored.head.life
+      this.group = stored.head.group
+      merge(this.cursor, stored.head.cursor)
+    }
+    // What was made or received since it was opened is known already.
+    const known = new Set(this.log.map(recordText))
+    const payloads = new Map<string, Uint8Array>()
+    for (const { name, payload } of stored.log) {
+      if (known.has(recordText(name))) continue
+      payloads.set(recordText(name), payload)
+      this.log.push(name)
+      this.logBytes += payload.length
+    }
+    const edits: StoredEdit[] = []
+    for (const { name, mark } of stored.marks) {
+      const payload = payloads.get(recordText(name))
+      if (payload !== undefined) edits.push({ name, mark, payload })
+    }
+    return edits
+  }
+
+  /** Edits that were made before the older ones were found. */
+  sortItems(): void {
+    const items = [...this.items.values()].sort((a, b) => a.age - b.age)
+    this.items.clear()
+    for (const item of items) this.items.set(item.age, item)
   }
 
   /** Edits that no region has saved. */

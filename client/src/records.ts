@@ -46,6 +46,9 @@ export interface RecordName {
   readonly number: number
 }
 
+/** One name as a string; equal for equal names only. */
+export const recordText = (name: RecordName): string => `${name.opening} ${name.number}`
+
 export interface Head {
   /** 0 if the document was never attached. */
   readonly life: number

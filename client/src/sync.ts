@@ -21,24 +21,14 @@ import { decodeServerFrame } from '@meridian/core/wires/native/server-frames'
 import { backoffMs, refusalBackoff } from './backoff.js'
 import type { ConnectionEvent, ConnectionTimes } from './connection.js'
 import { Connection, connectionTimes, retryOf } from './connection.js'
-import type { Arrival, Batch } from './document.js'
+import type { Arrival, Batch, StoredEdit } from './document.js'
 import { ClientDocument } from './document.js'
-import { toMessages } from './messages.js'
+import { Journal } from './journal.js'
 import type { OutboxItem } from './outbox.js'
 import { Outbox } from './outbox.js'
-import type { RecordName, StoredDocument } from './records.js'
-import {
-  encodeHead,
-  encodeMark,
-  encodeToken,
-  headKey,
-  logKey,
-  markKey,
-  outboxDocumentPrefix,
-  documentPrefix,
-  snapshotKey,
-  tokenKey,
-} from './records.js'
+import { greetingBytesMax, Outgoing } from './outgoing.js'
+import type { Mark, RecordName, StoredDocument } from './records.js'
+import { recordText } from './records.js'
 import type { ConnectionStatus, DocumentStatus } from './status.js'
 import type { StoreOperation } from './store.js'
 import { coalesce, difference } from './yjs.js'
@@ -95,12 +85,8 @@ interface LiveGroup {
   readonly held: MutableVersion
 }
 
-/** Bytes that may go out before the welcome; the node takes 64 KiB from whom it does not know yet. */
-const greetingBytesMax = 48 * 1024
 /** What a node may send: a state of a large document comes in one frame, in fragments. */
 const frameLimits = { messageBytesMax: 64 * 1024 * 1024, frameBytesMax: 1024 * 1024 * 1024 }
-/** A log this many times longer than `compactCount` is compacted whatever its bytes: opening a document applies each record. */
-const compactFactor = 8
 const compactCountDefault = 500
 /** Milliseconds without an ack or a refusal of what was pushed; the node answers each push within a few seconds, or is stuck. */
 const ackTimeoutMs = 60_000
@@ -111,11 +97,11 @@ export class Sync {
   readonly #connection: Connection
   readonly #outbox = new Outbox()
   readonly #documents = new Map<DocumentName, ClientDocument>()
-  readonly #tokens = new Map<GroupId, MutableVersion>()
+  readonly #journal: Journal
+  /** Places in the order of edits that were found in the outbox and whose documents are not loaded yet. */
   readonly #ages = new Map<string, number>()
   /** Documents with a wait that ends. */
   readonly #waiters = new Set<ClientDocument>()
-  #number = 0
 
   // Of the running connection.
   #reader: FrameReader
@@ -130,11 +116,7 @@ export class Sync {
   #progressMs = 0
 
   // Of the running turn.
-  #out: Uint8Array[] = []
-  #greetingBytes = 0
-  #batch: StoreOperation[] = []
-  readonly #dirtyHeads = new Set<ClientDocument>()
-  readonly #dirtyTokens = new Set<GroupId>()
+  readonly #out = new Outgoing()
   readonly #changed = new Set<ClientDocument>()
   #deferred = false
   #status: ConnectionStatus
@@ -143,6 +125,7 @@ export class Sync {
   constructor(effects: SyncEffects, options: SyncOptions) {
     this.#effects = effects
     this.#options = options
+    this.#journal = new Journal(options.opening)
     this.#reader = this.#newReader()
     this.#connection = new Connection(
       {
@@ -187,7 +170,7 @@ export class Sync {
   get age(): number {
     this.#takeEdits()
     this.#settle()
-    return this.#number
+    return this.#journal.number
   }
 
   /** What became of the edits of a document up to an age. */
@@ -214,12 +197,12 @@ export class Sync {
   // What the store says.
 
   tokensFound(tokens: ReadonlyMap<GroupId, Version>): void {
-    for (const [group, version] of tokens) merge(this.#token(group), version)
+    for (const [group, version] of tokens) this.#journal.seen(group, version)
   }
 
   /** Edits of earlier openings, in the order in which they were made; each document is to be loaded. */
   outboxFound(document: DocumentName, record: RecordName): void {
-    this.#ages.set(ageKey(document, record), ++this.#number)
+    this.#ages.set(ageText(document, record), this.#journal.nextName().number)
   }
 
   // What the app does.
@@ -244,35 +227,16 @@ export class Sync {
   /** Whether the device holds more of a document than what was made since it was opened. */
   isFound(name: DocumentName, stored: StoredDocument): boolean {
     if (stored.head !== undefined || stored.snapshot !== undefined) return true
-    const known = new Set(this.#documents.get(name)?.log.map((record) => ageKey(name, record)))
-    return stored.log.some((one) => !known.has(ageKey(name, one.name)))
+    const known = new Set(this.#documents.get(name)?.log.map(recordText))
+    return stored.log.some((one) => !known.has(recordText(one.name)))
   }
 
   /** What the device holds of a document. */
   loaded(name: DocumentName, stored: StoredDocument): void {
     const document = this.#documents.get(name)
     if (document === undefined || document.link.kind !== 'loading') return
-    document.link = { kind: 'detached' }
-    document.snapshotBytes = stored.snapshot?.length ?? 0
-    if (stored.head !== undefined) {
-      document.life = stored.head.life
-      document.group = stored.head.group
-      merge(document.cursor, stored.head.cursor)
-    }
-    const payloads = new Map<string, Uint8Array>()
-    const own = new Set([...document.items.values()].map((item) => ageKey(name, item.record)))
-    const known = new Set(document.log.map((record) => ageKey(name, record)))
-    for (const { name: record, payload } of stored.log) {
-      payloads.set(ageKey(name, record), payload)
-      if (known.has(ageKey(name, record))) continue
-      document.log.push(record)
-      document.logBytes += payload.length
-    }
-    for (const { name: record, mark } of stored.marks) {
-      const payload = payloads.get(ageKey(name, record))
-      if (payload === undefined || own.has(ageKey(name, record))) continue
-      this.#found(document, record, payload, mark.kind === 'kept' ? mark.dot : undefined, mark.kind === 'kept')
-    }
+    for (const edit of document.adopt(stored)) this.#found(document, edit)
+    document.sortItems()
     this.#changed.add(document)
     this.#attachLoaded([document])
     this.#settle()
@@ -343,8 +307,7 @@ export class Sync {
   // Connecting.
 
   #greet(token: string): void {
-    this.#out = []
-    this.#greetingBytes = 0
+    this.#out.clear()
     this.#reader = this.#newReader()
     this.#out.push(encodeClientFrame({ type: 'hello', protocol: protocolVersion, device: this.#options.device, token }))
     this.#attachLoaded([...this.#documents.values()])
@@ -362,7 +325,7 @@ export class Sync {
 
   #left(): void {
     this.#welcome = undefined
-    this.#out = []
+    this.#out.clear()
     this.#channel = 0
     this.#replicas = []
     this.#groups.clear()
@@ -389,7 +352,7 @@ export class Sync {
     for (const document of candidates) {
       if (document.link.kind !== 'detached' || !(document.open || document.isBusy)) continue
       const channel = ++this.#channel
-      const token = document.group === undefined ? undefined : this.#tokens.get(document.group)
+      const token = this.#journal.tokenOf(document.group)
       document.link = { kind: 'attaching', channel }
       document.seenGroup = token === undefined ? undefined : document.group
       document.batch = batch
@@ -490,7 +453,7 @@ export class Sync {
     this.#byHandle.set(frame.handle, document)
     this.#channelGroups.set(frame.channel, frame.group)
     this.#changed.add(document)
-    const token = this.#tokens.get(group.id)
+    const token = this.#journal.tokenOf(group.id)
     // The attach could not know whose token to show.
     if (document.seenGroup !== group.id && token !== undefined && !isEmpty(token)) {
       this.#out.push(encodeClientFrame({ type: 'seen', channel: frame.channel, seen: token }))
@@ -559,7 +522,8 @@ export class Sync {
       switch (arrival.kind) {
         case 'data':
           updates.push(arrival.payload)
-          this.#log(document, this.#name(), arrival.payload)
+          this.#journal.log(document, this.#journal.nextName(), arrival.payload)
+          this.#changed.add(document)
           document.rescue?.received.push(arrival.payload)
           if (arrival.dot !== undefined) this.#count(document, arrival.dot)
           break
@@ -574,7 +538,7 @@ export class Sync {
         default:
           unreachable(arrival)
       }
-      if (document.rescue === undefined) this.#dirtyHeads.add(document)
+      if (document.rescue === undefined) this.#journal.headChanged(document)
     }
     apply()
   }
@@ -593,16 +557,14 @@ export class Sync {
   }
 
   #seenDot(group: GroupId, handle: number | undefined, dot: Dot): void {
-    include(this.#token(group), dot.replica, dot.sequence)
-    this.#dirtyTokens.add(group)
+    this.#journal.seenDot(group, dot)
     const live = handle === undefined ? undefined : this.#groups.get(handle)
     if (live !== undefined) include(live.held, dot.replica, dot.sequence)
   }
 
   #seen(document: ClientDocument, version: Version): void {
     if (document.group === undefined || document.attachment === undefined) return
-    merge(this.#token(document.group), version)
-    this.#dirtyTokens.add(document.group)
+    this.#journal.seen(document.group, version)
     const live = this.#groups.get(document.attachment.group)
     if (live !== undefined) merge(live.held, version)
   }
@@ -625,7 +587,7 @@ export class Sync {
         this.#outbox.remove(item, 'kept')
         item.dot = dot
         document.keptCount++
-        this.#batch.push({ kind: 'put', key: markKey(document.name, item.record), value: encodeMark({ kind: 'kept', dot }) })
+        this.#journal.mark(document, item, { kind: 'kept', dot })
       }
     }
     if (dot === undefined) return
@@ -714,7 +676,7 @@ export class Sync {
     if (first === undefined) return
     this.#outbox.renew(first)
     first.payload = state
-    this.#batch.push({ kind: 'put', key: logKey(document.name, first.record), value: state })
+    this.#journal.rewrite(document, first)
   }
 
   /** SES5: what this device holds and the region does not, goes to the region; only then does the cursor follow. */
@@ -731,11 +693,9 @@ export class Sync {
     const lacking = difference(state, held)
     if (lacking !== undefined) this.#enqueue(document, lacking)
     document.cursor = rescue.version
-    this.#dirtyHeads.add(document)
+    this.#journal.headChanged(document)
     // Cut down to what this region has shown to hold.
-    const token = mutableVersion(this.#groups.get(attachment.group)?.held ?? rescue.version)
-    this.#tokens.set(group, token)
-    this.#dirtyTokens.add(group)
+    const token = this.#journal.replaceToken(group, this.#groups.get(attachment.group)?.held ?? rescue.version)
     this.#out.push(encodeClientFrame({ type: 'seen', channel: attachment.channel, seen: token }))
     this.#changed.add(document)
   }
@@ -802,11 +762,7 @@ export class Sync {
     document.halted = undefined
     document.cursor = mutableVersion()
     document.link = { kind: 'erased', life }
-    this.#dirtyHeads.delete(document)
-    this.#batch.push(
-      { kind: 'clear', prefix: documentPrefix(document.name) },
-      { kind: 'clear', prefix: outboxDocumentPrefix(document.name) },
-    )
+    this.#journal.erase(document)
     this.#effects.erased(document.name)
   }
 
@@ -822,26 +778,26 @@ export class Sync {
   }
 
   #enqueue(document: ClientDocument, payload: Uint8Array): void {
-    const record = this.#name()
+    const record = this.#journal.nextName()
     const item = this.#outbox.create(document.name, record.number, record, payload)
     document.items.set(item.age, item)
-    this.#log(document, record, payload)
-    this.#batch.push({ kind: 'put', key: markKey(document.name, record), value: unsavedMark })
+    this.#journal.log(document, record, payload)
+    this.#journal.mark(document, item, unsaved)
     this.#changed.add(document)
     if (document.halted !== undefined) this.#setAside(document, item, document.halted)
     else if (document.attachment?.access === 'read') this.#setAside(document, item, 'WRITE_DENIED')
     else this.#outbox.add(item)
   }
 
-  /** An edit of an earlier opening. */
-  #found(document: ClientDocument, record: RecordName, payload: Uint8Array, dot: OutboxItem['dot'], kept: boolean): void {
-    const age = this.#ages.get(ageKey(document.name, record)) ?? ++this.#number
-    this.#ages.delete(ageKey(document.name, record))
-    const item = this.#outbox.create(document.name, age, record, payload)
+  #found(document: ClientDocument, { name, mark, payload }: StoredEdit): void {
+    const text = ageText(document.name, name)
+    const age = this.#ages.get(text) ?? this.#journal.nextName().number
+    this.#ages.delete(text)
+    const item = this.#outbox.create(document.name, age, name, payload)
     document.items.set(age, item)
-    if (!kept) return this.#outbox.add(item)
+    if (mark.kind !== 'kept') return this.#outbox.add(item)
     item.state = 'kept'
-    item.dot = dot
+    item.dot = mark.dot
     document.keptCount++
   }
 
@@ -850,7 +806,7 @@ export class Sync {
     if (item.state === 'refused') document.refusedCount--
     this.#outbox.remove(item, 'kept')
     document.items.delete(item.age)
-    this.#batch.push({ kind: 'delete', key: markKey(document.name, item.record) })
+    this.#journal.unmark(document, item)
     this.#changed.add(document)
   }
 
@@ -860,7 +816,7 @@ export class Sync {
     this.#outbox.remove(item, 'refused')
     item.code = code
     document.refusedCount++
-    this.#batch.push({ kind: 'put', key: markKey(document.name, item.record), value: encodeMark({ kind: 'refused', code }) })
+    this.#journal.mark(document, item, { kind: 'refused', code })
     this.#changed.add(document)
   }
 
@@ -873,32 +829,12 @@ export class Sync {
     if (item.state === 'kept') document.keptCount--
     if (item.state === 'refused') document.refusedCount--
     this.#outbox.add(item)
-    this.#batch.push({ kind: 'put', key: markKey(document.name, item.record), value: unsavedMark })
+    this.#journal.mark(document, item, unsaved)
     this.#changed.add(document)
-  }
-
-  #log(document: ClientDocument, record: RecordName, payload: Uint8Array): void {
-    this.#batch.push({ kind: 'put', key: logKey(document.name, record), value: payload })
-    document.log.push(record)
-    document.logBytes += payload.length
-    this.#changed.add(document)
-  }
-
-  #name(): RecordName {
-    return { opening: this.#options.opening, number: ++this.#number }
   }
 
   #groupOf(name: DocumentName): number | undefined {
     return this.#documents.get(name)?.attachment?.group
-  }
-
-  #token(group: GroupId): MutableVersion {
-    let token = this.#tokens.get(group)
-    if (token === undefined) {
-      token = mutableVersion()
-      this.#tokens.set(group, token)
-    }
-    return token
   }
 
   // The end of a turn.
@@ -908,7 +844,8 @@ export class Sync {
     const dueMs = earliest(this.#retry(nowMs), this.#watch(nowMs))
     this.#pump(nowMs)
     for (const document of this.#changed) this.#tidy(document)
-    this.#writeBatch()
+    const batch = this.#journal.take()
+    if (batch.length > 0) this.#effects.write(batch)
     this.#sendOut()
     this.#effects.wakeAt(earliest(this.#connection.dueMs, dueMs))
     const changed = [...this.#changed]
@@ -1002,7 +939,11 @@ export class Sync {
   #tidy(document: ClientDocument): void {
     if (document.link.kind === 'loading' || document.edits.length > 0) return
     if (document.halted !== undefined) this.#refuseAll(document, document.halted)
-    this.#compact(document)
+    if (document.rescue === undefined) {
+      this.#journal.compact(document, this.#options.compactCount ?? compactCountDefault, () =>
+        this.#effects.snapshot(document.name),
+      )
+    }
     if (document.open || document.isBusy) return
     if (document.channel !== undefined) {
       const { channel } = document
@@ -1010,74 +951,24 @@ export class Sync {
         this.#out.push(encodeClientFrame({ type: 'detach', channel }))
       })
     }
-    this.#writeHead(document)
     this.#documents.delete(document.name)
   }
 
-  #compact(document: ClientDocument): void {
-    const count = this.#options.compactCount ?? compactCountDefault
-    if (document.log.length < count || document.rescue !== undefined) return
-    if (document.logBytes * 2 < document.snapshotBytes && document.log.length < count * compactFactor) return
-    const snapshot = this.#effects.snapshot(document.name)
-    if (snapshot === undefined) return
-    const outstanding = new Set<string>()
-    for (const item of document.items.values()) outstanding.add(ageKey(document.name, item.record))
-    const left: RecordName[] = []
-    let leftBytes = 0
-    this.#batch.push({ kind: 'put', key: snapshotKey(document.name), value: snapshot })
-    for (const record of document.log) {
-      if (outstanding.has(ageKey(document.name, record))) left.push(record)
-      else this.#batch.push({ kind: 'delete', key: logKey(document.name, record) })
-    }
-    for (const item of document.items.values()) leftBytes += item.payload.length
-    document.log = left
-    document.logBytes = leftBytes
-    document.snapshotBytes = snapshot.length
-  }
-
-  #writeHead(document: ClientDocument): void {
-    if (!this.#dirtyHeads.delete(document)) return
-    const { life, group, cursor } = document
-    this.#batch.push({ kind: 'put', key: headKey(document.name), value: encodeHead({ life, group, cursor }) })
-  }
-
-  #writeBatch(): void {
-    for (const document of [...this.#dirtyHeads]) this.#writeHead(document)
-    for (const group of this.#dirtyTokens)
-      this.#batch.push({ kind: 'put', key: tokenKey(group), value: encodeToken(this.#token(group)) })
-    this.#dirtyTokens.clear()
-    if (this.#batch.length === 0) return
-    const batch = this.#batch
-    this.#batch = []
-    this.#effects.write(batch)
-  }
-
   #sendOut(): void {
-    if (this.#out.length === 0) return
     const { phase } = this.#connection
-    if (phase === 'online') {
-      const frames = this.#out
-      this.#out = []
-      for (const message of toMessages(frames, this.#welcome?.messageBytesMax ?? greetingBytesMax)) this.#effects.send(message)
-    } else if (phase === 'greeting') this.#sendGreeting()
-  }
-
-  /** Before the welcome only so much may go out; the rest follows it. */
-  #sendGreeting(): void {
-    let count = 0
-    for (const frame of this.#out) {
-      if (this.#greetingBytes > 0 && this.#greetingBytes + frame.length > greetingBytesMax) break
-      this.#greetingBytes += frame.length
-      count++
-    }
-    const frames = this.#out.splice(0, count)
-    for (const message of toMessages(frames, greetingBytesMax)) this.#effects.send(message)
+    const messages =
+      phase === 'online' && this.#welcome !== undefined
+        ? this.#out.take(this.#welcome.messageBytesMax)
+        : phase === 'greeting'
+          ? this.#out.takeGreeting()
+          : []
+    for (const message of messages) this.#effects.send(message)
   }
 }
 
-const unsavedMark = encodeMark({ kind: 'unsaved' })
+const unsaved: Mark = { kind: 'unsaved' }
 
-const ageKey = (document: DocumentName, record: RecordName): string => `${document} ${record.opening} ${record.number}`
+const ageText = (document: DocumentName, record: RecordName): string => `${document} ${recordText(record)}`
 
 const earliest = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined ? b : b === undefined ? a : Math.min(a, b)

@@ -3,7 +3,7 @@
 import { backoffMs } from '@meridian/client/backoff'
 import { MemoryStore } from '@meridian/client/io/store-memory'
 import { locate, syncUrl } from '@meridian/client/locate'
-import { toMessages } from '@meridian/client/messages'
+import { toMessages } from '@meridian/client/outgoing'
 import * as records from '@meridian/client/records'
 import { readClaims, refreshDelayMs } from '@meridian/client/token'
 import { Writer } from '@meridian/client/writer'
