@@ -62,8 +62,8 @@ const rows = {
     retry: 'never',
     advice: 'The update is no valid update of its engine; nothing was stored.',
   },
-  UPDATE_TOO_LARGE: { number: 14, close: 4413, retry: 'never', advice: 'Make smaller edits, or raise updateBytesMax.' },
-  DOCUMENT_TOO_LARGE: { number: 15, close: 4413, retry: 'never', advice: 'Split the document, or raise documentBytesMax.' },
+  UPDATE_TOO_LARGE: { number: 14, close: 4413, retry: 'never', advice: 'Make smaller edits, or raise limits.updateBytesMax.' },
+  DOCUMENT_TOO_LARGE: { number: 15, close: 4413, retry: 'never', advice: 'Split the document into several.' },
   PREMATURE: {
     number: 16,
     close: 4425,
@@ -88,9 +88,9 @@ const rows = {
     retry: 'backoff',
     advice: 'A record of the document failed its checksum and was set aside; restore it from a backup or a peer.',
   },
-  LIMIT_DOCUMENTS: { number: 20, close: 4429, retry: 'never', advice: 'Detach documents, or raise sessionDocumentsMax.' },
+  LIMIT_DOCUMENTS: { number: 20, close: 4429, retry: 'never', advice: 'Detach documents, or raise limits.documentsMax.' },
   LIMIT_SESSIONS: { number: 21, close: 4429, retry: 'backoff', advice: 'The node is full; try again later or use another one.' },
-  LIMIT_UNACKED: { number: 22, close: 4429, retry: 'backoff', advice: 'Wait for acks before pushing more than unackedBytesMax.' },
+  LIMIT_UNACKED: { number: 22, close: 4429, retry: 'backoff', advice: 'Wait for acks before pushing more than the welcome allows.' },
   LIMIT_PRESENCE: { number: 23, close: 4429, retry: 'backoff', advice: 'Send smaller or fewer presence states.' },
   LOG_FULL: {
     number: 24,

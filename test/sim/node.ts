@@ -166,7 +166,7 @@ export class SimSocket implements SessionSocket {
 
   answerToken(token: string): void {
     const answer = this.node.authenticate(token)
-    if (answer instanceof MeridianError) this.session.notAuthenticated(answer)
+    if (answer instanceof MeridianError) this.session.fail(answer)
     else this.session.authenticated(answer)
   }
 

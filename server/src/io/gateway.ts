@@ -272,7 +272,7 @@ class Connection implements SessionSocket {
   }
 
   #refuse(error: MeridianError): void {
-    this.session.notAuthenticated(error)
+    this.session.fail(error)
   }
 }
 
