@@ -144,10 +144,10 @@ export class FakeRegion {
     this.#waiting.push(waiting)
   }
 
-  /** One group commit: what waits becomes durable, is fanned out, and is acked. */
-  commit(): void {
-    const batch = this.#waiting
-    this.#waiting = []
+  /** One commit, of one placement group or of all: what waits becomes durable, is fanned out, and is acked. */
+  commit(only?: GroupId): void {
+    const batch = this.#waiting.filter((one) => only === undefined || this.groupOf(one.document) === only)
+    this.#waiting = this.#waiting.filter((one) => !batch.includes(one))
     for (const { session, document, payload, counter, adds } of batch) {
       if (!adds) continue
       const group = this.groupOf(document)
@@ -219,6 +219,8 @@ export class FakeSession {
   device = ''
   readonly token: string[] = []
   readonly frames: ClientFrame[] = []
+  /** What was said, by type. */
+  readonly said: ServerFrame['type'][] = []
   readonly #region: FakeRegion
   readonly #send: (message: Uint8Array) => void
   readonly #close: () => void
@@ -300,6 +302,7 @@ export class FakeSession {
   }
 
   say(frame: ServerFrame): void {
+    this.said.push(frame.type)
     this.#out.push(encodeServerFrame(frame))
   }
 

@@ -37,7 +37,14 @@ describe('the outbox', () => {
   it('[OUT1] [OUT2] [OUT3] given any losses, refusals and documents that come and go, then no edit is taken for the resend of another', () => {
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.record({ do: fc.constant('add' as const), name: fc.nat(2) }) },
-      { weight: 8, arbitrary: fc.record({ do: fc.constant('pump' as const), arrive: fc.integer({ min: 0, max: 5 }) }) },
+      {
+        weight: 8,
+        arbitrary: fc.record({
+          do: fc.constant('pump' as const),
+          arrive: fc.integer({ min: 0, max: 5 }),
+          windowBytes: fc.constantFrom(6, 20, 40),
+        }),
+      },
       { weight: 4, arbitrary: fc.record({ do: fc.constant('ack' as const), group: fc.constantFrom('a', 'b') }) },
       { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('block' as const, 'unblock' as const), name: fc.nat(2) }) },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('lost' as const) }) },
@@ -53,9 +60,9 @@ describe('the outbox', () => {
         let wire: OutboxItem[] = []
         let age = 0
         const documents = new Set<string>()
-        const pump = (arrive: number): void => {
+        const pump = (arrive: number, windowBytes: number): void => {
           outbox.pump(
-            20,
+            windowBytes,
             (item) => (blocked.has(names.indexOf(item.document)) ? 'pass' : 'send'),
             (item) => wire.push({ ...item }),
           )
@@ -79,7 +86,7 @@ describe('the outbox', () => {
             const item = outbox.create(name, ++age, { opening: 'x', number: age }, payloadOf(age))
             items.push(item)
             outbox.add(item)
-          } else if (one.do === 'pump') pump(one.arrive)
+          } else if (one.do === 'pump') pump(one.arrive, one.windowBytes)
           else if (one.do === 'ack') ack(one.group)
           else if (one.do === 'refuse') refuse(one.group)
           else if (one.do === 'unblock') blocked.delete(one.name)
@@ -95,7 +102,7 @@ describe('the outbox', () => {
         }
         blocked.clear()
         for (let round = 0; round < 200 && saved.size < items.length; round++) {
-          pump(100)
+          pump(100, 20)
           ack('a')
           ack('b')
         }

@@ -20,7 +20,8 @@ type Step =
   | { readonly do: 'remove'; readonly device: number; readonly document: number }
   | { readonly do: 'save'; readonly device: number; readonly document: number }
   | { readonly do: 'up' | 'down' | 'cut' | 'crash' | 'hold' | 'release' | 'close' | 'store'; readonly device: number }
-  | { readonly do: 'commit' | 'fail' | 'restart' | 'turn' }
+  | { readonly do: 'fail' | 'restart' | 'turn' }
+  | { readonly do: 'commit'; readonly document: number | undefined }
   | { readonly do: 'restore'; readonly part: number }
   | { readonly do: 'pass'; readonly ms: number }
   | { readonly do: 'refuse'; readonly document: number; readonly count: number }
@@ -33,7 +34,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('remove' as const), device, document }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('save' as const), device, document }) },
   { weight: 14, arbitrary: fc.record({ do: fc.constantFrom('up' as const, 'down' as const), device }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('commit' as const) }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('commit' as const), document: fc.option(document, { nil: undefined }) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(10, 300, 3_000) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('cut' as const, 'close' as const, 'store' as const), device }) },
@@ -152,7 +153,9 @@ class Run {
       case 'store':
         return this.#store(one.device)
       case 'commit':
-        return world.region.commit()
+        return world.region.commit(
+          one.document === undefined ? undefined : world.region.groupOf(documentOf(documents[one.document] ?? '')),
+        )
       case 'fail':
         return world.region.fail({ code: 'LOG_UNAVAILABLE', retryAfterMs: 100 })
       case 'restart':
