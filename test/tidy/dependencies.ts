@@ -44,6 +44,12 @@ export function refuseUnused(files: readonly Source[]): Violation[] {
       for (const match of file.text.matchAll(/\b(?:require|resolve)\w*\(\s*['"]([^'"]+)['"]/g))
         used.add(packageOf(match[1] ?? ''))
     }
+    // A room installs the peers of the rooms that it depends on.
+    for (const room of shipped(manifest)) {
+      if (room.startsWith(scope))
+        for (const peer of names(manifestOf(files, `${room.slice(scope.length)}/package.json`)['peerDependencies']))
+          used.add(peer)
+    }
     for (const name of [...shipped(manifest), ...names(manifest['devDependencies'])]) {
       // Arrows between rooms are architecture, declared whether or not a file walks them yet; types come with no import.
       if (name.startsWith(scope) || name.startsWith('@types/') || used.has(name)) continue
