@@ -23,6 +23,8 @@ export class Attachment implements Subscription {
   position: Position = toPosition(0)
   wroteCommit = 0
   presence: Uint8Array | undefined
+  /** True once the client was told that it is current: from then on an ack in stream moves its cursor, too. */
+  told = false
   /** What the client held when it attached; filters what is sent while opening. */
   cursor: Version
 

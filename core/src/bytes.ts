@@ -31,6 +31,16 @@ export function readVarUint(decoder: Decoder): number {
   throw new MeridianError('FRAME_INVALID', { message: `The number at offset ${start} ${why}.` })
 }
 
+/** What `read` returns. What lib0 still reads (strings, 64 bits) throws plain errors where the bytes end or are no UTF-8. */
+export function decoded<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (thrown) {
+    if (thrown instanceof MeridianError) throw thrown
+    throw new MeridianError('FRAME_INVALID', { cause: thrown })
+  }
+}
+
 /** Bytes with their length in front, as a view. */
 export function readBytes(decoder: Decoder): Uint8Array {
   const length = readVarUint(decoder)

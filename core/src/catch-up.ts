@@ -44,6 +44,7 @@ export class CatchUp {
   readonly #limits: SessionLimits
   readonly #opening: Attachment[] = []
   #reads = 0
+  /** True while documents that fell behind are read from the log. What is newer waits for them, so that log order holds across all. */
   #readingBehind = false
   #running = false
 
@@ -54,11 +55,21 @@ export class CatchUp {
     this.#limits = limits
   }
 
+  get isReadingBehind(): boolean {
+    return this.#readingBehind
+  }
+
   /** Brings a document that was just attached to the head of the log. */
   open(attachment: Attachment): void {
     if (covers(attachment.cursor, attachment.document.version)) return this.#becomeLive(attachment)
     this.#opening.push(attachment)
     this.run()
+  }
+
+  /** An attachment is gone. */
+  forget(attachment: Attachment): void {
+    const index = this.#opening.indexOf(attachment)
+    if (index >= 0) this.#opening.splice(index, 1)
   }
 
   /** Goes on with whatever there is room for, and sends what came of it. */
@@ -72,10 +83,10 @@ export class CatchUp {
     this.#outflow.flush()
   }
 
-  /** True if none of the group's documents has missed something. */
+  /** True if none of the group's documents that the client takes for current has missed something. */
   isAtHead(group: LiveGroup): boolean {
     for (const attachment of this.#session.attachments()) {
-      if (attachment.document.group === group && attachment.state === 'behind') return false
+      if (attachment.document.group === group && attachment.told && attachment.state !== 'live') return false
     }
     return true
   }
@@ -167,11 +178,16 @@ export class CatchUp {
     const { document, cursor } = attachment
     if (attachment.position < document.position) {
       this.#outflow.tellReplicas()
-      this.#hub.tail.visit(attachment.position, (entry) => {
+      let bytes = 0
+      attachment.position = this.#hub.tail.visit(attachment.position, (entry) => {
         const lacks = entry.document === document && !includes(cursor, entry.replica, entry.sequence)
-        if (lacks && entry.frame.length > 0) this.#outflow.stream(entry.frame)
-        return 'go on'
+        if (lacks && entry.frame.length > 0) bytes = this.#sendHeld(entry.frame, bytes)
+        return this.#outflow.stalled ? 'stop' : 'go on'
       })
+      if (attachment.position < document.position) {
+        this.#opening.push(attachment)
+        return
+      }
     }
     this.#becomeLive(attachment)
   }
@@ -179,6 +195,7 @@ export class CatchUp {
   /** Everything was sent up to the head of the log. */
   #becomeLive(attachment: Attachment): void {
     attachment.state = 'live'
+    attachment.told = true
     attachment.cursor = emptyVersion
     this.#outflow.tellReplicas()
     this.#outflow.stream(attachment.document.currentFrame)
@@ -204,11 +221,11 @@ export class CatchUp {
     const byDocument = new Map<LiveDocument, Attachment>()
     for (const attachment of behind) byDocument.set(attachment.document, attachment)
     this.#outflow.tellReplicas()
+    let bytes = 0
     const last = this.#hub.tail.visit(from, (entry) => {
       const attachment = entry.document === undefined ? undefined : byDocument.get(entry.document)
       if (attachment !== undefined && entry.position > attachment.position && entry.frame.length > 0) {
-        this.#outflow.stream(entry.frame)
-        if (this.#outflow.waitingBytes > this.#limits.readBytes) this.#outflow.flush()
+        bytes = this.#sendHeld(entry.frame, bytes)
       }
       return this.#outflow.stalled ? 'stop' : 'go on'
     })
@@ -218,6 +235,14 @@ export class CatchUp {
       attachment.state = 'live'
       this.#outflow.stream(attachment.document.currentFrame)
     }
+  }
+
+  /** Sends a frame from memory, and what was collected when it is as much as one read brings. Returns the bytes collected since. */
+  #sendHeld(frame: Uint8Array, bytes: number): number {
+    this.#outflow.stream(frame)
+    if (bytes + frame.length <= this.#limits.readBytes) return bytes + frame.length
+    this.#outflow.flush()
+    return 0
   }
 
   /** One document reads its own entries; several read their group's. */

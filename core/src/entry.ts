@@ -3,9 +3,10 @@
  * log has made it durable and given it a dot and a chain value (LOG1).
  */
 
+import type { Decoder } from 'lib0/decoding'
 import * as decoding from 'lib0/decoding'
 import * as encoding from 'lib0/encoding'
-import { readString, readVarUint } from './bytes.js'
+import { decoded, readString, readVarUint } from './bytes.js'
 import type { EngineName } from './engine.js'
 import { MeridianError } from './errors.js'
 import type { HybridTime } from './hybrid-time.js'
@@ -79,8 +80,12 @@ export function encodeControl(control: Control): Uint8Array {
   return encoding.toUint8Array(encoder)
 }
 
+/** @throws MeridianError FRAME_INVALID, PROTOCOL_UNSUPPORTED */
 export function decodeControl(payload: Uint8Array): Control {
-  const decoder = decoding.createDecoder(payload)
+  return decoded(() => readControl(decoding.createDecoder(payload)))
+}
+
+function readControl(decoder: Decoder): Control {
   if (readVarUint(decoder) !== controlVersion || readVarUint(decoder) !== sealNumber) {
     throw new MeridianError('PROTOCOL_UNSUPPORTED', { message: 'A control entry is of a newer kind.' })
   }

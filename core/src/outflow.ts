@@ -65,11 +65,9 @@ export class Outflow {
     return this.#paused
   }
 
-  /** Bytes that wait for the next flush. */
-  get waitingBytes(): number {
-    let bytes = 0
-    for (const message of this.#out) bytes += message.bytes.length
-    return bytes
+  /** True while the client does not take what it was sent. */
+  get congested(): boolean {
+    return this.#congested
   }
 
   /** One document's frames of a commit, shared with other sessions. [hot] */
@@ -161,7 +159,7 @@ export class Outflow {
   /** Reads from the socket only while the client reads, too, and while the node is not behind with its log. */
   throttle(): void {
     const pause = this.#congested || this.#hub.pendingBytes > this.#hub.limits.pendingBytesMax
-    if (pause === this.#paused) return
+    if (pause === this.#paused || this.#closed) return
     this.#paused = pause
     if (pause) this.#socket.pause()
     else this.#socket.resume()

@@ -76,6 +76,8 @@ export class Session implements LaneSession, CatchUpSession {
   #greetingBytes = 0
   readonly #startedAt: number
   #heardAt: number
+  /** Bytes in the socket's buffer at the last tick. */
+  #bufferedBefore = 0
   #tokenPending = false
 
   readonly #channels = new Map<number, Attachment>()
@@ -99,7 +101,13 @@ export class Session implements LaneSession, CatchUpSession {
     const frameBytesMax = this.#limits.updateBytesMax + 1024
     this.#reader = new FrameReader({ messageBytesMax: this.#limits.messageBytesMax, frameBytesMax }, (type, body, end) => {
       const frame = decodeClientFrame(type, body, end)
-      if (frame !== undefined) this.#receive(frame)
+      if (frame === undefined) return
+      try {
+        this.#receive(frame)
+      } catch (thrown) {
+        // Whatever is wrong here, it is not the bytes.
+        throw toMeridianError(thrown)
+      }
     })
     hub.sessionCount++
     if (hub.sessionCount > hub.limits.sessionsMax) this.#end('LIMIT_SESSIONS')
@@ -127,6 +135,7 @@ export class Session implements LaneSession, CatchUpSession {
       this.fail(toMeridianError(thrown))
     }
     this.flush()
+    this.#outflow.throttle()
   }
 
   authenticated(principal: Principal): void {
@@ -160,6 +169,7 @@ export class Session implements LaneSession, CatchUpSession {
   /** The socket's buffer is empty again. */
   drained(): void {
     if (this.#state !== 'open') return
+    this.#heardAt = this.#hub.effects.clock.now()
     this.#outflow.drained()
     this.#catchUp.run()
   }
@@ -179,7 +189,12 @@ export class Session implements LaneSession, CatchUpSession {
         unreachable(this.#state)
     }
     if (this.#principal !== undefined && nowMs >= this.#principal.expiresAt) return this.#end('TOKEN_EXPIRED')
-    if (nowMs - this.#heardAt >= this.#limits.silenceMs && !this.#outflow.paused) return this.#end('TIMEOUT')
+    this.#outflow.throttle()
+    // What leaves the buffer is a sign of life, too; and a client that is not read from for the node's sake cannot give one.
+    const { bufferedBytes } = this.#socket
+    if (bufferedBytes < this.#bufferedBefore || (this.#outflow.paused && !this.#outflow.congested)) this.#heardAt = nowMs
+    this.#bufferedBefore = bufferedBytes
+    if (nowMs - this.#heardAt >= this.#limits.silenceMs) return this.#end('TIMEOUT')
     this.#presenceTokens = this.#limits.presencePerSecond
     for (const attachment of this.#presenceLate) this.#announce(attachment)
     this.#presenceLate.clear()
@@ -204,7 +219,7 @@ export class Session implements LaneSession, CatchUpSession {
 
   /** [hot] */
   deliver(message: Outgoing): 'taken' | 'stalled' {
-    return this.#outflow.deliver(message)
+    return this.#catchUp.isReadingBehind ? 'stalled' : this.#outflow.deliver(message)
   }
 
   /** [hot] */
@@ -403,15 +418,18 @@ export class Session implements LaneSession, CatchUpSession {
     const behind = document.group.lacks(frame.cursor) !== undefined || document.group.lacks(frame.seen) !== undefined
     if (!isEmpty(frame.seen)) this.#lane(document.group).require(frame.seen)
     this.#outflow.tellGroup(document.group)
-    this.#send({
-      type: 'attached',
-      channel: attachment.channel,
-      handle: document.handle,
-      group: document.group.handle,
-      life: Math.max(1, document.life),
-      access: attachment.access,
-      behind,
-    })
+    // In the stream: behind what may be under way of an earlier attach of the same document, and so of the same handle.
+    this.#outflow.stream(
+      encodeServerFrame({
+        type: 'attached',
+        channel: attachment.channel,
+        handle: document.handle,
+        group: document.group.handle,
+        life: Math.max(1, document.life),
+        access: attachment.access,
+        behind,
+      }),
+    )
     if (behind) attachment.cursor = emptyVersion
     this.#catchUp.open(attachment)
   }
@@ -457,6 +475,7 @@ export class Session implements LaneSession, CatchUpSession {
   #detach(attachment: Attachment): void {
     if (this.#channels.get(attachment.channel) !== attachment) return
     this.#channels.delete(attachment.channel)
+    this.#catchUp.forget(attachment)
     this.#presenceLate.delete(attachment)
     if (attachment.presence !== undefined) {
       attachment.presence = undefined
@@ -484,6 +503,8 @@ export class Session implements LaneSession, CatchUpSession {
   }
 
   #leave(): void {
+    // A socket may say at once that it is gone when it is told to close.
+    if (this.#state === 'closed') return
     for (const attachment of [...this.#channels.values()]) this.#detach(attachment)
     for (const lane of this.#lanes.values()) lane.close()
     this.#lanes.clear()

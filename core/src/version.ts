@@ -12,7 +12,7 @@ import type { Decoder } from 'lib0/decoding'
 import * as decoding from 'lib0/decoding'
 import type { Encoder } from 'lib0/encoding'
 import * as encoding from 'lib0/encoding'
-import { readCount, readString, readVarUint } from './bytes.js'
+import { decoded, readCount, readString, readVarUint } from './bytes.js'
 import { MeridianError } from './errors.js'
 import type { RegionId, ReplicaId } from './ids.js'
 import { formatReplica, parseRegion, replicaParts } from './ids.js'
@@ -146,10 +146,12 @@ export function writeVersion(encoder: Encoder, version: Version): void {
 
 export function readVersion(decoder: Decoder): MutableVersion {
   const version = mutableVersion()
+  const regions = new Set<RegionId>()
   const regionCount = readCount(decoder, versionRegionsMax, 'The number of regions of a version')
   for (let r = 0; r < regionCount; r++) {
     const region = parseRegion(readString(decoder, 63))
-    if (version.floors.has(region)) throw new MeridianError('FRAME_INVALID', { message: 'A version names a region twice.' })
+    if (regions.has(region)) throw new MeridianError('FRAME_INVALID', { message: 'A version names a region twice.' })
+    regions.add(region)
     const counter = readVarUint(decoder)
     if (counter > 0) version.floors.set(region, { counter, seal: toChain(decoding.readBigUint64(decoder)) })
     const incarnationCount = readCount(decoder, versionIncarnationsMax, 'The number of incarnations of a region')
@@ -173,9 +175,10 @@ export function encodeVersion(version: Version): Uint8Array {
   return encoding.toUint8Array(encoder)
 }
 
+/** @throws MeridianError FRAME_INVALID */
 export function decodeVersion(bytes: Uint8Array): MutableVersion {
   const decoder = decoding.createDecoder(bytes)
-  const version = readVersion(decoder)
+  const version = decoded(() => readVersion(decoder))
   if (decoding.hasContent(decoder)) throw new MeridianError('FRAME_INVALID', { message: 'Bytes follow a version.' })
   return version
 }

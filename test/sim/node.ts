@@ -102,8 +102,7 @@ export class SimNode {
 export class SimSocket implements SessionSocket {
   readonly session: Session
   readonly node: SimNode
-  /** Takes what leaves the buffer. */
-  onMessage: ((message: Uint8Array) => void) | undefined
+  #onMessage: ((message: Uint8Array) => void) | undefined
   onClose: ((code: number) => void) | undefined
   /** Everything that was sent, as the objects that were handed over. */
   readonly sent: Outgoing[] = []
@@ -118,6 +117,7 @@ export class SimSocket implements SessionSocket {
   holdTokens = false
   readonly #buffer: Uint8Array[] = []
   readonly #inbox: Uint8Array[] = []
+  readonly #unheard: Uint8Array[] = []
 
   constructor(node: SimNode) {
     this.node = node
@@ -127,6 +127,12 @@ export class SimSocket implements SessionSocket {
       limits: node.limits,
       onRefused: (code) => node.refused.push(code),
     })
+  }
+
+  /** Takes what leaves the buffer, and what left it before anybody listened. */
+  listen(take: (message: Uint8Array) => void): void {
+    this.#onMessage = take
+    for (const message of this.#unheard.splice(0)) take(message)
   }
 
   send(message: Outgoing): void {
@@ -199,7 +205,7 @@ export class SimSocket implements SessionSocket {
 
   gone(): void {
     this.closedWith ??= { code: 1006, reason: '' }
-    this.onMessage = undefined
+    this.#onMessage = () => undefined
   }
 
   #read(): void {
@@ -217,7 +223,8 @@ export class SimSocket implements SessionSocket {
       if (message === undefined) return
       left -= message.length
       this.bufferedBytes -= message.length
-      this.onMessage?.(message)
+      if (this.#onMessage === undefined) this.#unheard.push(message)
+      else this.#onMessage(message)
     }
   }
 }

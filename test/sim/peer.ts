@@ -38,7 +38,7 @@ export class Peer {
     this.number = number
     this.socket = node.connect()
     const reader = frameReader((frame) => this.frames.push(copied(frame)))
-    this.socket.onMessage = (message) => reader.receive(message)
+    this.socket.listen((message) => reader.receive(message))
   }
 
   /** One message. */

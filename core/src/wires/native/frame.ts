@@ -8,7 +8,7 @@ import type { Decoder } from 'lib0/decoding'
 import * as decoding from 'lib0/decoding'
 import type { Encoder } from 'lib0/encoding'
 import * as encoding from 'lib0/encoding'
-import { concat, putVarUint, readBytes, readVarUint, varUintLength } from '../../bytes.js'
+import { putVarUint, readBytes, readVarUint, varUintLength } from '../../bytes.js'
 import { MeridianError } from '../../errors.js'
 
 /**
@@ -68,7 +68,8 @@ export type FrameVisitor = (type: number, body: Decoder, end: number) => void
 export class FrameReader {
   readonly #limits: FrameLimits
   readonly #visit: FrameVisitor
-  #pieces: Uint8Array[] = []
+  /** What has arrived of an unfinished frame, in a buffer of at most twice its size: a list would cost more than pieces of a byte. */
+  #held: Uint8Array = new Uint8Array(0)
   #expected = 0
   #received = 0
 
@@ -77,9 +78,9 @@ export class FrameReader {
     this.#visit = visit
   }
 
-  /** Bytes of an unfinished frame that are held. */
+  /** Bytes that an unfinished frame holds. */
   get heldBytes(): number {
-    return this.#received
+    return this.#held.length
   }
 
   /** @throws MeridianError FRAME_INVALID, FRAME_TOO_LARGE, or what the visitor throws. [hot] */
@@ -130,11 +131,17 @@ export class FrameReader {
       throw new MeridianError('FRAME_INVALID', { message: 'A fragment does not continue the one before it.' })
     }
     // Copied: the piece is a view of a socket's buffer, which must not be held for the length of an upload.
-    this.#pieces.push(piece.slice())
-    this.#received += piece.length
+    const needed = this.#received + piece.length
+    if (needed > this.#held.length) {
+      const larger = new Uint8Array(Math.min(total, Math.max(needed, 2 * this.#held.length)))
+      larger.set(this.#held.subarray(0, this.#received))
+      this.#held = larger
+    }
+    this.#held.set(piece, this.#received)
+    this.#received = needed
     if (this.#received < this.#expected) return
-    const frame = concat(this.#pieces)
-    this.#pieces = []
+    const frame = this.#held
+    this.#held = new Uint8Array(0)
     this.#expected = 0
     this.#received = 0
     const inner = decoding.createDecoder(frame)
