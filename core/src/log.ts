@@ -7,7 +7,9 @@
  *
  * - LOG1 `append` answers `durable` only after the commit reached the disk.
  * - LOG2 `replica` is a new incarnation at every opening; it changes when the log had to reopen itself.
- * - LOG3 One batch is one commit: all of it or nothing. After a failed or unknown commit the log reopens before the next append.
+ * - LOG3 One batch is one commit: all of it or nothing. After a failed or unknown commit the log reopens before the next append. What was
+ *   answered as failed may be there all the same, under the dots of the incarnation before, and reads show it: whoever keeps versions in
+ *   memory opens its groups again when `replica` changed.
  */
 
 import type { EngineName, EngineState } from './engine.js'
@@ -60,7 +62,7 @@ export interface DocumentInfo {
 }
 
 export interface ReadLimit {
-  /** Payload bytes after which a read stops; at least one entry is returned whatever its size. */
+  /** Payload bytes that no read goes beyond; at least one entry is returned whatever its size. */
   readonly bytes: number
   readonly entries: number
 }

@@ -2,7 +2,17 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { spawn, spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +25,8 @@ import { openSqlite, sqliteDrivers } from '@meridian/core/io/sqlite'
 import type { Appended, DocumentInfo, Done, GroupInfo, LastPush, Outcome, Read, RegionLog, Snapshot } from '@meridian/core/log'
 import type { LogAlarm, SqliteLog, SqliteLogOptions } from '@meridian/server/io/log-sqlite'
 import { openSqliteLog } from '@meridian/server/io/log-sqlite'
+import { encodeBatch } from '@meridian/server/io/log-sqlite/batch'
+import { Opening } from '@meridian/server/io/log-sqlite/opening'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { LogPlace } from '../../conformance/log.js'
 import { acme, device, draft, drawing, noise, notes, other, registerLogTests, unlimited } from '../../conformance/log.js'
@@ -173,13 +185,16 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
     })
 
     test('[LOG3] given the files of a log that was killed, when the WAL lost its end, then the log opens with whole batches only', async () => {
-      const { replica, batches } = await killedChild(directory, driver, { afterMs: 150, sizeMax: 7 })
+      const child = startChild(directory, driver, 7)
+      const replica = await child.opened
+      await child.reported(60)
+      const batches = await child.kill()
       const wal = join(directory, 'log.db-wal')
       // The end of what was written: the rest of the file is zeros.
       const bytes = readFileSync(wal)
       let end = bytes.length
       while (end > 0 && bytes[end - 1] === 0) end--
-      truncateSync(wal, end - 5000)
+      truncateSync(wal, end - 20 * 4120)
       const opened = await open()
       const { entries } = await value<Read>((done) => opened.readGroup(acme, toPosition(0), unlimited, done))
       const held = entries.filter((entry) => entry.replica === replica).length
@@ -188,6 +203,41 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       expect(ends).toContain(held)
       expect(entries.map((entry) => entry.position)).toEqual(entries.map((_, index) => index + 1))
     })
+  })
+
+  describe('a failed commit', () => {
+    test('[LOG3] given an opening that was given up, when the next one comes after a failure of the disk, then what stood in the WAL is written anew', async () => {
+      const options = { directory, region, driver, logBytesMax: Number.POSITIVE_INFINITY, pushKeepMs: 1e12 }
+      const first = new Opening({ ...options, opening: 'first' })
+      first.commit([encodeBatch([draft(notes, 'a'), draft(notes, 'b')])])
+      first.abandon()
+      const again = new Opening({ ...options, opening: 'failed' })
+      expect(again.position).toBe(2)
+      expect(again.replica).not.toBe(first.replica)
+      again.abandon()
+      const path = join(directory, 'log.db-wal')
+      // What the second opening wrote and no more; SQLite removes the file with the last connection.
+      expect(existsSync(path) ? statSync(path).size : 0).toBeLessThan(1024 * 1024)
+      await open()
+      const read = await value<Read>((done) => log?.readDocument(notes, toPosition(0), unlimited, done))
+      expect(read.entries.map((entry) => entry.replica)).toEqual([first.replica, first.replica])
+    })
+
+    test('[LOG3] given a database that another writer holds, when an append fails, then LOG_UNAVAILABLE, reads go on, and afterwards it goes on as a new incarnation', async () => {
+      const opened = await open()
+      const { replica } = opened
+      await append(log, draft(notes, 'a'))
+      const stranger = openSqlite(join(directory, 'log.db'), { driver })
+      stranger.exec('BEGIN IMMEDIATE')
+      expect(await code((done: Done<Appended>) => opened.append([draft(notes, 'b')], done))).toBe('LOG_UNAVAILABLE')
+      expect(await code((done: Done<Read>) => opened.readDocument(notes, toPosition(0), unlimited, done))).toBe('done')
+      stranger.rollback()
+      stranger.close()
+      await vi.waitFor(() => expect(opened.status().state).toBe('open'), { timeout: 8000 })
+      expect(opened.replica).not.toBe(replica)
+      expect(await append(log, draft(notes, 'c'))).toEqual({ replica: opened.replica, position: 2, sequences: [1] })
+      expect(alarms.map((alarm) => alarm.kind)).toEqual(expect.arrayContaining(['stopped', 'reopened']))
+    }, 20_000)
   })
 
   describe('a directory that is not ours', () => {

@@ -40,7 +40,7 @@ export interface OpeningOptions {
   readonly logBytesMax: number
   /** Milliseconds after which a device's newest push is forgotten; should it come back and send that push again, it gets a new dot, which harms nothing (SES2). */
   readonly pushKeepMs: number
-  readonly opening: 'first' | 'again'
+  readonly opening: 'first' | 'full' | 'failed'
 }
 
 export interface Committed {

@@ -42,12 +42,18 @@ export const pageBytes = 4096
  */
 const walBytesKept = 8 * 1024 * 1024
 
+/** Nobody else writes here, so that only a long read is waited for, where a WAL is written anew; commits wait behind it. */
+const busyTimeoutMs = 1000
+
 export interface StoreOptions {
   readonly directory: string
   readonly region: RegionId
   readonly driver: SqliteDriverName
-  /** `again`: after a failure, while this process has other connections; then the files are looked at through SQLite only. */
-  readonly opening: 'first' | 'again'
+  /**
+   * What came before in this process. `full` and `failed`: the log was given up for want of room or another failure while this process has
+   * other connections; then the files are looked at through SQLite only.
+   */
+  readonly opening: 'first' | 'full' | 'failed'
 }
 
 /**
@@ -123,16 +129,17 @@ export function openStore(options: StoreOptions): SqliteDatabase {
       checkLength(path)
       lengthenWal(path)
     }
-    database = openSqlite(path, { driver: options.driver })
+    database = openSqlite(path, { driver: options.driver, busyTimeoutMs })
     if (!made) {
       make(database, options.region)
       // SQLite removes the WAL of an empty database, so that it can be lengthened only from now on.
       database.close()
       lengthenWal(path)
-      database = openSqlite(path, { driver: options.driver })
+      database = openSqlite(path, { driver: options.driver, busyTimeoutMs })
     }
     database.exec('PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0')
     check(database, options.region)
+    if (options.opening === 'failed') rewrite(database)
     if (!marked) writeMarker(options.directory)
     return database
   } catch (thrown) {
@@ -262,6 +269,16 @@ function lengthenWal(path: string): void {
   } finally {
     if (file !== undefined) closeSync(file)
   }
+}
+
+/**
+ * After a failed fsync the system may show bytes that the disk does not have and call the next fsync a success, and a hole in the WAL would
+ * end it there, with all that is acked later. So all of it is written anew, into the database file, and the WAL begun anew. (PostgreSQL's
+ * lesson: Rebello et al., "Can applications recover from fsync failures?", 2020.)
+ */
+function rewrite(database: SqliteDatabase): void {
+  const [busy] = database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get([]) ?? []
+  if (busy !== 0) throw new MeridianError('LOG_UNAVAILABLE', { message: 'A read holds the WAL that has to be written anew.' })
 }
 
 /** Written beside and renamed, and the directory synced with its parent, so that after a power cut it is there entirely or not at all. */

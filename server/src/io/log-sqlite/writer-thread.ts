@@ -54,6 +54,7 @@ class WriterThread {
   private readonly stagings: Staged[] = []
   private failure: { readonly code: LogErrorCode; readonly message: string } = { code: 'LOG_UNAVAILABLE', message: '' }
   private failures = 0
+  private after: 'full' | 'failed' = 'full'
   private lastCommit = 0
   private stepping = false
   private quiet: NodeJS.Timeout | undefined
@@ -246,6 +247,8 @@ class WriterThread {
     const full =
       (thrown instanceof SqliteError && thrown.reason === 'full') ||
       (thrown instanceof MeridianError && thrown.code === 'LOG_FULL')
+    // A failure that is no want of room stays one until an opening has come through.
+    if (!full) this.after = 'failed'
     this.failure = { code: full ? 'LOG_FULL' : 'LOG_UNAVAILABLE', message }
     this.opening?.abandon()
     this.opening = undefined
@@ -261,11 +264,12 @@ class WriterThread {
   private reopen(): void {
     if (this.closing || this.opening !== undefined) return
     try {
-      this.opening = new Opening({ ...this.data, opening: 'again' })
+      this.opening = new Opening({ ...this.data, opening: this.after })
     } catch (thrown) {
       this.fail(thrown)
       return
     }
+    this.after = 'full'
     this.copiedTo = 0
     this.announce()
   }
