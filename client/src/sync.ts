@@ -83,6 +83,8 @@ interface LiveGroup {
   stopped: boolean
   /** What the region has shown that it holds. */
   readonly held: MutableVersion
+  /** The newest ack: it may come before the answer to the attach of what it acks. */
+  acked: Ack | undefined
 }
 
 /** What a node may send: a state of a large document comes in one frame, in fragments. */
@@ -403,6 +405,7 @@ export class Sync {
           attempt: 0,
           stopped: false,
           held: mutableVersion(),
+          acked: undefined,
         })
         return
       case 'attached':
@@ -462,6 +465,7 @@ export class Sync {
     else
       for (const item of document.items.values())
         if (item.state === 'refused' && item.code === 'WRITE_DENIED') this.#requeue(document, item)
+    if (group.acked !== undefined) this.#acked(group.acked)
     this.#release(document)
   }
 
@@ -572,6 +576,7 @@ export class Sync {
   #acked(ack: Ack): void {
     const group = this.#groups.get(ack.group)
     if (group === undefined) return
+    group.acked = ack
     group.attempt = 0
     this.#progressMs = this.#effects.monotonicMs()
     const dot = ack.sequence === 0 ? undefined : this.#dot(ack.replica, ack.sequence)

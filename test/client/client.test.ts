@@ -349,13 +349,17 @@ describe('crashes and losses', () => {
       ['2', '3'],
       ['2', '3'],
     ])
+    b.restart()
+    const three = b.open('notes/1')
+    await world.settle()
+    expect(b.session?.said).toEqual(['welcome', 'group', 'attached', 'current'])
     // It is over: the next connection finds nothing missing.
     a.cut()
     const before = world.region.entries.length
     add(one, '4')
     await world.pass(5_000)
     expect(world.region.entries).toHaveLength(before + 1)
-    expect(listOf(two)).toEqual(['2', '3', '4'])
+    expect(listOf(three)).toEqual(['2', '3', '4'])
     // Nor does the next process.
     a.restart()
     a.open('notes/1')
@@ -471,6 +475,27 @@ describe('updates from elsewhere', () => {
     await world.settle()
     expect(durable(world)).toEqual(['first', 'second'])
     expect(listOf(two)).toEqual(['first', 'second'])
+  })
+})
+
+describe('found with a real node', () => {
+  it('[CLI2] given an ack that comes before the answer to the attach, then it counts', async () => {
+    const world = new World()
+    const device = world.device('a')
+    const handle = device.open('notes/1')
+    await world.settle()
+    add(handle, 'x')
+    await world.turn()
+    device.cut()
+    world.region.slow = true
+    const saved = kept(handle.saved())
+    await world.pass(2_000)
+    expect(device.session?.said).toEqual(['welcome', 'group', 'replicas', 'ack'])
+    expect(await outcomeOf(saved)).toBe('pending')
+    world.region.answer()
+    await world.settle()
+    expect(await outcomeOf(saved)).toBe('resolved')
+    expect(handle.status).toEqual({ kind: 'current', pending: 0, access: 'write' })
   })
 })
 

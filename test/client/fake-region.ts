@@ -63,6 +63,8 @@ export class FakeRegion {
   readonly placements = new Map<string, string>()
   readonly erased = new Set<DocumentName>()
   readonly readOnly = new Set<string>()
+  /** Attaches are answered by `answer` only. */
+  slow = false
   /** How many pushes were recognised as resends, and found to add nothing. */
   resends = 0
   nothings = 0
@@ -194,6 +196,10 @@ export class FakeRegion {
     this.restart()
   }
 
+  answer(): void {
+    for (const session of this.sessions) session.answer()
+  }
+
   erase(document: DocumentName): void {
     this.erased.add(document)
     for (const session of this.sessions) session.erase(document)
@@ -210,6 +216,10 @@ interface Attached {
   readonly document: DocumentName
   readonly handle: number
   readonly group: GroupId
+  readonly cursor: Version
+  readonly seen: Version
+  /** The document has been read, so that the attach could be answered. */
+  answered: boolean
 }
 
 let sessionIds = 0
@@ -261,7 +271,7 @@ export class FakeSession {
 
   deliver(document: DocumentName, replica: ReplicaId, sequence: number, payload: Uint8Array): void {
     for (const attached of this.#channels.values()) {
-      if (attached.document === document)
+      if (attached.document === document && attached.answered)
         this.say({ type: 'update', handle: attached.handle, replica: this.#replicaIndex(replica), sequence, payload })
     }
   }
@@ -278,7 +288,8 @@ export class FakeSession {
   /** Everything from `counter` on is dropped until the client says where it goes on. */
   stop(group: GroupId, channel: number, counter: number, fault: Fault): void {
     const lane = this.#lane(group)
-    if (lane.stoppedAt !== undefined) return
+    // A commit that fails refuses what stands before a push that was refused already: said again, or the client would take it for saved.
+    if (lane.stoppedAt !== undefined && lane.stoppedAt <= counter) return
     lane.stoppedAt = counter
     lane.admitted = Math.min(lane.admitted, counter - 1)
     this.say({
@@ -370,15 +381,34 @@ export class FakeSession {
     if (this.#region.erased.has(document)) return this.say({ type: 'erased', channel, life: 1 })
     const group = this.#region.groupOf(document)
     const lane = this.#lane(group)
-    const handle = ++this.#handles
-    const attached: Attached = { channel, document, handle, group }
-    const held = this.#region.version(group)
-    const behind = !covers(held, frame.cursor) || !covers(held, frame.seen)
     lane.required = frame.seen
+    const attached: Attached = {
+      channel,
+      document,
+      handle: ++this.#handles,
+      group,
+      cursor: frame.cursor,
+      seen: frame.seen,
+      answered: false,
+    }
     this.#channels.set(channel, attached)
+    if (!this.#region.slow) this.#answer(attached)
+  }
+
+  /** A slow log has read what was asked of it; pushes behind an attach, and their acks, did not wait for that. */
+  answer(): void {
+    for (const attached of [...this.#channels.values()]) if (!attached.answered) this.#answer(attached)
+    this.flush()
+  }
+
+  #answer(attached: Attached): void {
+    attached.answered = true
+    const { channel, document, handle, group } = attached
+    const held = this.#region.version(group)
+    const behind = !covers(held, attached.cursor) || !covers(held, attached.seen)
     const access = this.#region.readOnly.has(document) ? 'read' : 'write'
-    this.say({ type: 'attached', channel, handle, group: lane.handle, life: 1, access, behind })
-    const cursor = behind ? emptyVersion : frame.cursor
+    this.say({ type: 'attached', channel, handle, group: this.#lane(group).handle, life: 1, access, behind })
+    const cursor = behind ? emptyVersion : attached.cursor
     for (const entry of this.#region.entries) {
       if (entry.document !== document || includes(cursor, entry.replica, entry.sequence)) continue
       this.say({

@@ -47,7 +47,7 @@ describe('the outbox', () => {
       },
       { weight: 4, arbitrary: fc.record({ do: fc.constant('ack' as const), group: fc.constantFrom('a', 'b') }) },
       { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('block' as const, 'unblock' as const), name: fc.nat(2) }) },
-      { weight: 2, arbitrary: fc.record({ do: fc.constant('lost' as const) }) },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant('lost' as const) }) },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('refuse' as const), group: fc.constantFrom('a', 'b') }) },
     )
     fc.assert(
@@ -112,6 +112,29 @@ describe('the outbox', () => {
       }),
       { numRuns: 1_000 },
     )
+  })
+
+  it('[OUT1] given resends that do not fit the window of a new connection, then nothing new passes them', () => {
+    const outbox = new Outbox()
+    const sent: string[] = []
+    const pump = (windowBytes: number): void =>
+      outbox.pump(
+        windowBytes,
+        () => 'send',
+        (item) => sent.push(`${item.age} as ${item.counter}`),
+      )
+    const add = (age: number, bytes: number): void =>
+      outbox.add(outbox.create(names[0], age, { opening: 'x', number: age }, new Uint8Array(bytes)))
+    add(1, 3)
+    add(2, 5)
+    pump(100)
+    outbox.disconnected()
+    add(3, 1)
+    pump(6)
+    expect(sent).toEqual(['1 as 1', '2 as 2', '1 as 1'])
+    outbox.acked(1, () => true)
+    pump(6)
+    expect(sent.slice(3)).toEqual(['2 as 2', '3 as 3'])
   })
 
   it('[SES3] given a window of n bytes, then n are unacked at most, n + 1 are not, and one item always goes', () => {

@@ -20,7 +20,7 @@ type Step =
   | { readonly do: 'remove'; readonly device: number; readonly document: number }
   | { readonly do: 'save'; readonly device: number; readonly document: number }
   | { readonly do: 'up' | 'down' | 'cut' | 'crash' | 'hold' | 'release' | 'close' | 'store'; readonly device: number }
-  | { readonly do: 'fail' | 'restart' | 'turn' }
+  | { readonly do: 'fail' | 'restart' | 'turn' | 'slow' | 'answer' }
   | { readonly do: 'commit'; readonly document: number | undefined }
   | { readonly do: 'restore'; readonly part: number }
   | { readonly do: 'pass'; readonly ms: number }
@@ -39,7 +39,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(10, 300, 3_000) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('cut' as const, 'close' as const, 'store' as const), device }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('crash' as const, 'hold' as const, 'release' as const), device }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('fail' as const, 'restart' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('fail' as const, 'restart' as const, 'slow' as const, 'answer' as const) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restore' as const), part: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('refuse' as const), document, count: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('deny' as const), document, count: fc.integer({ min: 1, max: 2 }) }) },
@@ -158,6 +161,11 @@ class Run {
         )
       case 'fail':
         return world.region.fail({ code: 'LOG_UNAVAILABLE', retryAfterMs: 100 })
+      case 'slow':
+        world.region.slow = true
+        return
+      case 'answer':
+        return world.region.answer()
       case 'restart':
         return world.region.restart()
       case 'restore':
@@ -183,6 +191,8 @@ class Run {
     const { world } = this
     this.#refusals.clear()
     this.#denials.clear()
+    world.region.slow = false
+    world.region.answer()
     for (const device of this.devices) device.store.release()
     for (let index = 0; index < deviceCount; index++) for (let each = 0; each < documents.length; each++) this.handle(index, each)
     await world.pass(120_000)

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Store } from '@meridian/client'
@@ -231,6 +231,38 @@ describe('a real node', () => {
     await until(handle, () => list(handle).length === 3)
     await until(other, () => list(other).length === 3)
     expect(list(other).toArray()).toEqual(list(handle).toArray())
+  })
+
+  it('[SES5] [LOG2] given a node whose data was restored from an older copy, then what it lost comes back from the clients', async () => {
+    const path = await folder()
+    const region = new Region(join(path, 'node'))
+    const url = await region.start()
+    const stores = ['one.db', 'two.db'].map((name) => client(url, join(path, name)))
+    const [one, two] = stores.map((store) => store.open('notes/1'))
+    if (one === undefined || two === undefined) throw new Error('no handles')
+    list(one).push(['kept'])
+    await one.saved()
+    await region.stop('SIGTERM')
+    await cp(region.data, join(path, 'copy'), { recursive: true })
+    await region.start()
+    for (const store of stores) store.reconnect()
+    list(one).push(['lost by the node'])
+    await one.saved()
+    await until(two, () => list(two).length === 2)
+    list(two).push(['lost, too'])
+    await two.saved()
+    await until(one, () => list(one).length === 3)
+    await region.stop('SIGKILL')
+    await rm(region.data, { recursive: true })
+    await cp(join(path, 'copy'), region.data, { recursive: true })
+    await region.start()
+    for (const store of stores) store.reconnect()
+    list(one).push(['after'])
+    await Promise.all([one.saved(), two.saved()])
+    const fresh = client(url).open('notes/1')
+    await fresh.ready
+    await until(fresh, () => list(fresh).length === 4)
+    expect(list(fresh).toArray()).toEqual(['kept', 'lost by the node', 'lost, too', 'after'])
   })
 
   it('given a document that two people wrote at once, fed to two handles, then both and the region end with the text of the trace', {
