@@ -33,6 +33,7 @@ import type {
 } from '@meridian/core/log'
 import { decodeVersion, encodeVersion } from '@meridian/core/version'
 import { decodeEntries, encodeBatch } from './log-sqlite/batch.js'
+import { Mailbox } from './log-sqlite/mailbox.js'
 import type {
   Query,
   QueryResult,
@@ -40,12 +41,12 @@ import type {
   ReaderData,
   ReaderRequest,
   ScrubStatus,
-  ThreadError,
   WriterAnswer,
   WriterData,
   WriterRequest,
   WriterStatus,
 } from './log-sqlite/messages.js'
+import type { ThreadError } from './log-sqlite/store.js'
 
 export interface SqliteLogOptions {
   /** The data directory; made if it is not there. */
@@ -120,7 +121,7 @@ export async function openSqliteLog(options: SqliteLogOptions): Promise<SqliteLo
 }
 
 type Waiting =
-  | { readonly kind: 'append'; readonly done: Done<Appended> }
+  | { readonly kind: 'append'; readonly done: Done<Appended>; readonly messaged: boolean }
   | { readonly kind: 'snapshot'; readonly done: Done<void> }
 
 type Asked = (result: QueryResult) => void
@@ -132,6 +133,9 @@ class ThreadedLog implements SqliteLog {
   private readonly options: SqliteLogOptions
   private readonly driver: SqliteDriverName
   private readonly directory: string
+  private readonly mailbox = new Mailbox()
+  /** Batches that were sent as messages and are not answered yet. */
+  private messagedAppends = 0
   private writer: Worker | undefined
   private reader: Worker | undefined
   private state: SqliteLogStatus['state'] = 'stopped'
@@ -168,6 +172,7 @@ class ThreadedLog implements SqliteLog {
     const between = new MessageChannel()
     const writerData: WriterData = {
       reader: between.port1,
+      mailbox: this.mailbox.shared,
       kind: 'writer',
       directory,
       driver,
@@ -216,8 +221,14 @@ class ThreadedLog implements SqliteLog {
     const batch = encodeBatch(drafts)
     if (this.refused(done)) return
     const id = this.nextId++
-    this.waiting.set(id, { kind: 'append', done })
-    this.toWriter({ kind: 'append', id, batch }, [batch.buffer])
+    // A batch in the mailbox is older than those that come as messages; so nothing is put there while one is on its way.
+    const put = this.messagedAppends === 0 ? this.mailbox.put(id, batch) : 'no room'
+    this.waiting.set(id, { kind: 'append', done, messaged: put === 'no room' })
+    if (put === 'put, asleep') this.toWriter({ kind: 'mail' }, [])
+    else if (put === 'no room') {
+      this.messagedAppends++
+      this.toWriter({ kind: 'append', id, batch }, [batch.buffer])
+    }
   }
 
   putSnapshot(snapshot: Snapshot, options: { readonly trim: boolean }, done: Done<void>): void {
@@ -345,8 +356,7 @@ class ThreadedLog implements SqliteLog {
         for (let index = 0; index < answer.ids.length; index++) {
           const id = answer.ids[index] ?? 0
           const sequences = answer.sequences[index] ?? []
-          const waiting = this.waiting.get(id)
-          this.waiting.delete(id)
+          const waiting = this.takeWaiting(id)
           this.entryCount += sequences.length
           const first = toPosition(position)
           position += sequences.length
@@ -357,8 +367,7 @@ class ThreadedLog implements SqliteLog {
         return
       }
       case 'put': {
-        const waiting = this.waiting.get(answer.id)
-        this.waiting.delete(answer.id)
+        const waiting = this.takeWaiting(answer.id)
         if (waiting?.kind === 'snapshot') waiting.done({ kind: 'done', value: undefined })
         return
       }
@@ -448,8 +457,7 @@ class ThreadedLog implements SqliteLog {
   }
 
   private fail(id: number, code: LogErrorCode, cause: string): void {
-    const waiting = this.waiting.get(id)
-    this.waiting.delete(id)
+    const waiting = this.takeWaiting(id)
     waiting?.done({ kind: 'failed', code, cause })
   }
 
@@ -484,8 +492,16 @@ class ThreadedLog implements SqliteLog {
     this.askers = []
   }
 
+  private takeWaiting(id: number): Waiting | undefined {
+    const waiting = this.waiting.get(id)
+    this.waiting.delete(id)
+    if (waiting?.kind === 'append' && waiting.messaged) this.messagedAppends--
+    return waiting
+  }
+
   private toWriter(request: WriterRequest, transfer: readonly ArrayBuffer[]): void {
     this.writer?.postMessage(request, [...transfer])
+    this.mailbox.nudge()
   }
 
   private toReader(request: ReaderRequest): void {

@@ -1,20 +1,15 @@
 /** What the log's main side and its two threads say to one another. */
 
 import type { MessagePort } from 'node:worker_threads'
-import type { ErrorCode } from '@meridian/core/errors'
 import type { DocumentInfo, GroupInfo, LastPush, LogErrorCode, SnapshotInfo } from '@meridian/core/log'
 import type { Batch, EntriesMessage } from './batch.js'
 import type { Damage, OpeningOptions, SnapshotPut } from './opening.js'
-
-export interface ThreadError {
-  readonly code: ErrorCode
-  /** One sentence; empty if the code says it all. */
-  readonly message: string
-  readonly cause: string | undefined
-}
+import type { ThreadError } from './store.js'
 
 export type WriterRequest =
   | { readonly kind: 'append'; readonly id: number; readonly batch: Batch }
+  /** There is something in the mailbox. */
+  | { readonly kind: 'mail' }
   | { readonly kind: 'snapshot'; readonly id: number; readonly put: SnapshotPut }
   | { readonly kind: 'damage'; readonly damages: readonly Damage[] }
   | { readonly kind: 'close' }
@@ -55,6 +50,7 @@ export type CheckpointMessage = 'checkpoint' | 'checkpointed'
 export interface WriterData extends Omit<OpeningOptions, 'opening'> {
   readonly kind: 'writer'
   readonly reader: MessagePort
+  readonly mailbox: SharedArrayBuffer
 }
 
 export type Query =

@@ -11,7 +11,7 @@ import { assert, MeridianError } from '@meridian/core/errors'
 import { millisecondsOf, toHybridTime } from '@meridian/core/hybrid-time'
 import type { RegionId } from '@meridian/core/ids'
 import { formatReplica, replicaParts } from '@meridian/core/ids'
-import type { SqliteDatabase, SqliteDriverName, SqliteStatement } from '@meridian/core/io/sqlite'
+import type { SqliteDatabase, SqliteDriverName } from '@meridian/core/io/sqlite'
 import type { Batch, DraftRow } from './batch.js'
 import { decodeBatch } from './batch.js'
 import type { FreshEntry } from './fresh.js'
@@ -31,6 +31,7 @@ import {
   listChecksum,
   snapshotChecksum,
 } from './records.js'
+import { OpeningStatements, tailRowsMax } from './opening-statements.js'
 import { openStore, pageBytes, toOpenError } from './store.js'
 
 export interface OpeningOptions {
@@ -90,7 +91,6 @@ export const walBytesMax = 24 * 1024 * 1024
 /** Rows of one snapshot are no longer, and one transaction writes or drops about one such, so that no commit waits long. */
 export const chunkBytesMax = 1024 * 1024
 const trimCountMax = 1024
-const tailRowsMax = 1024
 const pushRowsMax = 256
 
 const documentCacheMax = 50_000
@@ -123,7 +123,7 @@ export class Opening {
   private readonly database: SqliteDatabase
   private readonly region: RegionId
   private readonly logBytesMax: number
-  private readonly statements: Statements
+  private readonly statements: OpeningStatements
   private readonly replicaRef: number
   private readonly documents = new Generations<string, DocumentState>(documentCacheMax)
   private readonly groups = new Generations<string, GroupState>(groupCacheMax)
@@ -151,7 +151,7 @@ export class Opening {
     this.database = openStore(options)
     try {
       this.database.exec('PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY')
-      this.statements = new Statements(this.database)
+      this.statements = new OpeningStatements(this.database)
       this.widen({ reserve: true })
       this.settled = this.number("SELECT value FROM meta WHERE key = 'settled'")
       this.position = Math.max(
@@ -773,126 +773,4 @@ function chainBytes(chain: bigint): Buffer {
   const bytes = Buffer.allocUnsafe(8)
   bytes.writeBigUInt64LE(chain)
   return bytes
-}
-
-class Statements {
-  readonly begin: SqliteStatement
-  readonly commit: SqliteStatement
-  readonly checkpoint: SqliteStatement
-  readonly putEntry: SqliteStatement
-  readonly removeEntry: SqliteStatement
-  readonly entryAt: SqliteStatement
-  readonly putVersion: SqliteStatement
-  readonly versionOf: SqliteStatement
-  readonly sealVersion: SqliteStatement
-  readonly putFloor: SqliteStatement
-  readonly putGroup: SqliteStatement
-  readonly groupByName: SqliteStatement
-  readonly putDocument: SqliteStatement
-  readonly documentByName: SqliteStatement
-  readonly setLife: SqliteStatement
-  readonly setDamaged: SqliteStatement
-  readonly setTrimmed: SqliteStatement
-  readonly setGroupTrimmed: SqliteStatement
-  readonly putReplica: SqliteStatement
-  readonly replicaByName: SqliteStatement
-  readonly putTail: SqliteStatement
-  readonly removeTail: SqliteStatement
-  readonly tailsFrom: SqliteStatement
-  readonly tailsBack: SqliteStatement
-  readonly putOrder: SqliteStatement
-  readonly removeOrder: SqliteStatement
-  readonly orderAt: SqliteStatement
-  readonly putPush: SqliteStatement
-  readonly pushesBeyond: SqliteStatement
-  readonly removePush: SqliteStatement
-  readonly setMeta: SqliteStatement
-  readonly putMeta: SqliteStatement
-  readonly putChunk: SqliteStatement
-  readonly removeChunk: SqliteStatement
-  readonly anyChunk: SqliteStatement
-  readonly putSnapshot: SqliteStatement
-  readonly removeSnapshot: SqliteStatement
-  readonly snapshotHeld: SqliteStatement
-  readonly putDropped: SqliteStatement
-  readonly removeDropped: SqliteStatement
-  readonly anyDropped: SqliteStatement
-  readonly putTrim: SqliteStatement
-  readonly removeTrim: SqliteStatement
-  readonly anyTrim: SqliteStatement
-  readonly putDamaged: SqliteStatement
-  readonly damagedAlready: SqliteStatement
-  readonly damagedTo: SqliteStatement
-
-  constructor(database: SqliteDatabase) {
-    const prepare = (sql: string): SqliteStatement => database.prepare(sql)
-    this.begin = prepare('BEGIN IMMEDIATE')
-    this.commit = prepare('COMMIT')
-    this.checkpoint = prepare('PRAGMA wal_checkpoint(PASSIVE)')
-    this.putEntry = prepare(`INSERT INTO entries (${entryColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-    this.removeEntry = prepare('DELETE FROM entries WHERE position = ? RETURNING group_ref')
-    this.entryAt = prepare(`SELECT ${entryColumns} FROM entries WHERE position = ?`)
-    this.putVersion = prepare(`INSERT INTO versions (group_ref, replica_ref, sequence, chain, position) VALUES (?, ?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET sequence = excluded.sequence, chain = excluded.chain, position = excluded.position`)
-    this.versionOf = prepare('SELECT sequence, chain, position FROM versions WHERE group_ref = ? AND replica_ref = ?')
-    this.sealVersion =
-      prepare(`INSERT INTO versions (group_ref, replica_ref, sequence, chain, position, sealed) VALUES (?, ?, 0, ?, 0, ?)
-      ON CONFLICT DO UPDATE SET sealed = excluded.sealed`)
-    this.putFloor = prepare(`INSERT INTO floors (group_ref, region, counter, seal) VALUES (?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET counter = excluded.counter, seal = excluded.seal WHERE excluded.counter > counter`)
-    this.putGroup = prepare('INSERT INTO groups (ref, name) VALUES (?, ?)')
-    this.groupByName = prepare('SELECT ref FROM groups WHERE name = ?')
-    this.putDocument = prepare(
-      'INSERT INTO documents (ref, name, engine, life, ended, trimmed, damaged) VALUES (?, ?, ?, ?, ?, 0, 0)',
-    )
-    this.documentByName = prepare('SELECT ref, life, ended FROM documents WHERE name = ?')
-    this.setLife = prepare('UPDATE documents SET life = ?, ended = ?, trimmed = 0 WHERE ref = ?')
-    this.setDamaged = prepare('UPDATE documents SET damaged = ? WHERE ref = ?')
-    this.setTrimmed = prepare('UPDATE documents SET trimmed = max(trimmed, ?) WHERE ref = ?')
-    this.setGroupTrimmed = prepare('UPDATE groups SET trimmed = max(trimmed, ?) WHERE ref = ?')
-    this.putReplica = prepare('INSERT INTO replicas (ref, name) VALUES (?, ?)')
-    this.replicaByName = prepare('SELECT ref FROM replicas WHERE name = ?')
-    this.putTail = prepare('INSERT INTO tails (document_ref, position, life, checksum, list) VALUES (?, ?, ?, ?, ?)')
-    this.removeTail = prepare('DELETE FROM tails WHERE document_ref = ? AND position = ?')
-    this.tailsFrom = prepare(
-      'SELECT position, life, checksum, list FROM tails WHERE document_ref = ? AND life <= ? ORDER BY position LIMIT ?',
-    )
-    this.tailsBack = prepare(
-      `SELECT position, life, checksum, list FROM tails WHERE document_ref = ? AND life <= ? ORDER BY position DESC LIMIT ${tailRowsMax}`,
-    )
-    this.putOrder = prepare('INSERT INTO orders (group_ref, position, checksum, list) VALUES (?, ?, ?, ?)')
-    this.removeOrder = prepare('DELETE FROM orders WHERE group_ref = ? AND position = ?')
-    this.orderAt = prepare(
-      'SELECT position, checksum, list FROM orders WHERE group_ref = ? AND position >= ? ORDER BY position LIMIT 1',
-    )
-    this.putPush =
-      prepare(`INSERT INTO pushes (group_ref, device, counter, replica_ref, sequence, seen_ms) VALUES (?, ?, ?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET counter = excluded.counter, replica_ref = excluded.replica_ref, sequence = excluded.sequence, seen_ms = excluded.seen_ms
-      WHERE excluded.counter >= counter`)
-    this.pushesBeyond = prepare(
-      'SELECT group_ref, device, seen_ms FROM pushes WHERE (group_ref, device) > (?, ?) ORDER BY group_ref, device LIMIT ?',
-    )
-    this.removePush = prepare('DELETE FROM pushes WHERE group_ref = ? AND device = ?')
-    this.setMeta = prepare('UPDATE meta SET value = ? WHERE key = ?')
-    this.putMeta = prepare('INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value')
-    this.putChunk = prepare('INSERT INTO chunks (snapshot, number, checksum, bytes) VALUES (?, ?, ?, ?)')
-    this.removeChunk = prepare('DELETE FROM chunks WHERE snapshot = ? AND number = ?')
-    this.anyChunk = prepare('SELECT number FROM chunks WHERE snapshot = ? LIMIT 1')
-    this.putSnapshot = prepare(
-      'INSERT INTO snapshots (document_ref, snapshot, life, position, bytes, chunks, checksum, version, engine_index) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
-    )
-    this.removeSnapshot = prepare('DELETE FROM snapshots WHERE document_ref = ?')
-    this.snapshotHeld = prepare('SELECT snapshot, position, chunks FROM snapshots WHERE document_ref = ?')
-    this.putDropped = prepare('INSERT OR IGNORE INTO dropped (snapshot) VALUES (?)')
-    this.removeDropped = prepare('DELETE FROM dropped WHERE snapshot = ?')
-    this.anyDropped = prepare('SELECT snapshot FROM dropped LIMIT 1')
-    this.putTrim = prepare('INSERT OR REPLACE INTO trims (document_ref, position, life) VALUES (?, ?, ?)')
-    this.removeTrim = prepare('DELETE FROM trims WHERE document_ref = ?')
-    this.anyTrim = prepare('SELECT document_ref, position, life FROM trims LIMIT 1')
-    this.putDamaged = prepare(
-      'INSERT INTO damaged (reason, found_ms, document_ref, group_ref, position, record) VALUES (?, ?, ?, ?, ?, ?)',
-    )
-    this.damagedAlready = prepare('SELECT 1 FROM damaged WHERE document_ref = ? AND position = ? AND reason = ?')
-    this.damagedTo = prepare('SELECT max(position) FROM damaged WHERE document_ref = ?')
-  }
 }

@@ -23,11 +23,11 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { ErrorCode } from '@meridian/core/errors'
 import { errorTable, MeridianError } from '@meridian/core/errors'
 import type { RegionId } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteDriverName } from '@meridian/core/io/sqlite'
 import { openSqlite, SqliteError } from '@meridian/core/io/sqlite'
-import type { ThreadError } from './messages.js'
 
 export const logKind = 'sqlite'
 export const logFormat = 1
@@ -172,6 +172,13 @@ export function toOpenError(thrown: unknown): MeridianError {
     case 'other':
       return new MeridianError('LOG_UNAVAILABLE', { cause: thrown })
   }
+}
+
+export interface ThreadError {
+  readonly code: ErrorCode
+  /** One sentence; empty if the code says it all. */
+  readonly message: string
+  readonly cause: string | undefined
 }
 
 /** An error on its way to another thread, where it is made anew: its own sentence, without the code before it and the advice behind. */

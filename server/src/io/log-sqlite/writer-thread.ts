@@ -13,8 +13,14 @@ import { SqliteError } from '@meridian/core/io/sqlite'
 import type { LogErrorCode } from '@meridian/core/log'
 import type { CheckpointMessage, WriterAnswer, WriterData, WriterRequest, WriterStatus } from './messages.js'
 import type { SnapshotStaging } from './opening.js'
+import type { Mail } from './mailbox.js'
+import { Mailbox } from './mailbox.js'
 import { Opening, walBytesDue, walBytesEnough, walBytesMax } from './opening.js'
 import { lockDirectory, toThreadError } from './store.js'
+
+/** How long the thread sleeps beside its mailbox at a time, and stays there at most before its timers and messages have a turn. */
+const parkMs = 10
+const parkedMsMax = 20
 
 /** No commit for so long is a quiet moment. */
 const quietMs = 20
@@ -50,13 +56,16 @@ class WriterThread {
   private readonly data: WriterData
   private readonly lock: ReturnType<typeof lockDirectory>
   private opening: Opening | undefined
-  private appends: Extract<WriterRequest, { kind: 'append' }>[] = []
+  private readonly mailbox: Mailbox
+  private appends: Mail[] = []
   private readonly stagings: Staged[] = []
   private failure: { readonly code: LogErrorCode; readonly message: string } = { code: 'LOG_UNAVAILABLE', message: '' }
   private failures = 0
   private after: 'full' | 'failed' = 'full'
   private lastCommit = 0
   private stepping = false
+  /** True between two stays, while timers and messages have their turn. */
+  private staying = false
   private quiet: NodeJS.Timeout | undefined
   private postponed = 0
   private reopening: NodeJS.Timeout | undefined
@@ -70,6 +79,7 @@ class WriterThread {
     this.data = data
     this.lock = lock
     this.opening = opening
+    this.mailbox = new Mailbox(data.mailbox)
     port.on('message', (request: WriterRequest) => this.receive(request))
     data.reader.on('message', () => this.copied())
   }
@@ -84,10 +94,14 @@ class WriterThread {
 
   private receive(first: WriterRequest): void {
     let request: WriterRequest | undefined = first
+    // What is in the mailbox was put there before any batch that came as a message.
+    this.takeMail()
     while (request !== undefined) {
       switch (request.kind) {
         case 'append':
           this.appends.push(request)
+          break
+        case 'mail':
           break
         case 'snapshot':
           this.stage(request.id, request)
@@ -106,7 +120,35 @@ class WriterThread {
       request = receiveMessageOnPort(this.port)?.message
     }
     this.flush()
+    this.stay()
     this.schedule()
+  }
+
+  private takeMail(): void {
+    const mail = this.mailbox.take()
+    if (mail !== undefined) this.appends.push(mail)
+  }
+
+  /** After a commit another one is likely: waits beside the mailbox, where it is handed over for a third of what a message costs. */
+  private stay(): void {
+    if (this.staying) return
+    const until = performance.now() + parkedMsMax
+    let came = false
+    while (performance.now() < until && this.opening !== undefined && this.stagings.length === 0 && !this.closing) {
+      if (this.mailbox.park(parkMs) === 'nothing') break
+      came = true
+      this.takeMail()
+      this.flush()
+    }
+    if (!came) return
+    this.staying = true
+    setImmediate(() => {
+      this.staying = false
+      this.takeMail()
+      this.flush()
+      this.stay()
+      this.schedule()
+    })
   }
 
   private flush(): void {

@@ -1,0 +1,73 @@
+/**
+ * A place in shared memory where one batch waits for the writer's thread, which sleeps beside it. Handing a batch over this way costs
+ * the two threads about 16 µs of CPU together with the message of the answer; by two messages it costs 42. [hot]
+ *
+ * One side puts, the other takes. Nobody waits for long: the writer parks for some milliseconds at a time, so that its timers and
+ * messages have their turn, and the other side is told when the writer is not parked and has to be woken by a message.
+ */
+
+import type { Batch } from './batch.js'
+
+/** Batches up to this size fit; larger ones go as messages, where the hand-over no longer counts. */
+const roomBytes = 256 * 1024
+const headerBytes = 64
+
+const state = 0
+const parked = 1
+const idSlot = 2
+const bytesSlot = 3
+const countSlot = 4
+
+const empty = 0
+const full = 1
+
+export interface Mail {
+  readonly id: number
+  readonly batch: Batch
+}
+
+export class Mailbox {
+  readonly shared: SharedArrayBuffer
+  readonly #slots: Int32Array
+  readonly #room: Uint8Array
+
+  constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(headerBytes + roomBytes)) {
+    this.shared = shared
+    this.#slots = new Int32Array(shared, 0, headerBytes / 4)
+    this.#room = new Uint8Array(shared, headerBytes)
+  }
+
+  /** `put`: the writer has been woken. `put, asleep`: it is there, and a message has to wake the writer. `no room`: send it instead. */
+  put(id: number, batch: Batch): 'put' | 'put, asleep' | 'no room' {
+    if (batch.bytes > roomBytes || Atomics.load(this.#slots, state) === full) return 'no room'
+    this.#room.set(new Uint8Array(batch.buffer, 0, batch.bytes))
+    this.#slots[idSlot] = id
+    this.#slots[bytesSlot] = batch.bytes
+    this.#slots[countSlot] = batch.count
+    Atomics.store(this.#slots, state, full)
+    if (Atomics.load(this.#slots, parked) === 0) return 'put, asleep'
+    Atomics.notify(this.#slots, state)
+    return 'put'
+  }
+
+  /** Ends the writer's parking, so that it reads its messages. */
+  nudge(): void {
+    Atomics.notify(this.#slots, state)
+  }
+
+  take(): Mail | undefined {
+    if (Atomics.load(this.#slots, state) === empty) return undefined
+    const { [idSlot]: id = 0, [bytesSlot]: bytes = 0, [countSlot]: count = 0 } = this.#slots
+    const buffer = this.#room.slice(0, bytes).buffer
+    Atomics.store(this.#slots, state, empty)
+    return { id, batch: { buffer, bytes, count } }
+  }
+
+  /** Sleeps until something is put, for at most `ms`. */
+  park(ms: number): 'mail' | 'nothing' {
+    Atomics.store(this.#slots, parked, 1)
+    if (Atomics.load(this.#slots, state) === empty) Atomics.wait(this.#slots, state, empty, ms)
+    Atomics.store(this.#slots, parked, 0)
+    return Atomics.load(this.#slots, state) === full ? 'mail' : 'nothing'
+  }
+}
