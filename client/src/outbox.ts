@@ -14,6 +14,9 @@
  *   If the node had it after all, it is found to add nothing (SES7).
  * - OUT3 What stands under a counter never changes. A device id is of one opening of a store, so counters begin at 1 and no copy or
  *   older state of a store can use one twice.
+ * - OUT4 After a loss a name is used again only if everything unacked is of one document. A node drops what comes for a document that
+ *   it no longer serves, and takes what comes for another; if the word of it is lost with the connection, the dropped one would be found
+ *   below a saved one of the other and be taken for its resend.
  */
 
 import type { ErrorCode } from '@meridian/core/errors'
@@ -86,16 +89,19 @@ export class Outbox {
     else this.#fresh = [...new Set([...this.#fresh, ...items])].sort((a, b) => a.age - b.age)
   }
 
-  /** The connection is gone: whatever was sent and not acked comes again, under its counter where OUT1 lets it. */
+  /** The connection is gone: whatever was sent and not acked comes again, under its counter where OUT4 lets it. */
   disconnected(): void {
     const again = [...this.#sent, ...this.#resend].filter(
       (item) => item.state === 'sent' || (item.state === 'waiting' && item.counter > 0),
     )
-    for (const item of again) item.state = 'waiting'
-    this.#resend = [...new Set(again)].sort((a, b) => a.counter - b.counter)
     this.#sent = []
     this.#sentBytes = 0
     this.#highest = 0
+    this.#resend = []
+    if (again.every((item) => item.document === again[0]?.document)) {
+      for (const item of again) item.state = 'waiting'
+      this.#resend = [...new Set(again)].sort((a, b) => a.counter - b.counter)
+    } else this.#requeue(again)
   }
 
   /**

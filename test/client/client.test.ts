@@ -478,6 +478,34 @@ describe('updates from elsewhere', () => {
   })
 })
 
+describe('found by longer random schedules', () => {
+  it('[OUT4] given a push for a document that is denied, when that word is lost with the connection, then its name is not taken for a saved one', async () => {
+    const world = new World()
+    const device = world.device('a')
+    const one = device.open('notes/1')
+    const two = device.open('notes/2')
+    add(one, 'x')
+    add(two, 'y')
+    let denials = 1
+    world.region.faults = {
+      ...noFaults,
+      attach: (document) => (document === note && denials-- > 0 ? { code: 'LOG_UNAVAILABLE', retryAfterMs: 100 } : undefined),
+    }
+    await world.turn()
+    device.wire?.step('up')
+    await world.turn()
+    while ((device.wire?.toRegion.length ?? 0) > 0) device.wire?.step('up')
+    // The second document's push is durable, the first one's was dropped, and the client reads nothing of it.
+    world.region.commit()
+    device.cut()
+    const saved = kept(one.saved())
+    await world.pass(3_000)
+    expect(await outcomeOf(saved)).toBe('resolved')
+    expect(durable(world)).toEqual(['x'])
+    expect(durable(world, documentOf('notes/2'))).toEqual(['y'])
+  })
+})
+
 describe('found with a real node', () => {
   it('[CLI2] given an ack that comes before the answer to the attach, then it counts', async () => {
     const world = new World()

@@ -16,9 +16,12 @@ class NaiveNode {
   readonly #last = new Map<string, number>()
   readonly #names = new Map<number, number>()
   stopped = new Set<string>()
+  /** Documents that it serves no more on this connection, which nobody has read yet. */
+  denied = new Set<number>()
 
   receive(item: OutboxItem): void {
     const group = groupOf(item)
+    if (this.denied.has(names.indexOf(item.document))) return
     if (this.stopped.has(group)) return
     const same = this.#names.get(item.counter)
     if (same !== undefined && same !== item.age) throw new Error('one name for two edits (OUT3)')
@@ -34,7 +37,7 @@ class NaiveNode {
 }
 
 describe('the outbox', () => {
-  it('[OUT1] [OUT2] [OUT3] given any losses, refusals and documents that come and go, then no edit is taken for the resend of another', () => {
+  it('[OUT1] [OUT2] [OUT3] [OUT4] given any losses, refusals and documents that come and go, then no edit is taken for the resend of another', () => {
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.record({ do: fc.constant('add' as const), name: fc.nat(2) }) },
       {
@@ -46,7 +49,10 @@ describe('the outbox', () => {
         }),
       },
       { weight: 4, arbitrary: fc.record({ do: fc.constant('ack' as const), group: fc.constantFrom('a', 'b') }) },
-      { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('block' as const, 'unblock' as const), name: fc.nat(2) }) },
+      {
+        weight: 3,
+        arbitrary: fc.record({ do: fc.constantFrom('block' as const, 'unblock' as const, 'deny' as const), name: fc.nat(2) }),
+      },
       { weight: 4, arbitrary: fc.record({ do: fc.constant('lost' as const) }) },
       { weight: 2, arbitrary: fc.record({ do: fc.constant('refuse' as const), group: fc.constantFrom('a', 'b') }) },
     )
@@ -69,6 +75,11 @@ describe('the outbox', () => {
           for (const item of wire.splice(0, arrive)) node.receive(item)
         }
         const ack = (group: string): void => {
+          for (const name of node.denied) {
+            outbox.withdraw(names[name] ?? names[0])
+            wire = wire.filter((item) => names.indexOf(item.document) !== name)
+          }
+          node.denied.clear()
           for (const item of outbox.acked(node.last(group), (name) => name.slice(5, 6) === group)) saved.add(item.age)
         }
         const refuse = (group: string): void => {
@@ -90,8 +101,12 @@ describe('the outbox', () => {
           else if (one.do === 'ack') ack(one.group)
           else if (one.do === 'refuse') refuse(one.group)
           else if (one.do === 'unblock') blocked.delete(one.name)
-          else if (one.do === 'lost') {
+          else if (one.do === 'deny') {
+            // Its client reads of it before any ack of what comes behind; or, if the connection is lost first, never.
+            node.denied.add(one.name)
+          } else if (one.do === 'lost') {
             wire = []
+            node.denied.clear()
             outbox.disconnected()
           } else {
             blocked.add(one.name)
