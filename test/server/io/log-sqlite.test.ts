@@ -26,6 +26,7 @@ import type { Appended, DocumentInfo, Done, GroupInfo, LastPush, Outcome, Read, 
 import type { LogAlarm, SqliteLog, SqliteLogOptions } from '@meridian/server/io/log-sqlite'
 import { openSqliteLog } from '@meridian/server/io/log-sqlite'
 import { encodeBatch } from '@meridian/server/io/log-sqlite/batch'
+import { Mailbox } from '@meridian/server/io/log-sqlite/mailbox'
 import { Opening } from '@meridian/server/io/log-sqlite/opening'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { LogPlace } from '../../conformance/log.js'
@@ -40,6 +41,23 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 test('given this Node, when the drivers are listed, then they are all that work on it, the built-in one first', () => {
   const builtIn = major > 22 || (major === 22 && minor >= 15)
   expect(drivers).toEqual(builtIn ? ['node', 'libsql'] : ['libsql'])
+})
+
+test('given more appends than an int32 counts, when a batch goes through the mailbox, then it keeps its id', () => {
+  const mailbox = new Mailbox()
+  const id = 2 ** 31 + 5
+  mailbox.put(id, encodeBatch([draft(notes, 'a')]))
+  expect(new Mailbox(mailbox.shared).take()).toMatchObject({ id, batch: { count: 1 } })
+})
+
+/** The writer reads its messages one by one; what is put into the mailbox between two of them is older than the second. */
+test('[LOG3] given a full mailbox, when the next batch is offered, then there is no room, and what is taken is the older one', () => {
+  const mailbox = new Mailbox()
+  const batch = encodeBatch([draft(notes, 'a')])
+  expect(mailbox.put(1, batch)).toBe('put, asleep')
+  expect(mailbox.put(2, batch)).toBe('no room')
+  expect(mailbox.take()?.id).toBe(1)
+  expect(mailbox.take()).toBeUndefined()
 })
 
 async function makePlace(driver: SqliteDriverName): Promise<LogPlace> {
@@ -238,6 +256,32 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       expect(await append(log, draft(notes, 'c'))).toEqual({ replica: opened.replica, position: 2, sequences: [1] })
       expect(alarms.map((alarm) => alarm.kind)).toEqual(expect.arrayContaining(['stopped', 'reopened']))
     }, 20_000)
+  })
+
+  describe('the hand-over to the writer', () => {
+    test('[LOG3] given batches that fit its mailbox among batches that do not, when none waits for another, then they stand in the order of the calls', async () => {
+      await open()
+      const small = (): Draft[] => [draft(notes, 'small')]
+      const large = (): Draft[] => [draft(notes, '', { payload: noise(300_000) })]
+      let position = 0
+      for (let round = 0; round < 40; round++) {
+        // The first goes by message; the rest comes while the writer reads its messages.
+        const batches = [small(), large(), small(), small(), large(), small()]
+        const answers = await Promise.all(batches.map((batch) => append(log, ...batch)))
+        expect(answers.map((answer) => answer.position)).toEqual(batches.map((_, index) => position + index + 1))
+        position += batches.length
+      }
+    }, 20_000)
+
+    test('[LOG1] given an append and a close in one turn, again and again, when the log is opened, then every append was answered as durable', async () => {
+      for (let round = 1; round <= 10; round++) {
+        await open()
+        const first = append(log, draft(notes, 'a'))
+        const second = append(log, draft(notes, 'b'))
+        await closed(log)
+        expect([(await first).position, (await second).position]).toEqual([2 * round - 1, 2 * round])
+      }
+    })
   })
 
   describe('a directory that is not ours', () => {

@@ -94,9 +94,10 @@ class WriterThread {
 
   private receive(first: WriterRequest): void {
     let request: WriterRequest | undefined = first
-    // What is in the mailbox was put there before any batch that came as a message.
-    this.takeMail()
     while (request !== undefined) {
+      // Before each message and not once: nothing is put while a batch is on its way as a message or after a close (log-sqlite.ts), so what
+      // is in the mailbox when one of these comes is older.
+      this.takeMail()
       switch (request.kind) {
         case 'append':
           this.appends.push(request)
