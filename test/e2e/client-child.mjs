@@ -53,5 +53,5 @@ for (;;) {
     () => say({ saved: upTo }),
     () => undefined,
   )
-  await pause(Math.random() * 12)
+  await pause(Math.random() * 100)
 }

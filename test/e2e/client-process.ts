@@ -92,8 +92,8 @@ export class ClientProcess {
   }
 
   #heard(text: string): void {
-    const line: unknown = JSON.parse(text)
-    if (typeof line !== 'object' || line === null) return
+    const line = parseLine(text)
+    if (line === undefined) return
     if ('found' in line && Array.isArray(line.found)) this.#found(new Set(line.found.map(String)))
     if ('stored' in line) this.#stored = this.#reached(this.#stored, Number(line.stored), (word) => this.#keep(word))
     if ('saved' in line) {
@@ -120,5 +120,15 @@ export class ClientProcess {
   #reached(from: number, to: number, take: (word: string) => void): number {
     for (let index = from + 1; index <= to; index++) take(`${this.#options.name}${this.#opening}-${index}`)
     return Math.max(from, to)
+  }
+}
+
+/** The last line of a client that was killed may be a part of one, which says nothing. */
+function parseLine(text: string): object | undefined {
+  try {
+    const line: unknown = JSON.parse(text)
+    return typeof line === 'object' && line !== null ? line : undefined
+  } catch {
+    return undefined
   }
 }

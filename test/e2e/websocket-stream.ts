@@ -4,7 +4,7 @@ export class WebSocketStream {
   #held: Buffer = Buffer.alloc(0)
   /** Bytes that were taken out of `#held`. */
   #taken = 0
-  #greeted = false
+  #state: 'head' | 'frames' | 'refused' = 'head'
   readonly #onMessage: (message: Buffer, startByte: number) => void
 
   /** @param onMessage is told at which byte of the stream the message's frame begins. */
@@ -13,11 +13,15 @@ export class WebSocketStream {
   }
 
   receive(bytes: Uint8Array): void {
+    if (this.#state === 'refused') return
     this.#held = Buffer.concat([this.#held, bytes])
-    if (!this.#greeted) {
+    if (this.#state === 'head') {
       const end = this.#held.indexOf('\r\n\r\n')
       if (end < 0) return
-      this.#greeted = true
+      const [line = ''] = this.#held.toString('latin1', 0, end).split('\r\n')
+      // A node that stops, or is full, answers in plain HTTP.
+      this.#state = line.startsWith('GET ') || line.startsWith('HTTP/1.1 101 ') ? 'frames' : 'refused'
+      if (this.#state === 'refused') return
       this.#take(end + 4)
     }
     for (;;) {
