@@ -11,8 +11,11 @@ test('PROTOCOL.md lists every error with its number, close code, retry advice an
   const text = readFileSync(path, 'utf8')
   const begin = text.indexOf('-->\n', text.indexOf('<!-- errors:begin')) + 4
   const end = text.indexOf('<!-- errors:end -->')
-  const rows = Object.entries(errorTable).map(([code, row]) => `| ${row.number} | ${code} | ${row.close} | ${row.retry} | ${row.advice} |`)
+  const rows = Object.entries(errorTable).map(
+    ([code, row]) => `| ${row.number} | ${code} | ${row.close} | ${row.retry} | ${row.advice} |`,
+  )
   const table = ['| number | code | close | retry | what to do |', '|---|---|---|---|---|', ...rows, ''].join('\n')
   if (process.env['MERIDIAN_WRITE_DOCS'] === '1') writeFileSync(path, text.slice(0, begin) + table + text.slice(end))
-  else expect(text.slice(begin, end)).toBe(table)
+  const now = readFileSync(path, 'utf8')
+  expect(now.slice(begin, now.indexOf('<!-- errors:end -->'))).toBe(table)
 })

@@ -90,7 +90,12 @@ const rows = {
   },
   LIMIT_DOCUMENTS: { number: 20, close: 4429, retry: 'never', advice: 'Detach documents, or raise limits.documentsMax.' },
   LIMIT_SESSIONS: { number: 21, close: 4429, retry: 'backoff', advice: 'The node is full; try again later or use another one.' },
-  LIMIT_UNACKED: { number: 22, close: 4429, retry: 'backoff', advice: 'Wait for acks before pushing more than the welcome allows.' },
+  LIMIT_UNACKED: {
+    number: 22,
+    close: 4429,
+    retry: 'backoff',
+    advice: 'Wait for acks before pushing more than the welcome allows.',
+  },
   LIMIT_PRESENCE: { number: 23, close: 4429, retry: 'backoff', advice: 'Send smaller or fewer presence states.' },
   LOG_FULL: {
     number: 24,

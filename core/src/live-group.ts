@@ -6,7 +6,7 @@
 import type { GroupId, ReplicaId } from './ids.js'
 import { replicaParts } from './ids.js'
 import type { GroupInfo } from './log.js'
-import type { MutableVersion, Version } from './version.js'
+import type { Chain, MutableVersion, Version } from './version.js'
 import { merge, missing, mutableVersion, raiseFloor } from './version.js'
 
 export class LiveGroup {
@@ -15,6 +15,7 @@ export class LiveGroup {
   readonly version: MutableVersion = mutableVersion()
   #closed: ReadonlyMap<ReplicaId, number> = new Map()
   #sealed: ReadonlyMap<ReplicaId, number> = new Map()
+  #seals: ReadonlyMap<string, Chain> = new Map()
   /** True while the seal of the closed incarnations is on its way into the log. */
   sealing = false
 
@@ -27,6 +28,7 @@ export class LiveGroup {
   adopt(info: GroupInfo): void {
     this.#closed = info.closed
     this.#sealed = info.sealed
+    this.#seals = info.seals
     this.sealing = false
     for (const [region, floor] of info.version.floors) raiseFloor(this.version, region, floor)
     merge(this.version, info.version)
@@ -38,8 +40,9 @@ export class LiveGroup {
   }
 
   /**
-   * What `claimed` names and this region does not hold. Unlike a comparison of versions it knows where sealed incarnations ended, so
-   * that a token from a history that this store never lived is found out: void beyond the end of a sealed one (LOG5).
+   * What `claimed` names and this region does not hold. Unlike a comparison of versions it knows where sealed incarnations ended, and
+   * which entries raised its floors, so that a token from a history that this store never lived is found out (LOG2, LOG5): void beyond
+   * the end of a sealed incarnation, and with a floor that was raised by another seal, however high this region's own has risen since.
    */
   lacks(claimed: Version): Version | undefined {
     const lacking = missing(claimed, this.version)
@@ -49,6 +52,9 @@ export class LiveGroup {
       if (floor === undefined || counter > floor.counter) continue
       const last = this.#sealed.get(replica)
       if (last === undefined || sequence > last) lacking.sequences.set(replica, sequence)
+    }
+    for (const [region, floor] of claimed.floors) {
+      if (this.#seals.get(`${region}#${floor.counter}`) !== floor.seal) lacking.floors.set(region, floor)
     }
     return lacking.sequences.size === 0 && lacking.floors.size === 0 ? undefined : lacking
   }

@@ -15,7 +15,7 @@
 import type { EngineName, EngineState } from './engine.js'
 import type { Draft, Entry } from './entry.js'
 import type { DeviceId, DocumentName, GroupId, Position, ReplicaId } from './ids.js'
-import type { Dot, Version } from './version.js'
+import type { Chain, Dot, Version } from './version.js'
 
 export type LogErrorCode = 'LOG_FULL' | 'LOG_UNAVAILABLE' | 'DOCUMENT_DAMAGED'
 
@@ -97,6 +97,8 @@ export interface GroupInfo {
   readonly closed: ReadonlyMap<ReplicaId, number>
   /** Last sequences of sealed incarnations; a token beyond one is void (SES5, LOG5). */
   readonly sealed: ReadonlyMap<ReplicaId, number>
+  /** Every floor that was ever raised, as `region#counter` → seal: a claim of an older floor is held against the one of this history. */
+  readonly seals: ReadonlyMap<string, Chain>
   readonly position: Position
 }
 

@@ -82,7 +82,13 @@ export function registerLogTests(name: string, makePlace: () => Promise<LogPlace
           tailCount: 0,
           tailBytes: 0,
         })
-        expect(await openGroup(acme)).toEqual({ version: emptyVersion, closed: new Map(), sealed: new Map(), position: 0 })
+        expect(await openGroup(acme)).toEqual({
+          version: emptyVersion,
+          closed: new Map(),
+          sealed: new Map(),
+          seals: new Map(),
+          position: 0,
+        })
         expect(await lastPush(acme, device(1))).toBeUndefined()
         expect(await readSnapshot(notes)).toBeUndefined()
         expect(await readDocument(notes)).toEqual({ entries: [], asOf: 0, more: false, trimmed: 0 })
@@ -347,6 +353,7 @@ export function registerLogTests(name: string, makePlace: () => Promise<LogPlace
             [first, 2],
             [second, 1],
           ]),
+          seals: new Map([['eu-west#2', sealEntry?.chain]]),
           position: 6,
         }
         expect(await openGroup(acme)).toEqual(expected)
@@ -368,8 +375,9 @@ export function registerLogTests(name: string, makePlace: () => Promise<LogPlace
         await reopen()
         await append(seal(2, { [second]: 2 }))
         await append(seal(1, { [first]: 1 }))
-        const { version, sealed } = await openGroup(acme)
+        const { version, sealed, seals } = await openGroup(acme)
         expect(version.floors.get(parseRegion('eu-west'))?.counter).toBe(2)
+        expect([...seals.keys()]).toEqual(['eu-west#1', 'eu-west#2'])
         expect(version.sequences).toEqual(new Map([[log.replica, 2]]))
         expect(sealed).toEqual(
           new Map([

@@ -36,6 +36,7 @@ interface StoredGroup {
   readonly ends: Map<ReplicaId, { readonly sequence: number; readonly chain: Chain }>
   readonly floors: Map<RegionId, Floor>
   readonly sealed: Map<ReplicaId, number>
+  readonly seals: Map<string, Chain>
   trimmed: number
   position: number
 }
@@ -76,6 +77,7 @@ export class MemoryStore {
         ends: new Map(group.ends),
         floors: new Map(group.floors),
         sealed: new Map(group.sealed),
+        seals: new Map(group.seals),
       })
     }
     for (const [name, document] of this.documents)
@@ -116,7 +118,7 @@ export class MemoryStore {
   group(id: GroupId): StoredGroup {
     let group = this.groups.get(id)
     if (group === undefined) {
-      group = { entries: [], ends: new Map(), floors: new Map(), sealed: new Map(), trimmed: 0, position: 0 }
+      group = { entries: [], ends: new Map(), floors: new Map(), sealed: new Map(), seals: new Map(), trimmed: 0, position: 0 }
       this.groups.set(id, group)
     }
     return group
@@ -173,6 +175,8 @@ export class MemoryStore {
     for (const [replica, last] of control.last) group.sealed.set(replica, last)
     const [replica] = control.last.keys()
     const region = replica === undefined ? this.region : replicaParts(replica).region
+    const name = `${region}#${control.counter}`
+    if (!group.seals.has(name)) group.seals.set(name, entry.chain)
     const held = group.floors.get(region)
     if (held === undefined || held.counter < control.counter)
       group.floors.set(region, { counter: control.counter, seal: entry.chain })
@@ -480,7 +484,13 @@ export class MemoryLog implements RegionLog {
       version.sequences.set(replica, sequence)
       if (region === this.store.region && replica !== this.replica) closed.set(replica, sequence)
     }
-    return { version, closed, sealed: new Map(held?.sealed), position: toPosition(held?.position ?? 0) }
+    return {
+      version,
+      closed,
+      sealed: new Map(held?.sealed),
+      seals: new Map(held?.seals),
+      position: toPosition(held?.position ?? 0),
+    }
   }
 
   #readEntries(all: readonly Entry[], after: Position, limit: ReadLimit, trimmed: number): Read {

@@ -68,8 +68,7 @@ export class OpeningStatements {
     this.sealVersion =
       prepare(`INSERT INTO versions (group_ref, replica_ref, sequence, chain, position, sealed) VALUES (?, ?, 0, ?, 0, ?)
       ON CONFLICT DO UPDATE SET sealed = excluded.sealed`)
-    this.putFloor = prepare(`INSERT INTO floors (group_ref, region, counter, seal) VALUES (?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET counter = excluded.counter, seal = excluded.seal WHERE excluded.counter > counter`)
+    this.putFloor = prepare(`INSERT INTO floors (group_ref, region, counter, seal) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`)
     this.putGroup = prepare('INSERT INTO groups (ref, name) VALUES (?, ?)')
     this.groupByName = prepare('SELECT ref FROM groups WHERE name = ?')
     this.putDocument = prepare(

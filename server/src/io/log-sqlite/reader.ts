@@ -12,6 +12,7 @@ import type { RegionId, ReplicaId } from '@meridian/core/ids'
 import { replicaParts, toPosition } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteRow, SqliteStatement } from '@meridian/core/io/sqlite'
 import { SqliteError } from '@meridian/core/io/sqlite'
+import type { Chain } from '@meridian/core/version'
 import { decodeVersion, include, mutableVersion, raiseFloor, toChain } from '@meridian/core/version'
 import { EntriesEncoder } from './batch.js'
 import { FreshIndex } from './fresh.js'
@@ -314,13 +315,16 @@ export class Reader {
     const version = mutableVersion()
     const closed = new Map<ReplicaId, number>()
     const sealed = new Map<ReplicaId, number>()
+    const seals = new Map<string, Chain>()
     let position = 0
     const ref = this.statements.groupByName.get([name])?.[0]
     if (typeof ref === 'number') {
       const current = this.statements.currentReplica.get([])?.[0]
       for (const [region, counter, seal] of this.statements.floorsOf.all([ref])) {
         if (!Buffer.isBuffer(seal)) continue
-        raiseFloor(version, String(region) as RegionId, { counter: Number(counter), seal: toChain(seal.readBigUInt64LE()) })
+        const floor = { counter: Number(counter), seal: toChain(seal.readBigUInt64LE()) }
+        raiseFloor(version, String(region) as RegionId, floor)
+        seals.set(`${String(region)}#${floor.counter}`, floor.seal)
       }
       const ends = new Map<number, number>()
       for (const [replica, sequence, at, seal] of this.statements.versionsOf.all([ref])) {
@@ -340,7 +344,7 @@ export class Reader {
         if (region === this.region && end !== current) closed.set(replica, sequence)
       }
     }
-    return { kind: 'group', info: { version, closed, sealed, position: toPosition(position) } }
+    return { kind: 'group', info: { version, closed, sealed, seals, position: toPosition(position) } }
   }
 
   private lastPush(groupName: string, deviceText: string): QueryResult {

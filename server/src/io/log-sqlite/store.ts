@@ -74,7 +74,7 @@ CREATE TABLE entries (position INTEGER PRIMARY KEY, group_ref INTEGER NOT NULL, 
   device BLOB, counter INTEGER NOT NULL, chain BLOB NOT NULL, checksum INTEGER NOT NULL, payload BLOB NOT NULL) STRICT;
 CREATE TABLE versions (group_ref INTEGER NOT NULL, replica_ref INTEGER NOT NULL, sequence INTEGER NOT NULL, chain BLOB NOT NULL, position INTEGER NOT NULL,
   sealed INTEGER, PRIMARY KEY (group_ref, replica_ref)) STRICT, WITHOUT ROWID;
-CREATE TABLE floors (group_ref INTEGER NOT NULL, region TEXT NOT NULL, counter INTEGER NOT NULL, seal BLOB NOT NULL, PRIMARY KEY (group_ref, region)) STRICT, WITHOUT ROWID;
+CREATE TABLE floors (group_ref INTEGER NOT NULL, region TEXT NOT NULL, counter INTEGER NOT NULL, seal BLOB NOT NULL, PRIMARY KEY (group_ref, region, counter)) STRICT, WITHOUT ROWID;
 CREATE TABLE pushes (group_ref INTEGER NOT NULL, device BLOB NOT NULL, counter INTEGER NOT NULL, replica_ref INTEGER NOT NULL, sequence INTEGER NOT NULL,
   seen_ms INTEGER NOT NULL, PRIMARY KEY (group_ref, device)) STRICT, WITHOUT ROWID;
 CREATE TABLE tails (document_ref INTEGER NOT NULL, position INTEGER NOT NULL, life INTEGER NOT NULL, checksum INTEGER NOT NULL, list BLOB NOT NULL,
