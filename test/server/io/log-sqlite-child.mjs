@@ -15,7 +15,17 @@ function append() {
     const payload = new TextEncoder().encode(`${log.replica} ${counter}`)
     const push = { device: String(counter % 5).padStart(32, '0'), counter }
     const document = `acme/notes/${counter % 7}`
-    return { group: 'acme/default', document, engine: 'yjs', life: 1, kind: 'update', epoch: 0, time: Date.now() * 1024, payload, push }
+    return {
+      group: 'acme/default',
+      document,
+      engine: 'yjs',
+      life: 1,
+      kind: 'update',
+      epoch: 0,
+      time: Date.now() * 1024,
+      payload,
+      push,
+    }
   })
   log.append(drafts, (outcome) => {
     if (outcome.kind !== 'done') throw new Error(outcome.code)
