@@ -45,5 +45,11 @@ try {
   say(`soak: FAILED\n${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`)
   process.exitCode = 1
 } finally {
+  // What is left of clients that were dropped on purpose, and not closed, must not keep the process alive.
+  setTimeout(() => {
+    say('soak: cleaning up took more than 30 s; ended all the same')
+    process.exit()
+  }, 30_000).unref()
   await resources.dispose()
+  process.exit()
 }
