@@ -524,12 +524,12 @@ export class Hub {
     for (const document of this.#touched) {
       const { frames, origins } = document
       const only = frames.length === 1 ? frames[0] : undefined
-      const shared = outgoing(only ?? concat(frames))
+      const shared = only === undefined ? outgoing(concat(frames), frames) : outgoing(only)
       for (const attachment of document.subscriptions) {
         if (attachment.wroteCommit !== this.#commit) this.#deliver(attachment, shared, before)
         else if (only === undefined) {
           const others = frames.filter((_, index) => origins[index] !== attachment)
-          if (others.length > 0) this.#deliver(attachment, outgoing(concat(others)), before)
+          if (others.length > 0) this.#deliver(attachment, outgoing(concat(others), others), before)
         }
       }
       document.frames = []

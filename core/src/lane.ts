@@ -107,7 +107,9 @@ export class Lane implements Receipt {
 
   receive(attachment: Attachment, counter: number, payload: Uint8Array): void {
     if (this.#stoppedAt !== undefined) return
-    if (this.#unackedBytes > 0 && this.#unackedBytes + payload.length > this.#limits.unackedBytesMax) {
+    const { unackedBytesMax, waitingPushesMax } = this.#limits
+    const isOver = this.#unackedBytes > 0 && this.#unackedBytes + payload.length > unackedBytesMax
+    if (isOver || this.#waiting.length >= waitingPushesMax) {
       // What waits in front of it goes on: it was not refused, and a later ack would say that it is saved.
       this.#stop({ channel: attachment.channel, counter, code: 'LIMIT_UNACKED', missing: emptyVersion })
       return

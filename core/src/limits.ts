@@ -16,6 +16,8 @@ export interface SessionLimits {
   readonly updateBytesMax: number
   /** Payload bytes of one session that were pushed and not yet acked; one push is always allowed. */
   readonly unackedBytesMax: number
+  /** Pushes of one session and group that wait to be judged. However small they are, each is held with what it takes to go on with it. */
+  readonly waitingPushesMax: number
   /** Bytes of one presence state. */
   readonly presenceBytesMax: number
   /** Presence states a second and session; more are merged into the newest, a second later. */
@@ -39,6 +41,7 @@ export const sessionLimits: SessionLimits = {
   documentsMax: 1_000,
   updateBytesMax: 64 * 1024 * 1024,
   unackedBytesMax: 4 * 1024 * 1024,
+  waitingPushesMax: 65_536,
   presenceBytesMax: 4 * 1024,
   presencePerSecond: 30,
   bufferedBytesMax: 512 * 1024,

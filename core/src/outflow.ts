@@ -7,6 +7,8 @@
  * - Frames of documents keep their order, also behind a large one that is still under way: order is what makes a cursor true.
  */
 
+import type { Encoder } from 'lib0/encoding'
+import { createEncoder, toUint8Array } from 'lib0/encoding'
 import { concat } from './bytes.js'
 import type { Hub } from './hub.js'
 import type { GroupId } from './ids.js'
@@ -15,9 +17,9 @@ import type { SessionLimits } from './limits.js'
 import type { LiveGroup } from './live-group.js'
 import type { Outgoing } from './outgoing.js'
 import { outgoing } from './outgoing.js'
-import { fragments } from './wires/native/frame.js'
+import { fragmentBytes, fragments } from './wires/native/frame.js'
 import type { ServerFrame } from './wires/native/server-frames.js'
-import { encodeServerFrame } from './wires/native/server-frames.js'
+import { encodeServerFrame, writePong } from './wires/native/server-frames.js'
 
 export interface OutflowSocket {
   /** Sends one binary message. */
@@ -39,6 +41,7 @@ export class Outflow {
   #acks: Lane[] = []
   /** Pieces of a large frame, and whatever came behind it, that wait for room in the socket's buffer. */
   #transfer: Outgoing[] = []
+  #pongs: Encoder | undefined
   #congested = false
   #paused = false
   #closed = false
@@ -74,8 +77,11 @@ export class Outflow {
   deliver(message: Outgoing): 'taken' | 'stalled' {
     if (this.stalled) return 'stalled'
     this.tellReplicas()
-    if (message.bytes.length > this.#largeBytes) this.stream(message.bytes)
-    else this.#out.push(message)
+    if (message.bytes.length <= this.#largeBytes) this.#out.push(message)
+    else {
+      this.#transfer.push(...piecesOf(message))
+      this.#drain()
+    }
     return 'taken'
   }
 
@@ -91,8 +97,14 @@ export class Outflow {
       this.#out.push(outgoing(frame))
       return
     }
-    for (const piece of large ? fragments(frame) : [frame]) this.#transfer.push(outgoing(piece))
+    if (large) this.#transfer.push(...piecesOf(outgoing(frame)))
+    else this.#transfer.push(outgoing(frame))
     this.#drain()
+  }
+
+  /** Answers to pings lie in one buffer: a message may hold hundreds of thousands of pings, each of which would be a few objects here. */
+  pong(nonce: number): void {
+    if (!this.#closed) writePong((this.#pongs ??= createEncoder()), nonce)
   }
 
   ack(lane: Lane): void {
@@ -123,6 +135,10 @@ export class Outflow {
   /** Sends what was collected as few messages. [hot] */
   flush(): void {
     if (this.#closed) return
+    if (this.#pongs !== undefined) {
+      this.#out.push(outgoing(toUint8Array(this.#pongs)))
+      this.#pongs = undefined
+    }
     const only = this.#out[0]
     if (only !== undefined && this.#out.length === 1 && this.#acks.length === 0) {
       this.#out = []
@@ -208,4 +224,28 @@ export class Outflow {
     if (this.#socket.bufferedBytes > this.#limits.bufferedBytesMax) this.#congested = true
     this.throttle()
   }
+}
+
+/** A message in pieces: large frames as fragments, small ones together. Made once, so that a hundred slow readers hold one copy. */
+function piecesOf(message: Outgoing): readonly Outgoing[] {
+  if (message.pieces !== undefined) return message.pieces
+  const pieces: Outgoing[] = []
+  let small: Uint8Array[] = []
+  let smallBytes = 0
+  const close = (): void => {
+    if (small.length > 0) pieces.push(outgoing(concat(small)))
+    small = []
+    smallBytes = 0
+  }
+  for (const frame of message.frames ?? [message.bytes]) {
+    if (smallBytes + frame.length > fragmentBytes) close()
+    if (frame.length > fragmentBytes) for (const fragment of fragments(frame)) pieces.push(outgoing(fragment))
+    else {
+      small.push(frame)
+      smallBytes += frame.length
+    }
+  }
+  close()
+  message.pieces = pieces
+  return pieces
 }

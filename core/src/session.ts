@@ -81,6 +81,8 @@ export class Session implements LaneSession, CatchUpSession {
   #tokenPending = false
 
   readonly #channels = new Map<number, Attachment>()
+  /** Documents that were detached before the log had answered: it still works for them. */
+  readonly #abandoned = new Set<Attachment>()
   readonly #lanes = new Map<LiveGroup, Lane>()
   readonly #outflow: Outflow
   readonly #catchUp: CatchUp
@@ -322,7 +324,7 @@ export class Session implements LaneSession, CatchUpSession {
       case 'presence':
         return this.#presence(frame)
       case 'ping':
-        return this.#send({ type: 'pong', nonce: frame.nonce })
+        return this.#outflow.pong(frame.nonce)
       case 'token':
         if (this.#tokenPending) throw new MeridianError('FRAME_INVALID', { message: 'One token at a time.' })
         this.#tokenPending = true
@@ -378,7 +380,7 @@ export class Session implements LaneSession, CatchUpSession {
     const access = accessOf(principal, frame.document)
     // RES5, and the same answer for what is missing and what is forbidden: decided from the name, before anything is read.
     if (access === 'none') return refuse('ACCESS_DENIED')
-    if (this.#channels.size >= this.#limits.documentsMax) return refuse('LIMIT_DOCUMENTS')
+    if (this.#channels.size + this.#abandoned.size >= this.#limits.documentsMax) return refuse('LIMIT_DOCUMENTS')
     const decision = this.#hub.effects.admit('access', frame.document)
     if (decision.kind === 'no') {
       if (decision.redirects.length === 0) return refuse('NOT_PLACED_HERE')
@@ -390,6 +392,7 @@ export class Session implements LaneSession, CatchUpSession {
     this.#channels.set(channel, attachment)
     this.#hub.join(attachment)
     const proceed = (): void => {
+      this.#abandoned.delete(attachment)
       if (this.#channels.get(channel) !== attachment) return
       this.#answer(attachment, frame)
       this.flush()
@@ -477,6 +480,7 @@ export class Session implements LaneSession, CatchUpSession {
     this.#channels.delete(attachment.channel)
     this.#catchUp.forget(attachment)
     this.#presenceLate.delete(attachment)
+    if (attachment.document.state === 'loading') this.#abandoned.add(attachment)
     if (attachment.presence !== undefined) {
       attachment.presence = undefined
       this.#announce(attachment)

@@ -67,6 +67,12 @@ const limits = z.strictObject({
     1024 * MiB,
     'Payload bytes of one session that are pushed and not acked.',
   ),
+  waitingPushesMax: bound(
+    sessionLimits.waitingPushesMax,
+    1_024,
+    16_777_216,
+    'Pushes of one session that wait for what they build on, or for the log.',
+  ),
   presenceBytesMax: bound(sessionLimits.presenceBytesMax, 1, MiB, 'Bytes of one presence state.'),
   presencePerSecond: bound(sessionLimits.presencePerSecond, 1, 10_000, 'Presence states a second of one session.'),
   bufferedBytesMax: bound(

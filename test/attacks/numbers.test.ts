@@ -88,7 +88,7 @@ describe('absurd numbers in frames, to a node', () => {
   it('[FRAME2, VER3, PUSH1, SES3] given each absurd number in each place, then FRAME_INVALID and nothing else', {
     timeout: 40_000,
   }, async () => {
-    const bounds = { peakMb: 300 }
+    const bounds = { growthMb: 300 }
     const answers = new Map<string, string>()
     const { verdict } = await underAttack(victim, pair, bounds, async () => {
       await Promise.all(

@@ -78,6 +78,8 @@ export class WireClient {
   readonly frames: ServerFrame[] = []
   onFrame: ((frame: ServerFrame) => void) | undefined
   end: End | undefined
+  /** Why a message of the node could not be read. */
+  unreadable: unknown
   #goodbye: Extract<ServerFrame, { type: 'goodbye' }> | undefined
   #waiting: (() => void)[] = []
 
@@ -91,7 +93,12 @@ export class WireClient {
       this.onFrame?.(frame)
     })
     this.socket.on('message', (data: Buffer) => {
-      reader.receive(data)
+      try {
+        reader.receive(data)
+      } catch (thrown) {
+        this.unreadable = thrown
+        this.socket.terminate()
+      }
       this.#wake()
     })
     this.socket.on('error', () => undefined)
@@ -151,6 +158,7 @@ export class WireClient {
   async until(what: string, holds: () => boolean): Promise<void> {
     const givenUp = Date.now() + patienceMs
     while (!holds()) {
+      if (this.unreadable !== undefined) throw new Error('the node sent what cannot be read', { cause: this.unreadable })
       const left = givenUp - Date.now()
       if (left <= 0) throw new Error(`${what} did not come in ${patienceMs} ms`)
       let timer: NodeJS.Timeout | undefined

@@ -89,6 +89,8 @@ const number = { hello: 1, token: 2, attach: 3, detach: 4, seen: 5, push: 6, pre
 
 export const channelMax = 2 ** 31
 export const tokenBytesMax = 16 * 1024
+/** Of a frame that is no push. Only updates are large; a version of megabytes would keep a node busy for seconds. */
+export const otherBytesMax = 1024 * 1024
 
 export function encodeClientFrame(frame: ClientFrame): Uint8Array {
   if (frame.type === 'push') return encodePush(frame.channel, frame.counter, frame.payload)
@@ -146,6 +148,10 @@ export function encodePush(channel: number, counter: number, payload: Uint8Array
 
 /** Undefined for a type that is not known here: a newer client's, which is skipped. [hot] */
 export function decodeClientFrame(type: number, body: Decoder, end: number): ClientFrame | undefined {
+  if (type !== number.push && end - body.pos > otherBytesMax)
+    throw new MeridianError('FRAME_TOO_LARGE', {
+      message: `A frame of type ${type} has ${end - body.pos} bytes; at most ${otherBytesMax}.`,
+    })
   switch (type) {
     case number.push: {
       const channel = readCount(body, channelMax, 'A channel')

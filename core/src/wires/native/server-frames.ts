@@ -294,6 +294,13 @@ export function encodeServerFrame(frame: ServerFrame): Uint8Array {
   })
 }
 
+/** Puts a pong behind what an encoder holds. */
+export function writePong(encoder: encoding.Encoder, nonce: number): void {
+  encoding.writeVarUint(encoder, number.pong)
+  encoding.writeVarUint(encoder, varUintLength(nonce))
+  encoding.writeVarUint(encoder, nonce)
+}
+
 /** The payload of an update is the rest of its frame. [hot] */
 export function encodeUpdate(handle: number, replica: number, sequence: number, payload: Uint8Array): Uint8Array {
   const length = varUintLength(handle) + varUintLength(replica) + varUintLength(sequence) + payload.length
