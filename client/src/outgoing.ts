@@ -53,7 +53,7 @@ export function toMessages(frames: readonly Uint8Array[], messageBytesMax: numbe
     bytes = 0
   }
   for (const frame of frames) {
-    for (const piece of fragments(frame)) {
+    for (const piece of fragments(frame, messageBytesMax)) {
       if (bytes + piece.length > messageBytesMax) end()
       parts.push(piece)
       bytes += piece.length

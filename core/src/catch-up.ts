@@ -61,7 +61,8 @@ export class CatchUp {
 
   /** Brings a document that was just attached to the head of the log. */
   open(attachment: Attachment): void {
-    if (covers(attachment.cursor, attachment.document.version)) return this.#becomeLive(attachment)
+    const { document } = attachment
+    if (!document.isDoubtful && covers(attachment.cursor, document.version)) return this.#becomeLive(attachment)
     this.#opening.push(attachment)
     this.run()
   }

@@ -117,6 +117,8 @@ export class Hub {
   readonly #handles = new Set<number>()
   readonly #replicas: ReplicaId[]
   readonly #replicaIndex = new Map<ReplicaId, number>()
+  /** Of the newest commit. */
+  #replica: ReplicaId
 
   #pending: Item[] = []
   #pendingBytes = 0
@@ -138,6 +140,7 @@ export class Hub {
     this.#options = { ...hubOptions, ...options }
     this.limits = this.#options.limits
     this.tail = new TailBuffer(effects.log.position, this.limits.tailBytesMax)
+    this.#replica = effects.log.replica
     this.#replicas = [effects.log.replica]
     this.#replicaIndex.set(effects.log.replica, 0)
   }
@@ -286,9 +289,12 @@ export class Hub {
     })
   }
 
-  /** True if memory holds every entry of the document beyond `after`. */
+  /**
+   * True if memory holds every entry of the document beyond `after`. Not if the document was loaded with entries of a commit that is durable
+   * and not answered yet: those are known of, and are in the log only.
+   */
   remembers(document: LiveDocument, after: Position): boolean {
-    return after >= document.since && this.tail.reaches(after)
+    return after >= document.since && document.position <= this.tail.head && this.tail.reaches(after)
   }
 
   /** The updates of an open document beyond `after`, if memory still holds all of them: what a compaction need not read from the log. */
@@ -416,7 +422,9 @@ export class Hub {
   /** [hot] */
   #committed(batch: Item[], appended: Appended | undefined): void {
     const replica = appended?.replica ?? this.effects.log.replica
-    const reopened = !this.#replicaIndex.has(replica)
+    // Its index may be known already: reads see a commit before it is answered.
+    const reopened = replica !== this.#replica
+    this.#replica = replica
     const replicaIndex = this.replicaIndex(replica)
     const before = toPosition((appended?.position ?? this.tail.head + 1) - 1)
     this.#commit++
@@ -500,15 +508,24 @@ export class Hub {
     for (const name of names) {
       const document = this.#documents.get(name)
       if (document === undefined) continue
+      document.doubt(end)
       fallBehind(document, from)
       documents.push({ document, from })
     }
     return documents
   }
 
+  /** What is known of a document may not be all there is, and nothing true can be told of it: everybody comes again, to a fresh load. */
+  #giveUp(document: LiveDocument, code: LogErrorCode): void {
+    document.state = code
+    for (const attachment of [...document.subscriptions]) attachment.subscriber.failed(attachment, code)
+    this.#release(document)
+  }
+
   #recover(document: LiveDocument, from: Position): void {
     this.effects.log.openDocument(document.name, (outcome) => {
-      if (outcome.kind === 'failed' || document.state !== 'ready') return
+      if (document.state !== 'ready') return
+      if (outcome.kind === 'failed') return this.#giveUp(document, outcome.code)
       const { value: info } = outcome
       document.recover(info)
       if (info.ended && !document.ended) this.#ended(document)

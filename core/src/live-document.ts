@@ -55,6 +55,8 @@ export class LiveDocument {
   index: IndexState = { kind: 'absent' }
   /** Pushes that wait or are on their way into the log; the document stays while there are any. */
   pendingCount = 0
+  /** True while `version` may not be all that is durable: whoever opens it reads the log. */
+  isDoubtful = false
   /** Erases that are on their way into the log. */
   erasing = 0
   /** Lanes whose first push is premature; told when the index grows. */
@@ -93,8 +95,15 @@ export class LiveDocument {
     this.tailBytes = info.tailBytes
   }
 
+  /** Entries of it that nobody here knows of may stand in the log up to `end`. */
+  doubt(end: Position): void {
+    this.isDoubtful = true
+    this.position = toPosition(Math.max(this.position, end))
+  }
+
   /** Adopts what turned out to be durable; knows nothing that was known here already. */
   recover(info: DocumentInfo): void {
+    this.isDoubtful = false
     merge(this.version, info.version)
     this.engine = info.engine
     this.life = info.life

@@ -17,7 +17,7 @@ import type { SessionLimits } from './limits.js'
 import type { LiveGroup } from './live-group.js'
 import type { Outgoing } from './outgoing.js'
 import { outgoing } from './outgoing.js'
-import { fragmentBytes, fragments } from './wires/native/frame.js'
+import { fragments, pieceBytesOf } from './wires/native/frame.js'
 import type { ServerFrame } from './wires/native/server-frames.js'
 import { encodeServerFrame, writePong } from './wires/native/server-frames.js'
 
@@ -79,7 +79,7 @@ export class Outflow {
     this.tellReplicas()
     if (message.bytes.length <= this.#largeBytes) this.#out.push(message)
     else {
-      this.#transfer.push(...piecesOf(message))
+      this.#transfer.push(...piecesOf(message, this.#limits.messageBytesMax))
       this.#drain()
     }
     return 'taken'
@@ -97,7 +97,7 @@ export class Outflow {
       this.#out.push(outgoing(frame))
       return
     }
-    if (large) this.#transfer.push(...piecesOf(outgoing(frame)))
+    if (large) this.#transfer.push(...piecesOf(outgoing(frame), this.#limits.messageBytesMax))
     else this.#transfer.push(outgoing(frame))
     this.#drain()
   }
@@ -214,9 +214,11 @@ export class Outflow {
   /** What was collected goes before the next piece. */
   #flushCollected(): void {
     if (this.#out.length === 0) return
-    const bytes = this.#out.map((message) => message.bytes)
-    this.#out = []
-    this.#write(outgoing(concat(bytes)))
+    // But for the acks: those come behind everything.
+    const acks = this.#acks
+    this.#acks = []
+    this.flush()
+    this.#acks = acks
   }
 
   #write(message: Outgoing): void {
@@ -226,9 +228,13 @@ export class Outflow {
   }
 }
 
-/** A message in pieces: large frames as fragments, small ones together. Made once, so that a hundred slow readers hold one copy. */
-function piecesOf(message: Outgoing): readonly Outgoing[] {
+/**
+ * A message in pieces: large frames as fragments, small ones together. Made once, so that a hundred slow readers hold one copy; all of a node
+ * have the same `messageBytesMax`.
+ */
+function piecesOf(message: Outgoing, messageBytesMax: number): readonly Outgoing[] {
   if (message.pieces !== undefined) return message.pieces
+  const pieceBytes = pieceBytesOf(messageBytesMax)
   const pieces: Outgoing[] = []
   let small: Uint8Array[] = []
   let smallBytes = 0
@@ -238,8 +244,8 @@ function piecesOf(message: Outgoing): readonly Outgoing[] {
     smallBytes = 0
   }
   for (const frame of message.frames ?? [message.bytes]) {
-    if (smallBytes + frame.length > fragmentBytes) close()
-    if (frame.length > fragmentBytes) for (const fragment of fragments(frame)) pieces.push(outgoing(fragment))
+    if (smallBytes + frame.length > pieceBytes) close()
+    if (frame.length > pieceBytes) for (const fragment of fragments(frame, messageBytesMax)) pieces.push(outgoing(fragment))
     else {
       small.push(frame)
       smallBytes += frame.length

@@ -247,6 +247,11 @@ export class Session implements LaneSession, CatchUpSession {
     })
   }
 
+  failed(subscription: Subscription, code: ErrorCode): void {
+    for (const attachment of this.#channels.values()) if (attachment === subscription) this.deny(attachment, code)
+    this.flush()
+  }
+
   erased(subscription: Subscription): void {
     for (const attachment of this.#channels.values()) if (attachment === subscription) this.#erase(attachment)
   }

@@ -1,6 +1,7 @@
 /** A subscription as the hub knows it: who listens, and whether it is at the head of the log. */
 
 import type { Position } from './ids.js'
+import type { LogErrorCode } from './log.js'
 import type { Outgoing } from './outgoing.js'
 
 export interface Subscriber {
@@ -10,6 +11,8 @@ export interface Subscriber {
   flush(): void
   /** Something that it holds open was set behind outside a delivery: it reads on. */
   wake(): void
+  /** Nothing more is known of the document until it is loaded anew. */
+  failed(subscription: Subscription, code: LogErrorCode): void
   /** The document's life ended. */
   erased(subscription: Subscription): void
 }

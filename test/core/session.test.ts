@@ -424,6 +424,38 @@ describe('the stream', () => {
   })
 })
 
+describe('large frames', () => {
+  test('[FRAME4] seed 3: given updates of one commit that are large together, when they go out, then each is a frame of its own', () => {
+    const rig = new Rig()
+    const writer = attached(rig, one)
+    const reader = attached(rig, one)
+    const author = new Author(1)
+    writer.push(1, 1, author.type('a'))
+    rig.settle().hold('append')
+    for (let counter = 2; counter < 6; counter++) writer.push(1, counter, author.type('x'.repeat(150 * 1024)))
+    rig.settle().releaseAll()
+    expect(dotsOf(reader.frames)).toEqual(['0:1', '0:2', '0:3', '0:4', '0:5'])
+    expect(textOf(payloadsOf(reader.frames))).toBe(author.text)
+  })
+
+  test('[FRAME3] given messages of 64 KiB, when a larger update is pushed in pieces, then it passes and no message to others is larger', () => {
+    const messageBytesMax = 64 * 1024
+    const rig = new Rig({ limits: { messageBytesMax } })
+    const writer = attached(rig, one)
+    const readers = [attached(rig, one), rig.peer()]
+    const author = new Author(1)
+    const payload = author.type('x'.repeat(200 * 1024))
+    writer.sendLarge({ type: 'push', channel: 1, counter: 1, payload })
+    rig.settle()
+    readers[1]?.attach(1, one)
+    rig.settle()
+    for (const reader of readers) {
+      expect(payloadsOf(reader.frames)).toEqual([payload])
+      expect(Math.max(...reader.socket.sent.map((message) => message.bytes.length))).toBeLessThanOrEqual(messageBytesMax)
+    }
+  })
+})
+
 describe('slow readers', () => {
   const small = { bufferedBytesMax: 1000, readBytes: 600, messageBytesMax: 4096 }
 

@@ -49,7 +49,7 @@ export class Peer {
 
   /** Each frame in fragments if it is large. */
   sendLarge(frame: ClientFrame): this {
-    for (const piece of fragments(encodeClientFrame(frame))) this.socket.receive(piece)
+    for (const piece of fragments(encodeClientFrame(frame), this.socket.node.limits.messageBytesMax)) this.socket.receive(piece)
     return this
   }
 

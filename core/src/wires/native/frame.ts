@@ -41,12 +41,19 @@ export function encodeFrame(type: number, write: (body: Encoder) => void): Uint8
   return frame
 }
 
-/** A frame as one or, if it is larger than `fragmentBytes`, as several that fit. */
-export function fragments(frame: Uint8Array): Uint8Array[] {
-  if (frame.length <= fragmentBytes) return [frame]
+/** More than type, length, total, offset and length of a piece take. */
+const fragmentHeadBytes = 32
+
+/** Bytes of a piece that fits a message. */
+export const pieceBytesOf = (messageBytesMax: number): number => Math.min(fragmentBytes, messageBytesMax - fragmentHeadBytes)
+
+/** A frame as one or, if it is larger than `fragmentBytes` or than one message may be, as several that fit. */
+export function fragments(frame: Uint8Array, messageBytesMax: number = Number.POSITIVE_INFINITY): Uint8Array[] {
+  const pieceBytes = pieceBytesOf(messageBytesMax)
+  if (frame.length <= pieceBytes) return [frame]
   const result: Uint8Array[] = []
-  for (let offset = 0; offset < frame.length; offset += fragmentBytes) {
-    const piece = frame.subarray(offset, offset + fragmentBytes)
+  for (let offset = 0; offset < frame.length; offset += pieceBytes) {
+    const piece = frame.subarray(offset, offset + pieceBytes)
     result.push(
       encodeFrame(fragmentType, (body) => {
         encoding.writeVarUint(body, frame.length)
