@@ -82,7 +82,8 @@ describe('a session over a real socket', () => {
     writer.send(attach(1, 'dev/notes/large'))
     await writer.frame('current')
     const { fragments } = await import('@meridian/core/wires/native/frame')
-    for (const piece of fragments(encodeClientFrame({ type: 'push', channel: 1, counter: 1, payload }), 1024 * 1024)) writer.socket.send(piece)
+    for (const piece of fragments(encodeClientFrame({ type: 'push', channel: 1, counter: 1, payload }), 1024 * 1024))
+      writer.socket.send(piece)
     await writer.frame('ack')
     const reader = await new RawClient(node.url).greet()
     let largest = 0
