@@ -206,6 +206,8 @@ export async function underAttack(
   pair.takeSlowestMs()
   pair.goOn()
   await attack()
+  // A short attack is over before anybody typed.
+  await after(5 * pauseMs)
   const honest = [...honestBefore, ...(await pair.settle())]
   const edits = pair.edits - editsBefore
   if (edits === 0) honest.push('the pair could not type')

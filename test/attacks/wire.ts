@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net'
 import { putVarUint, varUintLength } from '@meridian/core/bytes'
 import { parseDevice, parseDocument } from '@meridian/core/ids'
 import { emptyVersion } from '@meridian/core/version'
-import { type ClientFrame, encodeClientFrame } from '@meridian/core/wires/native/client-frames'
+import { type Attach, type ClientFrame, encodeClientFrame } from '@meridian/core/wires/native/client-frames'
 import { FrameReader } from '@meridian/core/wires/native/frame'
 import { decodeServerFrame, type ServerFrame } from '@meridian/core/wires/native/server-frames'
 import { WebSocket } from 'ws'
@@ -31,7 +31,7 @@ export const helloOf = (token = '', device = randomBytes(16).toString('hex')): C
   token,
 })
 
-export const attachOf = (channel: number, document: string): ClientFrame => ({
+export const attachOf = (channel: number, document: string): Attach => ({
   type: 'attach',
   channel,
   engine: 'yjs',

@@ -26,6 +26,7 @@ export interface ListenerOptions {
 /** Connections that the kernel keeps until they are accepted, for storms of reconnecting clients; the system may have a lower bound. */
 const backlog = 4096
 const headersMax = 64
+const webSocketVersion = '13'
 
 export function createListener(options: ListenerOptions): Server {
   const { limits } = options.config
@@ -84,6 +85,9 @@ function refusalOf(request: IncomingMessage, options: ListenerOptions): Problem 
   if (!options.guard.allowsOrigin(request.headers.origin)) {
     return { ...problem(403, 'Origin denied', errorTable.ORIGIN_DENIED.advice), code: 'ORIGIN_DENIED', retry: 'never' }
   }
+  // ws would take version 8, a draft whose clients name their page in another header than the one that was looked at.
+  if ((request.headers['sec-websocket-version'] ?? webSocketVersion) !== webSocketVersion)
+    return problem(400, 'Bad request', `Sec-WebSocket-Version is ${webSocketVersion} here.`)
   return undefined
 }
 
