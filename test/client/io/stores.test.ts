@@ -13,7 +13,8 @@ registerClientStoreTests('memory', async () => {
   return { open: async () => new MemoryStore(disk), remove: async () => undefined }
 })
 
-for (const driver of sqliteDrivers()) {
+// The driver that this Node uses; CI runs on one Node with each.
+for (const driver of sqliteDrivers().slice(0, 1)) {
   registerClientStoreTests(`SQLite, ${driver}`, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'meridian-client-'))
     const opened: SqliteStore[] = []

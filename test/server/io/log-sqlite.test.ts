@@ -33,14 +33,18 @@ import type { LogPlace } from '../../conformance/log.js'
 import { acme, device, draft, drawing, noise, notes, other, registerLogTests, unlimited } from '../../conformance/log.js'
 
 const region = parseRegion('eu-west')
-const drivers = sqliteDrivers()
+/**
+ * The driver that this Node uses: CI runs on one Node with each. With MERIDIAN_SQLITE_DRIVERS=all both run where both are there; libsql 0.5
+ * has been seen to abort Node 24 in a thread that ends, where no node would use it.
+ */
+const drivers = process.env['MERIDIAN_SQLITE_DRIVERS'] === 'all' ? sqliteDrivers() : sqliteDrivers().slice(0, 1)
 /** Rounds of killing a process, for all drivers together; a soak sets more. */
 const killRounds = Math.ceil(Number(process.env['MERIDIAN_KILL_ROUNDS'] ?? 24) / drivers.length)
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 
 test('given this Node, when the drivers are listed, then they are all that work on it, the built-in one first', () => {
   const builtIn = major > 22 || (major === 22 && minor >= 15)
-  expect(drivers).toEqual(builtIn ? ['node', 'libsql'] : ['libsql'])
+  expect(sqliteDrivers()).toEqual(builtIn ? ['node', 'libsql'] : ['libsql'])
 })
 
 test('given more appends than an int32 counts, when a batch goes through the mailbox, then it keeps its id', () => {
