@@ -116,6 +116,12 @@ const compaction = z.strictObject({
     10_000_000,
     'Entries after the snapshot at which a document is compacted when its last session leaves.',
   ),
+  ageMs: bound(
+    compactionPolicy.ageMs,
+    1_000,
+    2_000_000_000,
+    'Milliseconds after which an open document with `idleEntries` entries after the snapshot is compacted though it is open.',
+  ),
   workersMax: bound(1, 1, 64, 'Worker threads that compact.'),
   queueMax: bound(10_000, 1, 1_000_000, 'Documents that wait for their compaction; what is beyond waits for its next chance.'),
   bytesMax: bound(

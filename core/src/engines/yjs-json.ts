@@ -82,8 +82,8 @@ export function jsonOfRoot(doc: Y.Doc, name: string): unknown {
 export function jsonOf(value: unknown): unknown {
   if (value instanceof Y.Map) return Object.fromEntries([...value.entries()].map(([key, one]) => [key, jsonOf(one)]))
   if (value instanceof Y.Array) return value.toArray().map(jsonOf)
-  // XML texts, elements and fragments are written as XML.
-  if (value instanceof Y.AbstractType) return String(value)
+  // Texts as they read, XML elements and fragments as XML: strings both.
+  if (value instanceof Y.AbstractType) return jsonOf(value.toJSON())
   if (value instanceof Uint8Array) return toBase64(value)
   if (value instanceof Y.Doc) return null
   if (Array.isArray(value)) return value.map(jsonOf)
