@@ -31,6 +31,8 @@ export type GatewayLimits = Pick<
 
 export type CompactionLimits = Pick<Settings['compaction'], 'workersMax' | 'queueMax' | 'bytesMax' | 'memoryMb' | 'timeMs'>
 
+export type HttpLimits = Settings['http']
+
 export type MaterialiserLimits = Settings['materialise']
 
 export interface NodeConfig {
@@ -47,6 +49,7 @@ export interface NodeConfig {
   readonly store: Settings['store']
   readonly compaction: CompactionPolicy & CompactionLimits
   readonly materialise: MaterialiserLimits
+  readonly http: HttpLimits
 }
 
 export interface ConfigSources {
@@ -291,6 +294,7 @@ function finish(
     store: settings.store,
     compaction: settings.compaction,
     materialise: settings.materialise,
+    http: settings.http,
   }
 }
 

@@ -19,9 +19,12 @@ import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
 import { type About, createApp, type Readiness } from './http/app.js'
+import { Documents } from './http/documents.js'
 import { createGuard } from './http/guard.js'
 import { createListener, listen } from './http/listener.js'
 import { Metrics } from './http/metrics.js'
+import { openApiDocument } from './http/openapi.js'
+import { Routes } from './http/routes.js'
 import { systemClock, systemRandom } from './io/clock.js'
 import { Compactor } from './io/compactor.js'
 import { Gateway } from './io/gateway.js'
@@ -113,6 +116,8 @@ class RunningNode implements MeridianNode {
   readonly #gateway: Gateway
   readonly #compactor: Compactor
   readonly #materialiser: LogMaterialiser
+  readonly #documents: Documents
+  readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
   #wheel: NodeJS.Timeout | undefined
   #state: 'running' | 'draining' | 'closed' = 'running'
@@ -134,6 +139,8 @@ class RunningNode implements MeridianNode {
     const metrics = new Metrics(about, config.auth.kind === 'development')
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
     const engines = { yjs: yjsEngine }
+    const random = systemRandom()
+    const admit = residency({ region: config.region })
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -151,8 +158,8 @@ class RunningNode implements MeridianNode {
       {
         log: measured,
         clock,
-        random: systemRandom(),
-        admit: residency({ region: config.region }),
+        random,
+        admit,
         engines,
         schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),
@@ -165,6 +172,22 @@ class RunningNode implements MeridianNode {
       authenticator,
       onRefused: (code) => metrics.refused(code),
     })
+    this.#documents = new Documents({
+      hub: this.#hub,
+      materialiser: this.#materialiser,
+      clock,
+      random,
+      limits: config.limits,
+    })
+    this.#routes = new Routes({
+      documents: this.#documents,
+      log: measured,
+      admit,
+      authenticator,
+      clock,
+      limits: config.http,
+      onKnown: (socket) => this.#gateway.known(socket),
+    })
     this.#observe(metrics)
     const guard = createGuard(config)
     const app = createApp({
@@ -173,11 +196,13 @@ class RunningNode implements MeridianNode {
       readiness: () => this.#readiness(),
       metrics: () => metrics.read(),
       onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
+      documents: this.#routes.app,
+      openApi: openApiDocument(this.version),
     })
     this.#server = createListener({
       config,
       guard,
-      fetch: (request) => app.fetch(request),
+      fetch: (request, bindings) => app.fetch(request, bindings),
       onConnection: (socket) => this.#gateway.accept(socket),
       onUpgrade: (request, socket, head) => this.#gateway.upgrade(request, socket, head),
       accepts: () => this.#state === 'running',
@@ -191,6 +216,7 @@ class RunningNode implements MeridianNode {
     this.#wheel = setInterval(() => {
       this.#gateway.tick(this.#parts.clock.now())
       this.#materialiser.tick()
+      this.#documents.tick()
     }, tickMs)
   }
 
@@ -212,6 +238,7 @@ class RunningNode implements MeridianNode {
     const deadline = timer(this.#config.drainMs)
     // Nothing more is read; what was read is made durable and acked, and only then do the clients go.
     this.#gateway.pause()
+    this.#routes.drain()
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#hub.whenIdle(resolve))])
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#gateway.shutdown(resolve))])
     deadline.cancel()
@@ -224,6 +251,7 @@ class RunningNode implements MeridianNode {
     this.#state = 'closed'
     const { log, logger } = this.#parts
     clearInterval(this.#wheel)
+    this.#routes.drain()
     this.#gateway.destroy()
     const served = new Promise<void>((resolve) => {
       // Answers an error if it never listened, which is as closed as can be.
@@ -308,6 +336,16 @@ class RunningNode implements MeridianNode {
         },
         { name: 'meridian_open_documents', help: 'Documents that some session has open.', read: () => hub.documentCount },
         { name: 'meridian_pending_bytes', help: 'Payload bytes that wait for their commit.', read: () => hub.pendingBytes },
+        {
+          name: 'meridian_http_requests',
+          help: 'Requests on documents that are worked on.',
+          read: () => this.#routes.requestCount,
+        },
+        {
+          name: 'meridian_http_feeds',
+          help: 'Change feeds that are open.',
+          read: () => this.#routes.feedCount,
+        },
         {
           name: 'meridian_materialised_bytes',
           help: 'Bytes of documents that are kept as states.',

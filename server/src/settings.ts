@@ -143,6 +143,14 @@ const materialise = z.strictObject({
   timeMs: bound(10_000, 100, 600_000, 'Milliseconds of one such piece of work.'),
 })
 
+const http = z.strictObject({
+  bodyBytesMax: bound(16 * MiB, KiB, 1024 * MiB, 'Bytes of the body of one request on a document.'),
+  requestsMax: bound(256, 1, 65_536, 'Requests on documents that are worked on at once.'),
+  feedsMax: bound(1_000, 1, 1_000_000, 'Change feeds that are open at once.'),
+  pageMax: bound(1_000, 1, 10_000, 'Documents of one page of a list.'),
+  heartbeatMs: bound(15_000, 100, 300_000, 'Milliseconds of silence after which a change feed says that it is alive.'),
+})
+
 const store = z.strictObject({
   logBytesMax: z
     .int()
@@ -181,6 +189,7 @@ export const settingsSchema = z.strictObject({
   store: store.prefault({}),
   compaction: compaction.prefault({}),
   materialise: materialise.prefault({}),
+  http: http.prefault({}),
 })
 
 export type Settings = z.output<typeof settingsSchema>

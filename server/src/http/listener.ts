@@ -6,17 +6,17 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { getRequestListener } from '@hono/node-server'
-import { errorTable, MeridianError } from '@meridian/core/errors'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
+import { MeridianError } from '@meridian/core/errors'
 import type { NodeConfig } from '../config.js'
-import { hostProblem, notFoundProblem, syncPath } from './app.js'
+import { hostProblem, notFoundProblem, originProblem, syncPath } from './app.js'
 import type { Guard } from './guard.js'
 import { problem, problemBytes, problemOf, type Problem } from './problem.js'
 
 export interface ListenerOptions {
   readonly config: NodeConfig
   readonly guard: Guard
-  readonly fetch: (request: Request) => Response | Promise<Response>
+  readonly fetch: (request: Request, bindings: Partial<HttpBindings>) => Response | Promise<Response>
   readonly onConnection: (socket: Socket) => void
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** False while the node stops. */
@@ -30,7 +30,9 @@ const webSocketVersion = '13'
 
 export function createListener(options: ListenerOptions): Server {
   const { limits } = options.config
-  const respond = getRequestListener(options.fetch)
+  const respond = getRequestListener((request, bindings) =>
+    options.fetch(request, 'incoming' in bindings ? (bindings as HttpBindings) : {}),
+  )
   const server = createServer(
     {
       maxHeaderSize: limits.headerBytesMax,
@@ -82,9 +84,7 @@ function refusalOf(request: IncomingMessage, options: ListenerOptions): Problem 
   if (!options.guard.allowsHost(request.headers.host)) return hostProblem
   const { pathname } = splitUrl(request.url)
   if (pathname !== syncPath) return notFoundProblem
-  if (!options.guard.allowsOrigin(request.headers.origin)) {
-    return { ...problem(403, 'Origin denied', errorTable.ORIGIN_DENIED.advice), code: 'ORIGIN_DENIED', retry: 'never' }
-  }
+  if (!options.guard.allowsOrigin(request.headers.origin)) return originProblem
   // ws would take version 8, a draft whose clients name their page in another header than the one that was looked at.
   if ((request.headers['sec-websocket-version'] ?? webSocketVersion) !== webSocketVersion)
     return problem(400, 'Bad request', `Sec-WebSocket-Version is ${webSocketVersion} here.`)
