@@ -79,6 +79,7 @@ export class LogMaterialiser implements Materialiser {
       maxSize: bytesMax,
       sizeCalculation: (state) => state.bytes + state.updates.length * updateOverheadBytes + overheadBytes,
       ttl: idleMs,
+      ttlResolution: 0,
       updateAgeOnGet: true,
       perf: { now: () => options.clock.now() },
     })

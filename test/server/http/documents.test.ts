@@ -74,7 +74,7 @@ describe('a document over HTTP', () => {
       const answers = await Promise.all(
         Array.from({ length: 6 }, (_, index) => put(name, { text: `template ${index} ${'x'.repeat(index)}` })),
       )
-      expect(answers.map((answer) => answer.status).sort()).toEqual([201, 412, 412, 412, 412, 412])
+      expect(answers.map((answer) => answer.status).toSorted((one, other) => one - other)).toEqual([201, 412, 412, 412, 412, 412])
       const winner = answers.findIndex((answer) => answer.status === 201)
       expect(await (await ask('GET', `/v1/documents/${name}?as=text`)).text()).toBe(`template ${winner} ${'x'.repeat(winner)}`)
     }
@@ -82,10 +82,10 @@ describe('a document over HTTP', () => {
 
   it('given a client on the native wire that seeds with the same template, then there is one content', async () => {
     const name = fresh()
-    const store = await connect({ url: node().url, token: '', tenant: 'dev' })
+    const store = connect({ url: node().url, token: '', tenant: 'dev' })
     onTestFinished(() => store.close())
     const handle = store.open(name.slice('dev/'.length))
-    const template = { text: 'Title: ', map: { done: false } }
+    const template = { map: { done: false }, text: 'Title: ' }
     const operations = Object.entries(template)
       .sort()
       .map(([root, value]) => ({ op: 'add' as const, path: `/${root}`, value }))
@@ -101,7 +101,7 @@ describe('a document over HTTP', () => {
   it('given patches, then each is one entry, the clients of the native wire see it, and what changes nothing is not stored', async () => {
     const name = fresh()
     await put(name, { text: 'one', map: { a: 1 } })
-    const store = await connect({ url: node().url, token: '', tenant: 'dev' })
+    const store = connect({ url: node().url, token: '', tenant: 'dev' })
     onTestFinished(() => store.close())
     const handle = store.open(name.slice('dev/'.length))
     await handle.ready
@@ -186,7 +186,7 @@ describe('a document over HTTP', () => {
   it('[RES7] given a DELETE, then clients drop their copy, reads and writes are answered ERASED, and a PUT begins the next life', async () => {
     const name = fresh()
     await put(name, { text: 'secret' })
-    const store = await connect({ url: node().url, token: '', tenant: 'dev' })
+    const store = connect({ url: node().url, token: '', tenant: 'dev' })
     onTestFinished(() => store.close())
     const handle = store.open(name.slice('dev/'.length))
     await handle.ready
@@ -203,13 +203,13 @@ describe('a document over HTTP', () => {
     }
     expect((await ask('DELETE', `/v1/documents/${name}`)).status).toBe(200)
     const answers = await Promise.all([put(name, { text: 'second' }), put(name, { text: 'third, longer' })])
-    expect(answers.map((answer) => answer.status).sort()).toEqual([201, 412])
+    expect(answers.map((answer) => answer.status).toSorted((one, other) => one - other)).toEqual([201, 412])
     const read = await ask('GET', `/v1/documents/${name}`)
     expect([read.headers.get('meridian-life'), await read.json()]).toEqual([
       '2',
       { text: answers[0]?.status === 201 ? 'second' : 'third, longer' },
     ])
-    const other = await connect({ url: node().url, token: '', tenant: 'dev' })
+    const other = connect({ url: node().url, token: '', tenant: 'dev' })
     onTestFinished(() => other.close())
     const late = other.open(name.slice('dev/'.length))
     await late.ready
