@@ -8,8 +8,10 @@
  * ```
  */
 
+import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
+import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
@@ -21,6 +23,7 @@ import type { NodeConfig } from './config.js'
 import { type About, createApp, type Readiness } from './http/app.js'
 import { Documents } from './http/documents.js'
 import { createGuard } from './http/guard.js'
+import { createForwarding } from './http/forwarded.js'
 import { createListener, listen } from './http/listener.js'
 import { Metrics } from './http/metrics.js'
 import { openApiDocument } from './http/openapi.js'
@@ -32,6 +35,7 @@ import { createLogger, type Logger } from './io/logging.js'
 import { type LogAlarm, openSqliteLog, type SqliteLog } from './io/log-sqlite.js'
 import { LogMaterialiser } from './io/materialiser.js'
 import { measuredLog } from './io/measured-log.js'
+import { readCertificate, watchCertificate } from './io/tls.js'
 import { packageVersion } from './io/version.js'
 
 export interface NodeOptions {
@@ -49,6 +53,8 @@ export interface MeridianNode {
    * Takes at most `drainMs` and what closing the log needs.
    */
   drain(): Promise<void>
+  /** Reads the certificate again. One that cannot be used is logged, and the one before goes on. */
+  reloadCertificate(): void
   /** Stops at once, as far as clients are concerned; the log is closed in order. */
   close(): Promise<void>
 }
@@ -71,6 +77,7 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
   const clock = options.clock ?? systemClock
   const authenticator: Authenticator =
     config.auth.kind === 'development' ? developmentAuthenticator : await jwtAuthenticator(config.auth.token, clock)
+  const certificate = config.tls === undefined ? undefined : readCertificate(config.tls)
   const log = await openSqliteLog({
     directory: config.dataDir,
     region: config.region,
@@ -79,7 +86,7 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
     ...(config.store.logBytesMax === undefined ? {} : { logBytesMax: config.store.logBytesMax }),
     onAlarm: (alarm) => report(alarm, logger),
   })
-  const node = new RunningNode(config, { logger, clock, authenticator, log })
+  const node = new RunningNode(config, { logger, clock, authenticator, log, certificate })
   try {
     await node.listen()
   } catch (thrown) {
@@ -102,6 +109,7 @@ interface Parts {
   readonly clock: Clock
   readonly authenticator: Authenticator
   readonly log: SqliteLog
+  readonly certificate: SecureContextOptions | undefined
 }
 
 class RunningNode implements MeridianNode {
@@ -120,6 +128,7 @@ class RunningNode implements MeridianNode {
   readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
   #wheel: NodeJS.Timeout | undefined
+  #unwatch: (() => void) | undefined
   #state: 'running' | 'draining' | 'closed' = 'running'
   #closing: Promise<void> | undefined
   #draining: Promise<void> | undefined
@@ -179,7 +188,9 @@ class RunningNode implements MeridianNode {
       random,
       limits: config.limits,
     })
+    const clientOf = createForwarding(config)
     this.#routes = new Routes({
+      clientOf,
       documents: this.#documents,
       log: measured,
       admit,
@@ -192,6 +203,7 @@ class RunningNode implements MeridianNode {
     const guard = createGuard(config)
     const app = createApp({
       guard,
+      clientOf,
       about,
       readiness: () => this.#readiness(),
       metrics: () => metrics.read(),
@@ -204,6 +216,8 @@ class RunningNode implements MeridianNode {
       guard,
       fetch: (request, bindings) => app.fetch(request, bindings),
       onConnection: (socket) => this.#gateway.accept(socket),
+      onSecured: (socket) => this.#gateway.known(socket),
+      certificate: parts.certificate,
       onUpgrade: (request, socket, head) => this.#gateway.upgrade(request, socket, head),
       accepts: () => this.#state === 'running',
     })
@@ -212,12 +226,28 @@ class RunningNode implements MeridianNode {
   async listen(): Promise<void> {
     const { address, port } = await listen(this.#server, this.#config)
     this.port = port
-    this.url = `http://${address}:${port}`
+    const { tls } = this.#config
+    this.url = `${tls === undefined ? 'http' : 'https'}://${address}:${port}`
+    if (tls !== undefined) this.#unwatch = watchCertificate(tls, () => this.reloadCertificate())
     this.#wheel = setInterval(() => {
       this.#gateway.tick(this.#parts.clock.now())
       this.#materialiser.tick()
       this.#documents.tick()
     }, tickMs)
+  }
+
+  reloadCertificate(): void {
+    const { tls } = this.#config
+    if (tls === undefined || !('setSecureContext' in this.#server)) return
+    try {
+      this.#server.setSecureContext(readCertificate(tls))
+      this.#parts.logger.info('the certificate was read again')
+    } catch (thrown) {
+      this.#parts.logger.error(
+        { reason: toMeridianError(thrown).message },
+        'the new certificate cannot be used; the one before goes on',
+      )
+    }
   }
 
   drain(): Promise<void> {
@@ -251,6 +281,7 @@ class RunningNode implements MeridianNode {
     this.#state = 'closed'
     const { log, logger } = this.#parts
     clearInterval(this.#wheel)
+    this.#unwatch?.()
     this.#routes.drain()
     this.#gateway.destroy()
     const served = new Promise<void>((resolve) => {

@@ -3,9 +3,10 @@
 import { errorTable, toMeridianError } from '@meridian/core/errors'
 import { Hono } from 'hono'
 import { collectionsPath, documentsPath } from './entry.js'
+import type { Asking, Client } from './forwarded.js'
 import type { Guard } from './guard.js'
 import { HttpProblem, problem, problemOf, problemResponse } from './problem.js'
-import type { Env } from './request.js'
+import { askingOf, type Env } from './request.js'
 
 export interface Readiness {
   readonly ready: boolean
@@ -25,6 +26,8 @@ export interface AppOptions {
   readonly about: About
   readonly readiness: () => Readiness
   readonly metrics: () => Promise<{ readonly text: string; readonly type: string }>
+  /** Whose request it is; absent where there is no socket. */
+  readonly clientOf?: (asking: Asking) => Client
   readonly onError: (error: unknown) => void
   /** Documents and collections. */
   readonly documents?: Hono<Env>
@@ -59,6 +62,8 @@ export function createApp(options: AppOptions): Hono<Env> {
     }
     await next()
     context.header('x-content-type-options', 'nosniff')
+    // Once reached by TLS, for ever by TLS (RFC 6797).
+    if (options.clientOf?.(askingOf(context)).isSecure === true) context.header('strict-transport-security', 'max-age=31536000')
     context.header('cache-control', isDocument ? 'private, no-cache' : 'no-store')
     if (isOpen && origin !== undefined) {
       context.header('access-control-allow-origin', origin)

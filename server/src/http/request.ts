@@ -9,6 +9,7 @@ import { emptyVersion, type Version } from '@meridian/core/version'
 import type { Context } from 'hono'
 import { accepts } from 'hono/accepts'
 import type { WriteName, Written } from './documents.js'
+import type { Asking } from './forwarded.js'
 import { HttpProblem, problem } from './problem.js'
 import type { patchBody } from './schemas.js'
 import { parseVersionToken, versionToken } from './version-token.js'
@@ -21,6 +22,17 @@ export const jsonPatch = 'application/json-patch+json'
 
 /** As it came over the network, before any parser made another path of it. */
 export const rawUrl = (context: Context<Env>): string => context.env.incoming?.url ?? context.req.url
+
+/** What tells who asks: the socket, and what proxies say. */
+export function askingOf(context: Context<Env>): Asking {
+  const socket = context.env?.incoming?.socket
+  return {
+    address: socket?.remoteAddress,
+    isEncrypted: socket !== undefined && 'encrypted' in socket && socket.encrypted === true,
+    forwardedFor: context.req.header('x-forwarded-for'),
+    forwardedProto: context.req.header('x-forwarded-proto'),
+  }
+}
 
 export function wantedBy(context: Context<Env>): 'json' | 'text' | 'update' {
   const type = accepts(context, {

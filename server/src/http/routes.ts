@@ -18,8 +18,10 @@ import { changes } from './changes.js'
 import type { Documents } from './documents.js'
 import { admitted, checkTenant, type Collection, collectionOf, documentOf, keyOf, principalOf, sees } from './entry.js'
 import { eventStream } from './event-stream.js'
+import type { Asking, Client } from './forwarded.js'
 import { HttpProblem, problem, problemOf } from './problem.js'
 import {
+  askingOf,
   type Env,
   expectType,
   headersOf,
@@ -46,6 +48,7 @@ export interface RoutesOptions {
   readonly authenticator: Authenticator
   readonly clock: Clock
   readonly limits: HttpLimits
+  readonly clientOf: (asking: Asking) => Client
   /** The client of this connection is known: it is no stranger to the gateway any more. */
   readonly onKnown: (socket: Socket) => void
 }
@@ -54,6 +57,8 @@ export class Routes {
   readonly app = new Hono<Env>()
   readonly #options: RoutesOptions
   readonly #feeds = new Set<AbortController>()
+  /** Requests and feeds by the address of their client. */
+  readonly #clients = new Map<string, number>()
   #requests = 0
   #draining = false
 
@@ -88,14 +93,14 @@ export class Routes {
   async #document(context: Context<Env>, wanted: 'read' | 'write', run: (asked: Asked) => Promise<Response>): Promise<Response> {
     const principal = await this.#enter(context)
     const place = admitted(this.#options.admit, principal, documentOf(rawUrl(context)), wanted)
-    return this.#counted(() => run({ context, place, principal }))
+    return this.#counted(context, () => run({ context, place, principal }))
   }
 
   async #collection(context: Context<Env>): Promise<Response> {
     const principal = await this.#enter(context)
     const collection = collectionOf(rawUrl(context))
     checkTenant(principal, collection)
-    if (collection.rest === '') return this.#counted(() => this.#list(context, principal, collection))
+    if (collection.rest === '') return this.#counted(context, () => this.#list(context, principal, collection))
     if (collection.rest === 'changes') return this.#changes(context, principal, collection)
     throw new HttpProblem(problem(404, 'Not found', 'Under a collection there is only /changes.'))
   }
@@ -108,14 +113,31 @@ export class Routes {
     return principal
   }
 
-  async #counted(run: () => Promise<Response>): Promise<Response> {
-    if (this.#requests >= this.#options.limits.requestsMax)
-      throw new HttpProblem(problemOf(new MeridianError('LIMIT_SESSIONS')), { 'retry-after': '1' })
+  async #counted(context: Context<Env>, run: () => Promise<Response>): Promise<Response> {
+    if (this.#requests >= this.#options.limits.requestsMax) throw tooMany(1)
+    const leave = this.#count(context)
     this.#requests++
     try {
       return await run()
     } finally {
       this.#requests--
+      leave()
+    }
+  }
+
+  /** Takes one of what a client may have at once; the answer gives it back. @throws HttpProblem 429 */
+  #count(context: Context<Env>): () => void {
+    const { address } = this.#options.clientOf(askingOf(context))
+    const held = this.#clients.get(address) ?? 0
+    if (held >= this.#options.limits.clientRequestsMax) throw tooMany(1)
+    this.#clients.set(address, held + 1)
+    let given = false
+    return () => {
+      if (given) return
+      given = true
+      const left = (this.#clients.get(address) ?? 1) - 1
+      if (left === 0) this.#clients.delete(address)
+      else this.#clients.set(address, left)
     }
   }
 
@@ -244,11 +266,11 @@ export class Routes {
 
   async #changes(context: Context<Env>, principal: Principal, { tenant, prefix }: Collection): Promise<Response> {
     const { documents, log, admit, limits } = this.#options
-    if (this.#feeds.size >= limits.feedsMax)
-      throw new HttpProblem(problemOf(new MeridianError('LIMIT_SESSIONS')), { 'retry-after': '5' })
+    if (this.#feeds.size >= limits.feedsMax) throw tooMany(5)
     const query = parsed(changesQuery, context.req.query(), 'query')
     const given = context.req.header('last-event-id') || query.since
     const since = given === undefined ? undefined : versionOf(given)
+    const leave = this.#count(context)
     const feed = new AbortController()
     this.#feeds.add(feed)
     try {
@@ -267,12 +289,14 @@ export class Routes {
           feed.signal.aborted ? 'DRAINING' : principal.expiresAt <= this.#options.clock.now() ? 'TOKEN_EXPIRED' : undefined,
         onEnd: () => {
           this.#feeds.delete(feed)
+          leave()
           feed.abort()
         },
       })
       return new Response(body, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } })
     } catch (thrown) {
       this.#feeds.delete(feed)
+      leave()
       throw thrown
     }
   }
@@ -308,6 +332,9 @@ interface Asked {
 /** Reads of the log for one page of a list, and documents of one such read. */
 const listReadsMax = 20
 const listCountMin = 200
+
+const tooMany = (seconds: number): HttpProblem =>
+  new HttpProblem(problemOf(new MeridianError('LIMIT_SESSIONS')), { 'retry-after': String(seconds) })
 
 /** An update of Yjs without structs and deletions. */
 const emptyUpdate = new Uint8Array([0, 0])
