@@ -11,9 +11,18 @@ import { parseRegion } from '@meridian/core/ids'
 import type { HubLimits, SessionLimits } from '@meridian/core/limits'
 import { isMap, LineCounter, type Document as YamlDocument, parseDocument } from 'yaml'
 import type { z } from 'zod'
-import type { JwksOptions } from './auth/jwks.js'
 import { closest } from './closest.js'
 import { type Setting, settings, settingsSchema, type Settings } from './settings.js'
+
+/** Where public keys are fetched from. */
+export interface JwksConfig {
+  readonly url: string
+  /** Milliseconds between two requests for a key that is not known. */
+  readonly cooldownMs: number
+  /** Milliseconds after which known keys are looked at anew. */
+  readonly cacheMs: number
+  readonly timeoutMs: number
+}
 
 /** How tokens are checked; none in development mode. */
 export interface TokenConfig {
@@ -21,7 +30,7 @@ export interface TokenConfig {
   /** Shared secret, or PEM or JWK of the public key. */
   readonly key: string
   /** Where keys are fetched from; then `key` is empty. */
-  readonly jwks?: JwksOptions
+  readonly jwks?: JwksConfig
   readonly issuer: string | undefined
   readonly audience: string | undefined
   readonly clockToleranceMs: number

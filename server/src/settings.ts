@@ -3,7 +3,6 @@
  * `meridian config print` are all made from this one table. Units stand in the names (`Bytes`, `Ms`) or in the description.
  */
 
-import { isIP } from 'node:net'
 import { compactionPolicy } from '@meridian/core/compaction'
 import { hubLimits, sessionLimits } from '@meridian/core/limits'
 import { z } from 'zod'
@@ -19,14 +18,7 @@ const region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected 1 to 63 o
 const origin = z.string().regex(/^https?:\/\/[^/\s?#@]+$/, 'expected an origin such as https://app.example.com, without a path')
 const host = z.string().regex(/^[^/\s?#@]+$/, 'expected a host name, with a port if it is not any')
 
-const proxy = z.string().refine(isProxy, 'expected an IP address, or a network such as 10.0.0.0/8')
-
-function isProxy(text: string): boolean {
-  const [address = '', bits, more] = text.split('/')
-  const family = isIP(address)
-  if (family === 0 || more !== undefined) return false
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32))
-}
+const proxy = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'expected an IP address, or a network such as 10.0.0.0/8')
 
 export const algorithms = ['HS256', 'ES256', 'RS256', 'EdDSA'] as const
 

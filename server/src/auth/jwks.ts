@@ -7,20 +7,12 @@
 import type { Clock } from '@meridian/core/effects'
 import { MeridianError } from '@meridian/core/errors'
 import { createRemoteJWKSet, type CryptoKey, errors, type FlattenedJWSInput, type JWSHeaderParameters } from 'jose'
+import type { JwksConfig } from '../config.js'
 
 export type KeyFinder = (header: JWSHeaderParameters, token: FlattenedJWSInput) => Promise<CryptoKey>
 
-export interface JwksOptions {
-  readonly url: string
-  /** Milliseconds between two requests for a key that is not known. */
-  readonly cooldownMs: number
-  /** Milliseconds after which known keys are looked at anew. */
-  readonly cacheMs: number
-  readonly timeoutMs: number
-}
-
 /** @throws by the function that is returned: JOSEError if there is no such key, MeridianError INTERNAL if keys cannot be had now */
-export function jwksKeys(options: JwksOptions, clock: Clock): KeyFinder {
+export function jwksKeys(options: JwksConfig, clock: Clock): KeyFinder {
   const remote = createRemoteJWKSet(new URL(options.url), {
     cooldownDuration: options.cooldownMs,
     // Known keys never run out by themselves; see above.

@@ -267,7 +267,7 @@ describe('a document over HTTP', () => {
       'too many operations',
       'PATCH',
       '/v1/documents/dev/notes/none',
-      { type: patch, json: Array(1001).fill({ op: 'remove', path: '/a' }) },
+      { type: patch, json: Array.from({ length: 1001 }, () => ({ op: 'remove', path: '/a' })) },
       400,
       '',
     ],
@@ -319,7 +319,7 @@ describe('a document over HTTP', () => {
       asker(() => small.url)('POST', '/v1/documents/dev/notes/1', {
         type: octets,
         ...(chunked ? { body: new Blob([new Uint8Array(length)]).stream(), duplex: 'half' } : { body: new Uint8Array(length) }),
-      } as Asked)
+      })
     for (const chunked of [false, true]) {
       expect((await send(2_048, chunked)).status).toBe(422)
       const refused = await send(2_049, chunked)

@@ -89,7 +89,7 @@ describe('TLS', () => {
     const socket = new WebSocket(`${node.url.replace('https', 'wss')}/v1/sync`, { rejectUnauthorized: false })
     await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
     socket.terminate()
-    await expect(fetch(`${node.url.replace('https', 'http')}/healthz`)).rejects.toThrow()
+    await expect(fetch(`${node.url.replace('https', 'http')}/healthz`)).rejects.toThrow('fetch failed')
     const old = await new Promise<string>((resolve) => {
       const client = connectTls({
         port: node.port,

@@ -18,19 +18,6 @@ export interface Source {
   close(): Promise<void>
 }
 
-/** What is used of y-leveldb. */
-interface Library {
-  readonly LeveldbPersistence: new (directory: string) => Persistence
-  readonly getAllDocsKeys: (db: unknown) => Promise<readonly (readonly unknown[])[]>
-  readonly getLevelUpdates: (db: unknown, name: string) => Promise<readonly Uint8Array[]>
-}
-
-interface Persistence {
-  /** Answers null for what failed, after a word on the console. */
-  _transact<T>(run: (db: unknown) => Promise<T>): Promise<T | null>
-  destroy(): Promise<void>
-}
-
 /** @throws UsageError if there is no such store, y-leveldb is not installed, or another process has it open */
 export async function openYLevelDb(directory: string): Promise<Source> {
   // LevelDB would make what is not there.
@@ -56,11 +43,10 @@ export async function openYLevelDb(directory: string): Promise<Source> {
   }
 }
 
-async function load(): Promise<Library> {
-  // Not a literal: nobody who does not import needs it, and the compiler not either.
-  const library = 'y-leveldb'
+/** Only who imports needs it. */
+async function load(): Promise<typeof import('y-leveldb')> {
   try {
-    return (await import(library)) as Library
+    return await import('y-leveldb')
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')
       throw new UsageError(
