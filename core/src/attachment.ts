@@ -19,6 +19,8 @@ export class Attachment implements Subscription {
   /** The engine that the client opened it with. */
   readonly engine: EngineName
   access: Access
+  /** `create`: its push begins a life of the document, and only if there is none; if there is one it becomes `found`, and the push is not stored. */
+  mode: 'open' | 'create' | 'found' = 'open'
   state: 'opening' | 'live' | 'behind' = 'opening'
   position: Position = toPosition(0)
   wroteCommit = 0

@@ -70,7 +70,9 @@ export interface Receipt {
 
 /** Where an update came from. */
 export interface Pushed {
-  readonly name: PushName
+  /** Undefined if nothing names it; then the log does not remember it. */
+  readonly name: PushName | undefined
+  readonly counter: number
   readonly engine: EngineName
   /** Bytes as they came; what is appended may be less. */
   readonly bytes: number
@@ -178,11 +180,17 @@ export class Hub {
     whenGroupReady(slot, (code) => {
       if (code !== undefined) return this.#loaded(document, code)
       this.effects.log.openDocument(name, (outcome) => {
-        if (outcome.kind === 'done') document.adopt(outcome.value)
+        if (outcome.kind === 'done') document.adopt(outcome.value, this.effects.clock.now())
         this.#loaded(document, outcome.kind === 'done' ? 'ready' : outcome.code)
       })
     })
     return document
+  }
+
+  /** The group, or why it cannot be loaded now; at once, or when it is loaded. */
+  withGroup(id: GroupId, run: (group: LiveGroup | LogErrorCode) => void): void {
+    const slot = this.#group(id)
+    whenGroupReady(slot, (code) => run(code ?? slot.group))
   }
 
   join(attachment: Attachment): void {
@@ -235,6 +243,7 @@ export class Hub {
   append(document: LiveDocument, payload: Uint8Array, epoch: number, push: Pushed): void {
     document.engine ??= push.engine
     if (document.life === 0) document.life = 1
+    if (document.ended) document.isBeginning = true
     this.#seal(document.group)
     document.pendingCount++
     this.#add({
@@ -244,24 +253,32 @@ export class Hub {
         group: document.group.id,
         document: document.name,
         engine: document.engine,
-        life: document.life,
+        life: document.ended ? document.life + 1 : document.life,
         kind: 'update',
         epoch,
         time: this.#now(),
         payload,
-        push: push.name,
+        ...(push.name === undefined ? {} : { push: push.name }),
       },
       origin: push.origin,
       receipt: push.receipt,
-      counter: push.name.counter,
+      counter: push.counter,
       bytes: push.bytes,
     })
   }
 
   /** SES7: saved when everything before it is, without an entry of its own. */
   barrier(document: LiveDocument, push: Pushed): void {
-    const { name, bytes, receipt, origin } = push
-    this.#add({ group: document.group, document: undefined, draft: undefined, origin, receipt, counter: name.counter, bytes })
+    const { counter, bytes, receipt, origin } = push
+    this.#add({ group: document.group, document: undefined, draft: undefined, origin, receipt, counter, bytes })
+  }
+
+  /** RES7: the next update that is appended to a document whose life has ended begins a new one, which is empty. It lives when that is durable. */
+  beginLife(document: LiveDocument, engineName: EngineName): void {
+    const engine = this.effects.engines[engineName]
+    assert(document.ended && engine !== undefined, 'a new life begins after one that ended, in an engine that is here')
+    document.engine = engineName
+    if (document.index.kind !== 'loaded') document.index = { kind: 'loaded', engine, index: engine.emptyIndex() }
   }
 
   /** RES7: ends the life of a document; every session that has it open is told when that is durable. */
@@ -276,7 +293,7 @@ export class Hub {
         group: document.group.id,
         document: document.name,
         engine: document.engine,
-        life: Math.max(1, document.life),
+        life: Math.max(1, document.isBeginning ? document.life + 1 : document.life),
         kind: 'erase',
         epoch,
         time: this.#now(),
@@ -323,6 +340,7 @@ export class Hub {
     document.snapshot = snapshot
     document.tailCount = Math.max(0, document.tailCount - snapshot.tailCount)
     document.tailBytes = Math.max(0, document.tailBytes - snapshot.tailBytes)
+    document.tailSinceMs = this.effects.clock.now()
   }
 
   /** After a read that met a trim: asks the log where the document's snapshot is now, and calls back with what failed, if it did. */
@@ -432,6 +450,7 @@ export class Hub {
     let position: number = before
     let draftIndex = 0
     const resealed = new Set<LiveGroup>()
+    const watchers = new Set<() => void>()
     const doubtful = reopened ? this.#settleDoubt(appended === undefined ? this.effects.log.position : before) : []
     for (const item of batch) {
       if (item.draft === undefined) {
@@ -443,6 +462,7 @@ export class Hub {
       assert(sequence !== undefined, 'a log answers with one sequence a draft')
       position++
       item.group.version.sequences.set(replica, sequence)
+      for (const run of item.group.watchers) watchers.add(run)
       this.stats.entries++
       this.stats.payloadBytes += item.draft.payload.length
       const { document } = item
@@ -463,6 +483,8 @@ export class Hub {
         item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
         continue
       }
+      if (item.draft.life > document.life) document.begin(item.draft.life, toPosition(position - 1))
+      if (document.tailCount === 0) document.tailSinceMs = this.effects.clock.now()
       document.tailCount++
       document.tailBytes += item.draft.payload.length
       const frame = encodeUpdate(document.handle, replicaIndex, sequence, item.draft.payload)
@@ -489,6 +511,7 @@ export class Hub {
       }
     }
     this.#fanOut(before)
+    for (const run of watchers) run()
     for (const group of resealed) this.#reload(group)
     if (reopened) for (const slot of this.#groups.values()) this.#reload(slot.group)
     for (const { document, from } of doubtful) this.#recover(document, from)
@@ -551,7 +574,8 @@ export class Hub {
       }
       document.frames = []
       document.origins = []
-      if (!document.compacting && dueWhileOpen(this.#options.compaction, document)) this.#compact(document)
+      if (!document.compacting && dueWhileOpen(this.#options.compaction, document, this.effects.clock.now()))
+        this.#compact(document)
     }
     const touched = this.#touched
     this.#touched = []
@@ -574,6 +598,7 @@ export class Hub {
       if (item.document !== undefined && item.draft !== undefined) {
         item.document.pendingCount--
         if (item.draft.kind === 'erase') item.document.erasing--
+        item.document.isBeginning = false
         // It holds what never became durable; the next push loads it anew.
         this.#dropIndex(item.document)
         if (item.document.position === 0) item.document.engine = undefined
@@ -609,7 +634,11 @@ export class Hub {
     if (document.index.kind === 'loading') return
     this.#documents.delete(document.name)
     this.#handles.delete(document.handle)
-    if (document.state === 'ready' && !document.compacting && dueWhenIdle(this.#options.compaction, document))
+    if (
+      document.state === 'ready' &&
+      !document.compacting &&
+      dueWhenIdle(this.#options.compaction, document, this.effects.clock.now())
+    )
       this.effects.compact(document.name)
   }
 

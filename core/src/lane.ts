@@ -25,7 +25,8 @@ import { emptyVersion } from './version.js'
 
 /** What a lane tells its session. */
 export interface LaneSession extends Subscriber {
-  readonly device: DeviceId
+  /** Names its pushes together with their counters; without one a resend is not recognised, and no push is remembered. */
+  readonly device: DeviceId | undefined
   /** Something of this lane is to be acked at the next flush. */
   acked(lane: Lane): void
   refused(push: RefusedPush): void
@@ -89,6 +90,7 @@ export class Lane implements Receipt {
     this.#session = session
     this.group = group
     this.#limits = limits
+    if (session.device === undefined) this.#known = 'known'
     this.#inspectLimits = { ...inspectLimits, updateBytesMax: limits.updateBytesMax }
   }
 
@@ -208,7 +210,7 @@ export class Lane implements Receipt {
     const { document } = attachment
     if (document.state === 'loading') return this.#waitFor(document.waiting)
     if (document.state !== 'ready') return { refuse: document.state }
-    if (document.ended) return { refuse: 'ERASED' }
+    if (document.ended && attachment.mode === 'open') return { refuse: 'ERASED' }
     // An erase is on its way into the log: what it ends is not known before it is durable.
     if (document.erasing > 0) return this.#waitFor(document.waiting)
     if (attachment.access !== 'write') return { refuse: 'WRITE_DENIED' }
@@ -223,6 +225,16 @@ export class Lane implements Receipt {
       this.#required = undefined
     }
     if ((document.engine ?? attachment.engine) !== attachment.engine) return { refuse: 'ENGINE_MISMATCH' }
+    if (attachment.mode === 'create') {
+      if (document.ended && !document.isBeginning) this.#hub.beginLife(document, attachment.engine)
+      else if (document.engine !== undefined) {
+        // Somebody else began it. Told when that is durable, as everything is.
+        attachment.mode = 'found'
+        this.#admitted = push.counter
+        this.#hub.barrier(document, this.#pushed(push))
+        return 'done'
+      }
+    }
     const loaded = this.#hub.index(document, attachment.engine, this.#retry)
     if (typeof loaded === 'string') return { refuse: loaded }
     if (loaded === undefined) {
@@ -255,8 +267,9 @@ export class Lane implements Receipt {
   }
 
   #pushed({ attachment, counter, payload }: WaitingPush): Pushed {
-    const name = { device: this.#session.device, counter }
-    return { name, engine: attachment.engine, bytes: payload.length, receipt: this, origin: attachment }
+    const { device } = this.#session
+    const name = device === undefined ? undefined : { device, counter }
+    return { name, counter, engine: attachment.engine, bytes: payload.length, receipt: this, origin: attachment }
   }
 
   readonly #retry = (): void => {
@@ -273,10 +286,11 @@ export class Lane implements Receipt {
 
   /** SES2: what this device pushed here before, in an earlier session, so that a resend is recognised. */
   #ask(): Step {
+    const { device } = this.#session
     this.#holdup = 'log'
-    if (this.#known === 'asked') return 'wait'
+    if (this.#known === 'asked' || device === undefined) return 'wait'
     this.#known = 'asked'
-    this.#hub.effects.log.lastPush(this.group.id, this.#session.device, (outcome) => {
+    this.#hub.effects.log.lastPush(this.group.id, device, (outcome) => {
       if (this.#closed) return
       if (outcome.kind === 'failed') {
         this.#known = 'not asked'

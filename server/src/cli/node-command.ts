@@ -37,6 +37,7 @@ async function run(flags: Flags): Promise<void> {
   const node = await startNode(config, { logger })
   announce(node, config, logger)
   stopOnSignals(node, logger)
+  if (config.tls !== undefined) process.on('SIGHUP', () => node.reloadCertificate())
 }
 
 function announce(node: MeridianNode, config: NodeConfig, logger: Logger): void {
