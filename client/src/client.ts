@@ -14,6 +14,8 @@ import type * as Y from 'yjs'
 import type { ConnectionTimes } from './connection.js'
 import { LiveDocument } from './live.js'
 import { locate } from './locate.js'
+import type { Presence } from './presence.js'
+import { DocumentPresence } from './presence.js'
 import type { StoredDocument } from './records.js'
 import * as records from './records.js'
 import type { DocumentStatus, StorageStatus, StoreStatus } from './status.js'
@@ -63,6 +65,8 @@ export interface Handle {
    * the first attempt to reach one. Rejects if the document is refused and nothing of it is on the device, or when it is closed first.
    */
   readonly ready: Promise<Origin>
+  /** Who else has it open, and what this client shows of itself. All handles of a document in one store share it. */
+  readonly presence: Presence
   /** Edits that no region has saved yet, in pushes. */
   readonly pending: number
   readonly status: DocumentStatus
@@ -148,6 +152,7 @@ interface Waiter {
 interface Slot {
   readonly name: DocumentName
   live: LiveDocument | undefined
+  presence: DocumentPresence | undefined
   /** Updates for a live copy whose local records are not in it yet. */
   early: Uint8Array[]
   readonly handles: Set<DocumentHandle>
@@ -216,6 +221,7 @@ export class Client implements Store {
         snapshot: (document) => this.#liveState(document),
         readState: (document) => this.#readState(document),
         erased: (document) => this.#erased(document),
+        presence: (document, session, subject, update) => this.#slots.get(document)?.presence?.received(session, subject, update),
         documentChanged: (document) => this.#documentChanged(document),
         connectionChanged: () => this.#changed(),
       },
@@ -250,9 +256,9 @@ export class Client implements Store {
     if (slot?.live === undefined) slot = this.#openSlot(document, slot)
     // Opened again before it was let go of, and before it was ready.
     else if (slot.handles.size === 0 && slot.origin === undefined) slot.ready = later()
-    const { live } = slot
-    if (live === undefined) throw new MeridianError('INTERNAL')
-    const handle = new DocumentHandle(this, document, live.ydoc, slot.ready.promise)
+    const { live, presence } = slot
+    if (live === undefined || presence === undefined) throw new MeridianError('INTERNAL')
+    const handle = new DocumentHandle(this, document, live.ydoc, presence, slot.ready.promise)
     slot.handles.add(handle)
     this.#sync.open(document, 'opened')
     return handle
@@ -321,6 +327,7 @@ export class Client implements Store {
     }
     if (slot.handles.size > 0) return
     slot.ready.reject(closed)
+    slot.presence?.end()
     this.#sync.flush()
     // Until its edits are on the device the copy in memory is the only one; whoever opens it again meanwhile gets that.
     const stored = await this.#writer.drained().then(
@@ -370,6 +377,7 @@ export class Client implements Store {
     const slot: Slot = found ?? {
       name: document,
       live: undefined,
+      presence: undefined,
       early: [],
       handles: new Set(),
       waiters: [],
@@ -378,9 +386,24 @@ export class Client implements Store {
     }
     const report = (thrown: unknown): void => this.#report(thrown)
     slot.live = new LiveDocument(this.#world.random, (update) => this.#sync.edit(document, update), report)
+    slot.presence = this.#newPresence(document, slot.live)
     this.#slots.set(document, slot)
     void this.#load(slot, slot.live)
     return slot
+  }
+
+  #newPresence(document: DocumentName, live: LiveDocument): DocumentPresence {
+    return new DocumentPresence(live.ydoc.clientID, {
+      monotonicMs: () => this.#world.monotonicMs(),
+      after: (ms, run) => this.#world.after(ms, run),
+      share: () => undefined,
+      send: (update) => this.#sync.present(document, update),
+      subject: () => {
+        const { connection } = this.#status
+        return connection.kind === 'online' ? connection.subject : ''
+      },
+      tell: (listeners) => this.tell(listeners),
+    })
   }
 
   async #load(slot: Slot, live: LiveDocument): Promise<void> {
@@ -425,6 +448,7 @@ export class Client implements Store {
       slot.ready.reject(closed)
       for (const handle of slot.handles) handle.changed()
       slot.handles.clear()
+      slot.presence?.end()
       slot.live?.destroy()
     }
     this.#slots.clear()
@@ -573,8 +597,10 @@ export class Client implements Store {
   #changed(): void {
     const connection = this.#sync.connectionStatus
     if (this.#status.connection === connection && this.#status.storage === this.#storageStatus) return
+    const isNew = connection.kind === 'online' && this.#status.connection.kind !== 'online'
     this.#status = { connection, storage: this.#storageStatus }
     for (const slot of this.#slots.values()) {
+      if (isNew) slot.presence?.again()
       if (slot.waiters.length > 0) this.#judgeWaiters(slot)
       this.#judgeReady(slot)
     }
@@ -602,6 +628,7 @@ export class DocumentHandle implements Handle {
   readonly name: string
   readonly document: DocumentName
   readonly ydoc: Y.Doc
+  readonly presence: Presence
   readonly ready: Promise<Origin>
   readonly #client: Client
   readonly #listeners = new Set<Listener>()
@@ -609,11 +636,12 @@ export class DocumentHandle implements Handle {
   #told: DocumentStatus | undefined
   #closed: Promise<void> | undefined
 
-  constructor(client: Client, document: DocumentName, ydoc: Y.Doc, ready: Promise<Origin>) {
+  constructor(client: Client, document: DocumentName, ydoc: Y.Doc, presence: Presence, ready: Promise<Origin>) {
     const { collection, key } = documentParts(document)
     this.name = `${collection}/${key}`
     this.document = document
     this.ydoc = ydoc
+    this.presence = presence
     this.ready = ready
     this.#client = client
     this.#status = { kind: 'loading', pending: 0 }

@@ -95,6 +95,8 @@ export class ClientDocument {
   /** Nothing is pushed before that, because the region refused this document's pushes for a while. */
   blockedUntilMs: number | undefined
   attempt = 0
+  /** What this session shows of itself, as an awareness update; empty for nothing. */
+  presence: Uint8Array = new Uint8Array(0)
   /** A push was refused for good and later ones build on it. */
   halted: ErrorCode | undefined
 

@@ -56,6 +56,8 @@ export interface SyncEffects {
   /** Answered by `stateRead` with everything that this device holds of the document, later. */
   readState(document: DocumentName): void
   erased(document: DocumentName): void
+  /** The newest presence of another session; empty when it is gone. */
+  presence(document: DocumentName, session: number, subject: string, update: Uint8Array): void
   documentChanged(document: DocumentName): void
   connectionChanged(): void
 }
@@ -254,6 +256,15 @@ export class Sync {
     this.#settle()
   }
 
+  /** What this session shows of itself in a document, in place of what it showed; said again on every connection (SES6). */
+  present(name: DocumentName, update: Uint8Array): void {
+    const document = this.#documents.get(name)
+    if (document === undefined) return
+    document.presence = update
+    this.#showPresence(document)
+    this.#settle()
+  }
+
   /** One update that the app made. Written and sent when the turn is over. [hot] */
   edit(name: DocumentName, update: Uint8Array): void {
     const document = this.#documents.get(name)
@@ -364,7 +375,12 @@ export class Sync {
       const { life, cursor } = document
       const seen = token ?? emptyVersion
       this.#out.push(encodeClientFrame({ type: 'attach', channel, engine: 'yjs', document: document.name, life, cursor, seen }))
+      if (document.presence.length > 0) this.#showPresence(document)
     }
+  }
+
+  #showPresence({ channel, presence }: ClientDocument): void {
+    if (channel !== undefined) this.#out.push(encodeClientFrame({ type: 'presence', channel, payload: presence }))
   }
 
   #lacksRights(): boolean {
@@ -434,7 +450,11 @@ export class Sync {
         })
       case 'erased':
         return this.#detached(frame.channel, (document) => this.#erase(document, frame.life))
-      case 'presence':
+      case 'presence': {
+        const document = this.#byHandle.get(frame.handle)
+        if (document !== undefined) this.#effects.presence(document.name, frame.session, frame.subject, frame.payload)
+        return
+      }
       case 'pong':
         return
       default:

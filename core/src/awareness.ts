@@ -171,12 +171,12 @@ export class Awareness {
         change.renewed.push(clientId)
         continue
       }
-      this.#rows.set(clientId, { clock, state, heardMs: nowMs })
-      if (state === null) {
-        if (before !== null) change.removed.push(clientId)
-      } else if (before === null) change.added.push(clientId)
-      else if (JSON.stringify(before) === JSON.stringify(state)) change.renewed.push(clientId)
-      else change.updated.push(clientId)
+      const isSame = before !== null && state !== null && JSON.stringify(before) === JSON.stringify(state)
+      // The same object while it shows the same, so that views can compare by identity.
+      this.#rows.set(clientId, { clock, state: isSame ? before : state, heardMs: nowMs })
+      if (isSame) change.renewed.push(clientId)
+      else if (state !== null) (before === null ? change.added : change.updated).push(clientId)
+      else if (before !== null) change.removed.push(clientId)
     }
     return change
   }

@@ -188,7 +188,7 @@ describe('the table', () => {
     table.set(3, { tab: 3 }, 0)
     table.set(3, null, 0)
     applyAwarenessUpdate(other, encodeAwareness(table.entries()), 'test')
-    expect([...other.states.keys()].sort()).toEqual([1, 2, 9])
+    expect([...other.states.keys()].sort((a, b) => a - b)).toEqual([1, 2, 9])
     const words = lastWords(table.entries())
     expect(words.map(({ clientId, clock, state }) => [clientId, clock, state])).toEqual([
       [1, 2, null],
