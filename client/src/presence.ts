@@ -54,9 +54,9 @@ const updateBytesMax = 4 * 1024
 
 const never = Number.POSITIVE_INFINITY
 
-/** Peers of another tab have no session. */
+/** Who brought a state: a session of the node, or another tab of this browser. */
 interface Owner {
-  readonly session: number | undefined
+  readonly session: number | string
   readonly subject: string
 }
 
@@ -125,16 +125,16 @@ export class DocumentPresence implements Presence {
   }
 
   /** What another tab of this browser shows. */
-  shared(entries: readonly AwarenessEntry[]): void {
-    this.#take(entries, { session: undefined, subject: '' }, [])
+  shared(tab: string, entries: readonly AwarenessEntry[]): void {
+    this.#take(entries, { session: tab, subject: '' }, [])
     this.#sendSoon()
   }
 
   /** Another tab is gone. */
-  ended(clientId: number): void {
-    const entry = this.#table.get(clientId)
-    if (entry !== undefined && this.#owners.get(clientId)?.session === undefined)
-      this.shared([{ clientId, clock: entry.clock + 1, state: null }])
+  left(tab: string): void {
+    const left = [...this.#owners].filter(([, owner]) => owner.session === tab)
+    this.#take([], { session: tab, subject: '' }, left)
+    if (left.length > 0) this.#sendSoon()
   }
 
   /** There is another connection, or another tab came: it is said again, with a newer clock for whoever thought it gone. */
@@ -185,7 +185,7 @@ export class DocumentPresence implements Presence {
     for (const { clientId, state } of this.#table.entries()) {
       const owner = this.#owners.get(clientId)
       if (owner === undefined || state === null) continue
-      const subject = owner.session === undefined ? this.#effects.subject() : owner.subject
+      const subject = typeof owner.session === 'string' ? this.#effects.subject() : owner.subject
       const before = this.#peers.get(clientId)
       peers.set(clientId, before?.state === state && before.subject === subject ? before : { clientId, subject, state })
     }
@@ -209,7 +209,7 @@ export class DocumentPresence implements Presence {
     const entries = this.#mine()
     for (const [clientId, owner] of this.#owners) {
       const entry = this.#table.get(clientId)
-      if (owner.session !== undefined || entry === undefined) continue
+      if (typeof owner.session === 'number' || entry === undefined) continue
       if (encodeAwareness([...entries, entry]).length <= updateBytesMax) entries.push(entry)
     }
     const isShown = entries.some((entry) => entry.state !== null)

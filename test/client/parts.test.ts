@@ -134,14 +134,14 @@ describe('records', () => {
     const stored = records.readDocument(
       [
         { key: records.headKey(name), value: records.encodeHead(head) },
-        { key: records.snapshotKey(name), value: Uint8Array.of(1) },
+        { key: records.snapshotKey(name, 'o1'), value: Uint8Array.of(1) },
         { key: records.logKey(name, { opening: 'o', number: 7 }), value: Uint8Array.of(2) },
       ],
       marks.map((mark, number) => ({ key: records.markKey(name, { opening: 'o', number }), value: records.encodeMark(mark) })),
     )
     expect(stored).toEqual({
       head,
-      snapshot: Uint8Array.of(1),
+      snapshots: [{ opening: 'o1', payload: Uint8Array.of(1) }],
       log: [{ name: { opening: 'o', number: 7 }, payload: Uint8Array.of(2) }],
       marks: marks.map((mark, number) => ({ name: { opening: 'o', number }, mark })),
     })
