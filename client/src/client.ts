@@ -16,7 +16,7 @@ import { LiveDocument } from './live.js'
 import { locate } from './locate.js'
 import type { Presence } from './presence.js'
 import { DocumentPresence } from './presence.js'
-import type { StoredDocument } from './records.js'
+import type { RecordName, StoredDocument } from './records.js'
 import * as records from './records.js'
 import type { DocumentStatus, StorageStatus, StoreStatus } from './status.js'
 import type { ClientStore, StoreOperation } from './store.js'
@@ -147,6 +147,9 @@ export interface ClientOptions {
   readonly autoConnect?: boolean | undefined
 }
 
+type EditMessage = Extract<TabMessage, { type: 'edit' }>
+type MarkMessage = Extract<TabMessage, { type: 'marked' }>
+
 interface Waiter {
   /** Undefined until the local records are read: they may hold edits that were never saved. */
   age: number | undefined
@@ -162,6 +165,8 @@ interface Slot {
   presence: DocumentPresence | undefined
   /** Updates for a live copy whose local records are not in it yet. */
   early: Uint8Array[]
+  /** Edits of other tabs, and what became of them, that came before that. */
+  edits: (EditMessage | MarkMessage)[]
   readonly handles: Set<DocumentHandle>
   waiters: Waiter[]
   origin: Origin | undefined
@@ -231,17 +236,18 @@ export class Client implements Store {
         write: (batch) => this.#write(batch),
         apply: (document, updates) => {
           this.#apply(document, updates)
-          if (this.#tabs?.isWanted(document) === true) this.#post({ type: 'show', tab: this.#opening, document, updates })
+          if (this.#tabs?.isWanted(document) === true)
+            this.#post({ type: 'show', tab: this.#opening, document, updates: updates.map(copy) })
         },
         snapshot: (document) => this.#liveState(document),
         readState: (document) => this.#readState(document),
         erased: (document) => this.#erased(document),
         presence: (document, session, subject, update) => {
           this.#slots.get(document)?.presence?.received(session, subject, update)
-          this.#post({ type: 'peers', tab: this.#opening, document, session, subject, update })
+          this.#post({ type: 'peers', tab: this.#opening, document, session, subject, update: copy(update) })
         },
         made: (document, record, payload) =>
-          this.#post({ type: 'edit', tab: this.#opening, document, record, payload, isStored: false }),
+          this.#post({ type: 'edit', tab: this.#opening, document, record, payload, isOrphan: false }),
         marked: (document, record, mark) => {
           if (this.#sync.leads) this.#post({ type: 'marked', tab: this.#opening, document, record, mark })
         },
@@ -433,6 +439,7 @@ export class Client implements Store {
       live: undefined,
       presence: undefined,
       early: [],
+      edits: [],
       handles: new Set(),
       waiters: [],
       origin: undefined,
@@ -474,11 +481,17 @@ export class Client implements Store {
       this.#storeFailed(thrown)
     }
     if (slot.live !== live || this.#isClosed) return
-    live.apply([...records.updatesOf(stored), ...slot.early])
+    // Edits of other tabs that were heard of before somebody opened it here may not be on the device yet.
+    live.apply([...records.updatesOf(stored), ...this.#sync.payloads(slot.name), ...slot.early])
     slot.early = []
     live.isLoaded = true
     if (this.#sync.isFound(slot.name, stored)) this.#ready(slot, 'device')
     this.#sync.loaded(slot.name, stored)
+    for (const message of slot.edits.splice(0)) this.#heard(message)
+    // Read before the leader wrote what became of them, and loaded after it had said so.
+    const found = stored.marks.map(({ name }) => name)
+    if (found.length > 0 && !this.#sync.leads)
+      this.#post({ type: 'found', tab: this.#opening, document: slot.name, records: found })
     this.#judgeReady(slot)
     const { age } = this.#sync
     for (const waiter of slot.waiters) waiter.age ??= age
@@ -657,6 +670,7 @@ export class Client implements Store {
       interest: (document, isWanted) => this.#interest(document, isWanted),
       gone: (tab) => {
         this.#sync.released(tab, Number.POSITIVE_INFINITY, false)
+        if (!this.#sync.leads) this.#tellUnsaved()
         for (const slot of this.#slots.values()) slot.presence?.left(tab)
       },
       heard: (message) => this.#heard(message),
@@ -726,8 +740,8 @@ export class Client implements Store {
   #tellUnsaved(only?: DocumentName): void {
     const edits = this.#sync.unsaved(only)
     if (edits.length === 0) return
-    for (const { document, record, payload } of edits)
-      this.#post({ type: 'edit', tab: this.#opening, document, record, payload, isStored: false })
+    for (const { document, record, payload, isUnwritten } of edits)
+      this.#post({ type: 'edit', tab: this.#opening, document, record, payload, isOrphan: isUnwritten })
     this.#tellStored()
   }
 
@@ -762,8 +776,37 @@ export class Client implements Store {
     this.#tellStatus(document)
   }
 
+  async #judgeFound(document: DocumentName, found: readonly RecordName[]): Promise<void> {
+    await this.#loadForOthers(document)
+    for (const record of this.#sync.settled(document, found))
+      this.#post({ type: 'marked', tab: this.#opening, document, record, mark: undefined })
+  }
+
+  #takeEdit(message: EditMessage): void {
+    const { document, record, payload, isOrphan } = message
+    const { live } = this.#slots.get(document) ?? {}
+    const waitingBytes = live?.waitingBytes ?? 0
+    this.#apply(document, [payload])
+    // What it builds on has not come from that tab: it will say both again if it lives, and if it does not, both are on the device or gone.
+    if (live !== undefined && live.waitingBytes > waitingBytes) return
+    if (this.#sync.leads && !this.#sync.isKnown(document)) {
+      this.#sync.open(document, 'push only')
+      void this.#loadForOthers(document)
+    }
+    if (this.#sync.foreign(document, record, payload, isOrphan) === 'settled')
+      this.#post({ type: 'marked', tab: this.#opening, document, record, mark: undefined })
+    if (this.#tabs?.isGone(record.opening) === true) this.#sync.released(record.opening, Number.POSITIVE_INFINITY, false)
+  }
+
   #heard(message: Parameters<TabsEffects['heard']>[0]): void {
     const sync = this.#sync
+    if (message.type === 'edit' || message.type === 'marked') {
+      const slot = this.#slots.get(message.document)
+      if (slot?.live?.isLoaded === false) {
+        slot.edits.push(message)
+        return
+      }
+    }
     switch (message.type) {
       case 'connection':
         return sync.mirrorConnection(message.connection)
@@ -772,15 +815,11 @@ export class Client implements Store {
         this.#slots.get(message.document)?.presence?.again()
         if (sync.leads) void this.#flush(message.tab, message.document)
         return
-      case 'edit': {
-        const { document, record, payload } = message
-        this.#apply(document, [payload])
-        if (sync.leads && !sync.isKnown(document)) {
-          sync.open(document, 'push only')
-          void this.#loadForOthers(document)
-        }
-        return sync.foreign(document, record, payload, message.isStored)
-      }
+      case 'edit':
+        return this.#takeEdit(message)
+      case 'found':
+        if (sync.leads) void this.#judgeFound(message.document, message.records)
+        return
       case 'stored':
         return sync.released(message.tab, message.number, message.isDurable)
       case 'marked':
@@ -913,6 +952,9 @@ export class DocumentHandle implements Handle {
     this.#client.tell(this.#listeners)
   }
 }
+
+/** A view is sent to another tab together with all of its buffer. */
+const copy = (bytes: Uint8Array): Uint8Array => bytes.slice()
 
 const closedStatus: DocumentStatus = { kind: 'closed', pending: 0 }
 

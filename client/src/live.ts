@@ -27,12 +27,18 @@ export class LiveDocument {
     })
   }
 
+  /** Bytes of what was applied before what it builds on. */
+  get waitingBytes(): number {
+    const { pendingStructs, pendingDs } = this.ydoc.store
+    return (pendingStructs?.update.length ?? 0) + (pendingDs?.length ?? 0)
+  }
+
   /**
    * What others wrote, in one transaction: observers see all of it at once. An observer that throws, or an update that Yjs cannot read,
    * is reported and stops nothing: the rest is as true as before.
    */
   apply(updates: readonly Uint8Array[]): void {
-    this.#hadPending = this.isLoaded && (this.ydoc.store.pendingStructs !== null || this.ydoc.store.pendingDs !== null)
+    this.#hadPending = this.isLoaded && this.waitingBytes > 0
     try {
       this.ydoc.transact(() => {
         for (const update of updates) {

@@ -315,24 +315,31 @@ export class Sync {
 
   // What other tabs say.
 
-  /** Another tab made an edit. It is shown by whoever has it open, and pushed by whoever leads when the device has it. */
-  foreign(name: DocumentName, record: RecordName, payload: Uint8Array, isStored: boolean): void {
+  /**
+   * Another tab made an edit. It is shown by whoever has it open, and pushed by whoever leads when the device has it. `settled`: the
+   * leader has heard of it before and its outbox has it no more; whoever told of it did not know yet.
+   */
+  foreign(name: DocumentName, record: RecordName, payload: Uint8Array, isOrphan: boolean): 'taken' | 'settled' {
     const document = this.#documents.get(name)
-    if (document === undefined || document.link.kind === 'erased') return
+    if (document === undefined || document.link.kind === 'erased') return 'taken'
     const text = recordText(record)
     if (document.log.has(text)) {
-      if (isStored) this.#unhold(document, (item) => item === document.item(record), true)
+      if (this.leads && document.item(record) === undefined) return 'settled'
+      if (isOrphan) this.#unhold(document, (item) => item === document.item(record), false)
     } else {
       document.log.set(text, record)
       document.logBytes += payload.length
       const item = this.#outbox.create(name, this.#journal.nextName().number, record, payload)
-      item.isHeld = !isStored
-      if (!isStored) document.heldCount++
+      item.isHeld = !isOrphan
+      item.isUnwritten = isOrphan
+      if (!isOrphan) document.heldCount++
+      else if (this.leads) this.#writeFor(document, item)
       document.items.set(item.age, item)
       this.#outbox.add(item)
       this.#changed.add(document)
     }
     this.#settle()
+    return 'taken'
   }
 
   /** The device has the records of another tab up to that number; or it will not, and they are written here. */
@@ -349,10 +356,16 @@ export class Sync {
       if (!item.isHeld || !isMeant(item)) continue
       item.isHeld = false
       document.heldCount--
-      if (isDurable || !this.leads) continue
-      this.#journal.rewrite(document, item)
-      this.#journal.mark(document, item, unsaved)
+      item.isUnwritten = !isDurable
+      if (this.leads) this.#writeFor(document, item)
     }
+  }
+
+  #writeFor(document: ClientDocument, item: OutboxItem): void {
+    if (!item.isUnwritten) return
+    item.isUnwritten = false
+    this.#journal.rewrite(document, item)
+    this.#journal.mark(document, item, unsaved)
   }
 
   /** What the leader's outbox made of an edit. */
@@ -364,6 +377,7 @@ export class Sync {
     if (item.state === 'refused') document.refusedCount--
     if (item.isHeld) document.heldCount--
     item.isHeld = false
+    item.isUnwritten = false
     switch (mark?.kind) {
       case undefined:
         this.#outbox.remove(item, 'kept')
@@ -385,6 +399,17 @@ export class Sync {
     }
     this.#changed.add(document)
     this.#settle()
+  }
+
+  /** What the outbox holds of a document, oldest first. */
+  payloads(name: DocumentName): Uint8Array[] {
+    return [...(this.#documents.get(name)?.items.values() ?? [])].map((item) => item.payload)
+  }
+
+  /** Of these records, those that the outbox does not have any more. */
+  settled(name: DocumentName, found: readonly RecordName[]): RecordName[] {
+    const document = this.#documents.get(name)
+    return found.filter((record) => document?.item(record) === undefined)
   }
 
   mirrorStatus(name: DocumentName, status: DocumentStatus): void {
@@ -418,6 +443,7 @@ export class Sync {
     for (const document of this.#documents.values()) {
       document.mirror = undefined
       this.#changed.add(document)
+      for (const item of document.items.values()) this.#writeFor(document, item)
     }
     this.#settle()
   }
@@ -430,13 +456,17 @@ export class Sync {
     this.#settle()
   }
 
-  /** What no region has saved of the edits that were made here, in their order, for a tab that leads now. */
-  unsaved(name?: DocumentName): { document: DocumentName; record: RecordName; payload: Uint8Array }[] {
+  /** What no region has saved of the edits that were made here or that nobody else will tell of, in their order, for a tab that leads. */
+  unsaved(name?: DocumentName): OutboxItem[] {
     const found: OutboxItem[] = []
     for (const document of this.#documents.values()) {
       if (name !== undefined && document.name !== name) continue
       for (const item of document.items.values())
-        if (item.record.opening === this.#options.opening && (item.state === 'waiting' || item.state === 'sent')) found.push(item)
+        if (
+          (item.isUnwritten || item.record.opening === this.#options.opening) &&
+          (item.state === 'waiting' || item.state === 'sent')
+        )
+          found.push(item)
     }
     return found.sort((a, b) => a.age - b.age)
   }

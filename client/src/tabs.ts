@@ -33,14 +33,14 @@ export type TabMessage =
   | { readonly type: 'closed'; readonly tab: string; readonly document: DocumentName }
   /** Answer to `opened`: what the leader has received of it is on the device. */
   | { readonly type: 'flushed'; readonly tab: string; readonly to: string; readonly document: DocumentName }
-  /** `isStored`: the device has it. Said again when the leader changes. */
+  /** Said again when the leader changes. `isOrphan`: by another tab, because the one that made it died before the device had it. */
   | {
       readonly type: 'edit'
       readonly tab: string
       readonly document: DocumentName
       readonly record: RecordName
       readonly payload: Uint8Array
-      readonly isStored: boolean
+      readonly isOrphan: boolean
     }
   /** All records of the tab up to that number are on the device, or will not be for now. */
   | { readonly type: 'stored'; readonly tab: string; readonly number: number; readonly isDurable: boolean }
@@ -52,6 +52,8 @@ export type TabMessage =
       readonly record: RecordName
       readonly mark: Mark | undefined
     }
+  /** Found on the device as not saved: the leader says what became of them since. */
+  | { readonly type: 'found'; readonly tab: string; readonly document: DocumentName; readonly records: readonly RecordName[] }
   /** From the region. */
   | { readonly type: 'show'; readonly tab: string; readonly document: DocumentName; readonly updates: readonly Uint8Array[] }
   | { readonly type: 'status'; readonly tab: string; readonly document: DocumentName; readonly status: DocumentStatus }
@@ -116,6 +118,8 @@ export class Tabs {
   #isLeading = false
   #leader: string | undefined
   readonly #others = new Map<string, Set<DocumentName>>()
+  /** Their last messages may come after the word of their end. */
+  readonly #gone = new Set<string>()
   #flushes = new Map<DocumentName, () => void>()
   #cancelCheck: (() => void) | undefined
   #isClosed = false
@@ -138,6 +142,10 @@ export class Tabs {
     return this.#others.size > 0
   }
 
+  isGone(tab: string): boolean {
+    return this.#gone.has(tab)
+  }
+
   /** Whether another tab has the document open. */
   isWanted(document: DocumentName): boolean {
     for (const documents of this.#others.values()) if (documents.has(document)) return true
@@ -148,8 +156,9 @@ export class Tabs {
     return [...new Set([...this.#others.values()].flatMap((documents) => [...documents]))]
   }
 
+  /** Whether or not anybody was met yet: another tab may have begun to listen a moment ago. */
   post(message: TabMessage): void {
-    if (!this.#isClosed && this.hasOthers) this.#port.post(message)
+    if (!this.#isClosed) this.#port.post(message)
   }
 
   /** Resolves when what the leader has received of a document is on the device, or there is no leader that says so. */
@@ -240,6 +249,7 @@ export class Tabs {
       case 'erased':
       case 'peers':
       case 'edit':
+      case 'found':
       case 'stored':
       case 'presence':
       case 'ask':
@@ -252,12 +262,13 @@ export class Tabs {
   }
 
   #meet(tab: string): void {
-    if (this.#others.has(tab)) return
+    if (this.#others.has(tab) || this.#gone.has(tab)) return
     this.#isAlone = false
     this.#others.set(tab, new Set())
     this.#port.watch(tab, () => {
       const documents = this.#others.get(tab)
       this.#others.delete(tab)
+      this.#gone.add(tab)
       if (this.#isClosed || documents === undefined) return
       this.#effects.gone(tab)
       for (const document of documents) if (!this.isWanted(document)) this.#effects.interest(document, false)

@@ -287,7 +287,7 @@ const nothingWrong = {
   lostOnDevice: [] as string[],
 }
 
-class Run {
+export class Run {
   readonly world: World
   readonly browser: Browser
   readonly edits: Edit[] = []
