@@ -525,6 +525,8 @@ export class Client implements Store {
     if (this.#isWiped) this.#writer.write([{ kind: 'clear', prefix: [] }])
     await this.#writer.close()
     this.#tabs?.close()
+    // Another tab may have wiped it already.
+    if (this.#isWiped) await this.#storage.wipe?.().catch(() => undefined)
     await this.#storage.close()
   }
 
@@ -586,8 +588,8 @@ export class Client implements Store {
 
   #readState(document: DocumentName): void {
     this.#world.defer(() => {
-      const state = this.#liveState(document)
-      if (state !== undefined) this.#sync.stateRead(document, state)
+      const live = this.#slots.get(document)?.live
+      if (live?.isLoaded === true) this.#sync.stateRead(document, live.shown())
       else void this.#readStoredState(document)
     })
   }

@@ -5,6 +5,7 @@
 
 import type { Random } from '@meridian/core/effects'
 import * as Y from 'yjs'
+import { shownState } from './yjs.js'
 
 export class LiveDocument {
   readonly ydoc: Y.Doc
@@ -55,8 +56,13 @@ export class LiveDocument {
     this.#hadPending = false
   }
 
+  /** Everything that was applied, what waits for something else, too. */
   state(): Uint8Array {
     return Y.encodeStateAsUpdate(this.ydoc)
+  }
+
+  shown(): Uint8Array {
+    return shownState(this.ydoc)
   }
 
   destroy(): void {

@@ -329,7 +329,6 @@ export class Browser {
       post: (message) => {
         if (!port.isOpen) return
         this.#posted++
-        ;(this as any).trace?.(port, message)
         for (const other of this.#ports) {
           if (other === port) continue
           const copy = structuredClone(message)

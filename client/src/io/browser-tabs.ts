@@ -18,12 +18,14 @@ export function tabPorts(name: string): OpenTabPort | undefined {
     const end = new AbortController()
     const { signal } = end
     const closed = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel is of one origin, and takes no other argument
+    const send = (one: TabMessage): void => channel.postMessage(one)
     /** Nobody hears of a tab whose lock is not held: they would take it for gone. */
     let waiting: TabMessage[] | undefined = []
     channel.addEventListener('message', ({ data }: MessageEvent<TabMessage>) => message(data))
     locks
       .request(`${channelName} ${tab}`, { signal }, () => {
-        for (const one of waiting ?? []) channel.postMessage(one)
+        for (const one of waiting ?? []) send(one)
         waiting = undefined
         return closed
       })
@@ -31,7 +33,7 @@ export function tabPorts(name: string): OpenTabPort | undefined {
     return {
       post(one) {
         if (waiting !== undefined) waiting.push(one)
-        else if (!signal.aborted) channel.postMessage(one)
+        else if (!signal.aborted) send(one)
       },
       lead(how, granted, lost) {
         let isHeld = false
