@@ -19,6 +19,7 @@ import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
 import { type About, createApp, type Readiness } from './http/app.js'
+import { appFolder, readAppFiles } from './http/app-files.js'
 import { createGuard } from './http/guard.js'
 import { createListener, listen } from './http/listener.js'
 import { Metrics } from './http/metrics.js'
@@ -168,6 +169,7 @@ class RunningNode implements MeridianNode {
       about,
       readiness: () => this.#readiness(),
       metrics: () => metrics.read(),
+      files: config.auth.kind === 'development' ? readAppFiles(appFolder) : undefined,
       onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
     })
     this.#server = createListener({

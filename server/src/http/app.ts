@@ -1,6 +1,7 @@
-/** What a node answers over HTTP: is it alive, is it ready, how is it doing, what is it. */
+/** What a node answers over HTTP: is it alive, is it ready, how is it doing, what is it; in development mode also the sample app. */
 
 import { Hono } from 'hono'
+import { type AppFiles, answerFromApp } from './app-files.js'
 import type { Guard } from './guard.js'
 import { problem, problemOf, problemResponse } from './problem.js'
 import { toMeridianError } from '@meridian/core/errors'
@@ -23,6 +24,8 @@ export interface AppOptions {
   readonly about: About
   readonly readiness: () => Readiness
   readonly metrics: () => Promise<{ readonly text: string; readonly type: string }>
+  /** The sample app; undefined where it is not served. */
+  readonly files?: AppFiles | undefined
   readonly onError: (error: unknown) => void
 }
 
@@ -45,7 +48,7 @@ export function createApp(options: AppOptions): Hono {
     }
     await next()
     context.header('x-content-type-options', 'nosniff')
-    context.header('cache-control', 'no-store')
+    if (!context.res.headers.has('cache-control')) context.header('cache-control', 'no-store')
     return undefined
   })
   app.get('/healthz', (context) => context.json({ status: 'alive' }))
@@ -64,7 +67,7 @@ export function createApp(options: AppOptions): Hono {
       connection: 'upgrade',
     }),
   )
-  app.notFound(() => problemResponse(notFoundProblem))
+  app.notFound((context) => (options.files && answerFromApp(options.files, context)) ?? problemResponse(notFoundProblem))
   app.onError((error) => {
     options.onError(error)
     return problemResponse(problemOf(toMeridianError(error)))
