@@ -6,7 +6,11 @@ const kept = 'What you write stays on this device.'
 
 const table: Readonly<Record<string, Notice>> = {
   TOKEN_INVALID: { title: 'This node asks who you are', text: `Sign in with a token of your own. ${kept}`, remedy: 'sign-in' },
-  TOKEN_EXPIRED: { title: 'You were signed out', text: `Your token has ended. Sign in again to go on sharing. ${kept}`, remedy: 'sign-in' },
+  TOKEN_EXPIRED: {
+    title: 'You were signed out',
+    text: `Your token has ended. Sign in again to go on sharing. ${kept}`,
+    remedy: 'sign-in',
+  },
   ACCESS_DENIED: {
     title: 'You cannot open this note',
     text: 'It is not there, or your token does not allow it. Ask whoever shared it, or sign in as somebody else.',
@@ -32,7 +36,11 @@ const table: Readonly<Record<string, Notice>> = {
     text: `${kept} Copy the note elsewhere, then load the page again.`,
     remedy: undefined,
   },
-  ERASED: { title: 'This note was erased', text: 'Its copies are gone, here and on the node. Begin a new one.', remedy: undefined },
+  ERASED: {
+    title: 'This note was erased',
+    text: 'Its copies are gone, here and on the node. Begin a new one.',
+    remedy: undefined,
+  },
   NOT_PLACED_HERE: {
     title: 'This note lives in another region',
     text: `This node may not hold it. ${kept} Open it at a node of its region.`,
@@ -48,7 +56,11 @@ const table: Readonly<Record<string, Notice>> = {
     text: `${kept} It is sent by itself once there is room on the node.`,
     remedy: 'retry',
   },
-  LOG_UNAVAILABLE: { title: 'The node cannot write now', text: `${kept} It is sent by itself when the node recovers.`, remedy: 'retry' },
+  LOG_UNAVAILABLE: {
+    title: 'The node cannot write now',
+    text: `${kept} It is sent by itself when the node recovers.`,
+    remedy: 'retry',
+  },
   DOCUMENT_DAMAGED: {
     title: 'The node’s copy of this note is damaged',
     text: `${kept} Whoever runs the node has to restore it from a backup.`,
@@ -64,7 +76,11 @@ const table: Readonly<Record<string, Notice>> = {
     text: 'Its storage failed. Keep this page open until it says Saved; a private window or blocked site data can be the cause.',
     remedy: 'retry',
   },
-  PROTOCOL_UNSUPPORTED: { title: 'This app and the node do not match', text: 'Load the page again to get the newest version.', remedy: undefined },
+  PROTOCOL_UNSUPPORTED: {
+    title: 'This app and the node do not match',
+    text: 'Load the page again to get the newest version.',
+    remedy: undefined,
+  },
 }
 
 export const adviceOf = (code: string): Notice | undefined => (Object.hasOwn(table, code) ? table[code] : undefined)

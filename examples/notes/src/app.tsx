@@ -129,7 +129,8 @@ function useShortcuts(run: { readonly create: () => void; readonly search: () =>
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.altKey && !event.ctrlKey && !event.metaKey && event.code === 'KeyN') latest.current.create()
-      else if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.code === 'KeyK') latest.current.search()
+      else if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.code === 'KeyK')
+        latest.current.search()
       else return
       event.preventDefault()
     }

@@ -87,8 +87,8 @@ function decorate(view: EditorView): DecorationSet {
         else if (name === 'TaskMarker' && !isWritten(start, end)) {
           const isDone = /x/i.test(state.sliceDoc(start, end))
           found.push(Decoration.replace({ widget: new TaskBox(isDone) }).range(start, end))
-          if (isDone && end < state.doc.lineAt(end).to)
-            found.push(Decoration.mark({ class: 'md-done' }).range(end, state.doc.lineAt(end).to))
+          const { to: lineEnd } = state.doc.lineAt(end)
+          if (isDone && end + 1 < lineEnd) found.push(Decoration.mark({ class: 'md-done' }).range(end + 1, lineEnd))
         }
       },
     })
@@ -97,9 +97,14 @@ function decorate(view: EditorView): DecorationSet {
 }
 
 /** `-` as a bullet; nothing in front of the box of a task; numbers as they are. */
-function bullet(state: EditorState, from: number, to: number, isWritten: (from: number, to: number) => boolean): Range<Decoration>[] {
+function bullet(
+  state: EditorState,
+  from: number,
+  to: number,
+  isWritten: (from: number, to: number) => boolean,
+): Range<Decoration>[] {
   const rest = state.sliceDoc(to, to + 5)
-  if (!isWritten(from, to) && /^\d/.test(state.sliceDoc(from, to)) === false) {
+  if (!isWritten(from, to) && /^[-*+]/.test(state.sliceDoc(from, to))) {
     if (/^ \[[ xX]\]/.test(rest)) return [hidden.range(from, to + 1)]
     return [Decoration.replace({ widget: new Bullet() }).range(from, to)]
   }

@@ -85,7 +85,9 @@ function Rows({ notes, found, openId, query }: RowsProps) {
     )
   if (found.length === 0)
     return (
-      <p className="rows-empty">{query.trim() === '' ? 'No notes yet.' : `Nothing found for “${query.trim()}”. Try fewer words.`}</p>
+      <p className="rows-empty">
+        {query.trim() === '' ? 'No notes yet.' : `Nothing found for “${query.trim()}”. Try fewer words.`}
+      </p>
     )
   return (
     <ul className="rows">
@@ -163,7 +165,13 @@ function ConnectionLine({ onSignIn }: { readonly onSignIn: () => void }) {
       )
     default:
       return (
-        <button type="button" className="connection link" data-kind="offline" onClick={() => store.reconnect()} title="Try to connect now">
+        <button
+          type="button"
+          className="connection link"
+          data-kind="offline"
+          onClick={() => store.reconnect()}
+          title="Try to connect now"
+        >
           Offline
         </button>
       )

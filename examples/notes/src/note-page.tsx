@@ -42,7 +42,7 @@ export function NotePage({ store, index, id, summary, takesFocus, onRemove, onSi
     }
   }, [summary?.title])
 
-  useEffect(() => handle?.presence.setField('user', userOf(me)), [handle, me])
+  useEffect(() => handle?.presence.set({ ...handle.presence.local, user: userOf(me) }), [handle, me])
 
   const mend = (remedy: Remedy): void => {
     if (remedy === 'sign-in') onSignIn()
@@ -70,7 +70,14 @@ export function NotePage({ store, index, id, summary, takesFocus, onRemove, onSi
         </button>
       </header>
       {state.notice === undefined ? null : <NoticeBar kind={state.kind} notice={state.notice} onRemedy={mend} />}
-      <Missing state={state} index={index} id={id} summary={summary} isHere={origin !== 'nowhere'} isRead={origin !== undefined} />
+      <Missing
+        state={state}
+        index={index}
+        id={id}
+        summary={summary}
+        isHere={origin !== 'nowhere'}
+        isRead={origin !== undefined}
+      />
       {handle === undefined || origin === undefined ? (
         <Ghost />
       ) : (

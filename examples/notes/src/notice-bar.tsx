@@ -17,7 +17,8 @@ export function NoticeBar({ kind, notice, onRemedy, action }: NoticeBarProps) {
   const Icon = kind === 'full' ? FullIcon : kind === 'offline' ? CloudOffIcon : WarningIcon
   const { remedy } = notice
   const button =
-    action ?? (remedy === undefined || onRemedy === undefined ? undefined : { label: labels[remedy], run: () => onRemedy(remedy) })
+    action ??
+    (remedy === undefined || onRemedy === undefined ? undefined : { label: labels[remedy], run: () => onRemedy(remedy) })
   return (
     <div className="notice" data-kind={kind} role="alert">
       <Icon />

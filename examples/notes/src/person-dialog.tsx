@@ -86,7 +86,9 @@ export function PersonDialog({ onClose, onSignIn }: { readonly onClose: () => vo
             Done
           </button>
         </footer>
-        {isSignedIn ? <p className="hint">Signing out removes your notes from this browser. What was not saved is lost.</p> : null}
+        {isSignedIn ? (
+          <p className="hint">Signing out removes your notes from this browser. What was not saved is lost.</p>
+        ) : null}
       </form>
     </Modal>
   )

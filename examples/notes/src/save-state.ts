@@ -35,7 +35,12 @@ export function saveStateOf(store: StoreStatus, document: DocumentStatus | undef
     const notice = adviceOf(code)
     // Not all that a device's store has to tell stands in the way of keeping edits.
     if (notice !== undefined)
-      return { kind: code === 'STORE_FULL' ? 'full' : 'refused', label: code === 'STORE_FULL' ? 'Device full' : 'Not kept here', detail: notice.title, notice }
+      return {
+        kind: code === 'STORE_FULL' ? 'full' : 'refused',
+        label: code === 'STORE_FULL' ? 'Device full' : 'Not kept here',
+        detail: notice.title,
+        notice,
+      }
   }
   if (connection.kind === 'refused') return refused(connection.code, 'Refused')
   if (document === undefined || document.kind === 'loading')
@@ -62,7 +67,12 @@ export function saveStateOf(store: StoreStatus, document: DocumentStatus | undef
     case 'current':
       if (pending > 0) return saving(pending)
       if (document.access === 'read')
-        return { kind: 'saved', label: 'Read only', detail: 'You may read this note. Ask its owner to let you write.', notice: undefined }
+        return {
+          kind: 'saved',
+          label: 'Read only',
+          detail: 'You may read this note. Ask its owner to let you write.',
+          notice: undefined,
+        }
       return { kind: 'saved', label: 'Saved', detail: 'The node has every edit on its disk.', notice: undefined }
     default:
       return document satisfies never

@@ -37,8 +37,13 @@ export function SignInDialog({ onClose }: { readonly onClose: () => void }) {
           value={text}
           onChange={(event) => setText(event.target.value)}
         />
-        <p id={hintId} className={problem === undefined ? 'hint' : 'hint problem'} role={problem === undefined ? undefined : 'alert'}>
-          {problem ?? 'Paste the token that you were given. It is kept in this browser until you sign out. A node in development mode needs none.'}
+        <p
+          id={hintId}
+          className={problem === undefined ? 'hint' : 'hint problem'}
+          role={problem === undefined ? undefined : 'alert'}
+        >
+          {problem ??
+            'Paste the token that you were given. It is kept in this browser until you sign out. A node in development mode needs none.'}
         </p>
         <footer>
           <button type="button" className="button" onClick={onClose}>

@@ -16,7 +16,7 @@ export const useUpdate = (): boolean =>
   )
 
 /** The new worker takes over, and every page of the app is loaded again under it: none runs old code beside a new cache. */
-export const takeUpdate = (): void => waiting?.postMessage('activate')
+export const takeUpdate = (): void => waiting?.postMessage('activate', [])
 
 /** Milliseconds between looks for a newer build while the page is open; a browser looks at each navigation, and an installed app has none. */
 const lookMs = 3_600_000
@@ -26,7 +26,8 @@ export async function registerWorker(): Promise<void> {
   if (!('serviceWorker' in navigator)) return
   const { serviceWorker } = navigator
   // The first worker takes over a page that it fits; only a later one stands for another build.
-  if (serviceWorker.controller !== null) serviceWorker.addEventListener('controllerchange', () => location.reload(), { once: true })
+  if (serviceWorker.controller !== null)
+    serviceWorker.addEventListener('controllerchange', () => location.reload(), { once: true })
   const registration = await serviceWorker.register('/service-worker.js', { updateViaCache: 'none' })
   const look = (): void => {
     // The first install has no older version that it could replace.

@@ -7,7 +7,8 @@ export function whenText(thenMs: number, nowMs: number): string {
   const now = new Date(nowMs)
   // A clock that is ahead elsewhere is no reason to speak of the future.
   if (nowMs - thenMs < 60_000) return 'Just now'
-  if (then.toDateString() === now.toDateString()) return then.toLocaleTimeString(undefined, { hour: 'numeric', minute: '2-digit' })
+  if (then.toDateString() === now.toDateString())
+    return then.toLocaleTimeString(undefined, { hour: 'numeric', minute: '2-digit' })
   if (nowMs - thenMs < 6 * dayMs) return then.toLocaleDateString(undefined, { weekday: 'short' })
   const sameYear = then.getFullYear() === now.getFullYear()
   return then.toLocaleDateString(undefined, { day: 'numeric', month: 'short', ...(sameYear ? {} : { year: 'numeric' }) })
