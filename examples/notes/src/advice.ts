@@ -1,6 +1,14 @@
 /** What an error means to somebody who writes a note, and what they can do about it. Codes are those of PROTOCOL.md. */
 
-import type { Notice } from './save-state.js'
+/** What a button beside the sentence does. */
+export type Remedy = 'sign-in' | 'retry'
+
+/** Something that somebody should know and can do something about. */
+export interface Notice {
+  readonly title: string
+  readonly text: string
+  readonly remedy: Remedy | undefined
+}
 
 const kept = 'What you write stays on this device.'
 

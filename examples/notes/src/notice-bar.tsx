@@ -1,7 +1,8 @@
 /** What somebody should know and can do something about, across the note. */
 
+import type { Notice, Remedy } from './advice.js'
 import { CloudOffIcon, FullIcon, WarningIcon } from './icons.js'
-import type { Notice, Remedy, SaveKind } from './save-state.js'
+import type { SaveKind } from './save-state.js'
 
 interface NoticeBarProps {
   readonly kind: SaveKind

@@ -4,12 +4,9 @@
  */
 
 import type { DocumentStatus, StoreStatus } from '@meridian/client'
-import { adviceOf } from './advice.js'
+import { adviceOf, type Notice } from './advice.js'
 
 export type SaveKind = 'loading' | 'offline' | 'saving' | 'saved' | 'refused' | 'full'
-
-/** What a button beside the sentence does. */
-export type Remedy = 'sign-in' | 'retry'
 
 export interface SaveState {
   readonly kind: SaveKind
@@ -19,12 +16,6 @@ export interface SaveState {
   readonly detail: string
   /** There only if somebody should do something: shown across the note. */
   readonly notice: Notice | undefined
-}
-
-export interface Notice {
-  readonly title: string
-  readonly text: string
-  readonly remedy: Remedy | undefined
 }
 
 export function saveStateOf(store: StoreStatus, document: DocumentStatus | undefined): SaveState {
