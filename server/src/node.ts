@@ -21,6 +21,7 @@ import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
 import { type About, createApp, type Readiness } from './http/app.js'
+import { appFolder, readAppFiles } from './http/app-files.js'
 import { Documents } from './http/documents.js'
 import { createGuard } from './http/guard.js'
 import { createForwarding } from './http/forwarded.js'
@@ -207,6 +208,7 @@ class RunningNode implements MeridianNode {
       about,
       readiness: () => this.#readiness(),
       metrics: () => metrics.read(),
+      files: config.auth.kind === 'development' ? readAppFiles(appFolder) : undefined,
       onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
       documents: this.#routes.app,
       openApi: openApiDocument(this.version),

@@ -1,7 +1,11 @@
-/** What a node answers over HTTP: is it alive, is it ready, how is it doing, what is it; and, behind the same checks, its documents. */
+/**
+ * What a node answers over HTTP: is it alive, is it ready, how is it doing, what is it; behind the same checks its documents, and in development
+ * mode the sample app.
+ */
 
 import { errorTable, toMeridianError } from '@meridian/core/errors'
 import { Hono } from 'hono'
+import { type AppFiles, answerFromApp } from './app-files.js'
 import { collectionsPath, documentsPath } from './entry.js'
 import type { Asking, Client } from './forwarded.js'
 import type { Guard } from './guard.js'
@@ -28,6 +32,8 @@ export interface AppOptions {
   readonly metrics: () => Promise<{ readonly text: string; readonly type: string }>
   /** Whose request it is; absent where there is no socket. */
   readonly clientOf?: (asking: Asking) => Client
+  /** The sample app; undefined where it is not served. */
+  readonly files?: AppFiles | undefined
   readonly onError: (error: unknown) => void
   /** Documents and collections. */
   readonly documents?: Hono<Env>
@@ -64,7 +70,8 @@ export function createApp(options: AppOptions): Hono<Env> {
     context.header('x-content-type-options', 'nosniff')
     // Once reached by TLS, for ever by TLS (RFC 6797).
     if (options.clientOf?.(askingOf(context)).isSecure === true) context.header('strict-transport-security', 'max-age=31536000')
-    context.header('cache-control', isDocument ? 'private, no-cache' : 'no-store')
+    if (isDocument) context.header('cache-control', 'private, no-cache')
+    else if (!context.res.headers.has('cache-control')) context.header('cache-control', 'no-store')
     if (isOpen && origin !== undefined) {
       context.header('access-control-allow-origin', origin)
       context.header('access-control-expose-headers', exposedHeaders)
@@ -93,7 +100,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     app.get('/v1/openapi.json', () => new Response(text, { headers: { 'content-type': 'application/json' } }))
   }
   if (options.documents !== undefined) app.route('/', options.documents)
-  app.notFound(() => problemResponse(notFoundProblem))
+  app.notFound((context) => (options.files && answerFromApp(options.files, context)) ?? problemResponse(notFoundProblem))
   app.onError((thrown, context) => {
     // A body that was not read ends with its connection.
     const unread: Record<string, string> =
