@@ -41,6 +41,9 @@ const storeName = 'records'
 /** No array, so it is of no prefix: numbers and strings sort before all arrays. */
 const markKey = 'mark'
 
+/** Milliseconds before each look at a database whose connection was cut: while the browser still deletes it, it does not open. */
+const lookAgainMs = [0, 100, 1_000, 5_000]
+
 /** One database for each user, so that signing out of one leaves the others. Parts are escaped: no two pairs have one name. */
 export const databaseName = (name: string, tenant: string, user: string): string =>
   [name, tenant, user].map((part) => encodeURIComponent(part)).join('/')
@@ -56,6 +59,8 @@ export class IndexedDbStore implements ClientStore {
   /** Of the database that this opening knows. */
   #mark: string | undefined
   #state: 'open' | 'lost' | 'closed' = 'open'
+  /** Told already, so that a renewed store is no evicted one. */
+  #wasLost = false
   #listener: ((event: StoreEvent) => void) | undefined
   #untold: StoreEvent[] = []
   /** Batches take effect in the order of their calls, one that is tried again too. */
@@ -249,6 +254,7 @@ export class IndexedDbStore implements ClientStore {
   #recognize(mark: string): void {
     if (this.#mark !== undefined && this.#mark !== mark) {
       this.#state = 'lost'
+      this.#wasLost = true
       this.#tell({ kind: 'lost' })
       this.#check('open')
     }
@@ -256,7 +262,7 @@ export class IndexedDbStore implements ClientStore {
     const kept = this.#keptMark()
     this.#mark = mark
     this.#keepMark(mark)
-    if (kept !== undefined && kept !== wipedMark && kept !== mark) this.#tell({ kind: 'evicted' })
+    if (kept !== undefined && kept !== wipedMark && kept !== mark && !this.#wasLost) this.#tell({ kind: 'evicted' })
   }
 
   #keptMark(): string | undefined {
@@ -282,10 +288,24 @@ export class IndexedDbStore implements ClientStore {
     void this.#database?.then((current) => {
       if (current !== database || this.#state !== 'open') return
       this.#database = undefined
-      this.#attempt((use) => get(markKey, use)).catch((thrown: unknown) => {
-        if (this.#state === 'open') this.#tell({ kind: 'failed', error: storeError(thrown) })
-      })
+      void this.#lookAgain()
     })
+  }
+
+  async #lookAgain(): Promise<void> {
+    let failure: unknown
+    for (const waitMs of lookAgainMs) {
+      await new Promise((resolve) => setTimeout(resolve, waitMs))
+      if (this.#state !== 'open') return
+      try {
+        await this.#attempt((use) => get(markKey, use))
+        return
+      } catch (thrown) {
+        failure = thrown
+      }
+    }
+    // A loss has told of itself.
+    if (this.#state === 'open') this.#tell({ kind: 'failed', error: storeError(failure) })
   }
 
   #disconnect(): void {

@@ -87,6 +87,7 @@ describe('IndexedDB store', () => {
     expect(await store.read([])).toEqual([])
     await store.write([{ ...a, key: ['c'] }])
     expect((await store.read([])).map(({ key }) => key)).toEqual([['c']])
+    expect(events).toEqual([{ kind: 'lost' }])
     await store.close()
   })
 
