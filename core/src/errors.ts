@@ -159,6 +159,8 @@ export class MeridianError extends Error {
   readonly code: ErrorCode
   readonly retry: Retry
   readonly retryAfterMs: number
+  /** What was said of this one error, without its code and the advice that all of its code have; may be empty. */
+  readonly sentence: string
 
   constructor(code: ErrorCode, details: ErrorDetails = {}) {
     const row = errorTable[code]
@@ -167,6 +169,7 @@ export class MeridianError extends Error {
       details.cause === undefined ? undefined : { cause: details.cause },
     )
     this.code = code
+    this.sentence = details.message ?? ''
     this.retry = details.retry ?? row.retry
     this.retryAfterMs = details.retryAfterMs ?? 0
   }

@@ -31,6 +31,8 @@ export type GatewayLimits = Pick<
 
 export type CompactionLimits = Pick<Settings['compaction'], 'workersMax' | 'queueMax' | 'bytesMax' | 'memoryMb' | 'timeMs'>
 
+export type MaterialiserLimits = Settings['materialise']
+
 export interface NodeConfig {
   readonly region: RegionId
   readonly listen: string
@@ -44,6 +46,7 @@ export interface NodeConfig {
   readonly limits: SessionLimits & HubLimits & GatewayLimits
   readonly store: Settings['store']
   readonly compaction: CompactionPolicy & CompactionLimits
+  readonly materialise: MaterialiserLimits
 }
 
 export interface ConfigSources {
@@ -287,6 +290,7 @@ function finish(
     limits,
     store: settings.store,
     compaction: settings.compaction,
+    materialise: settings.materialise,
   }
 }
 

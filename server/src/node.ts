@@ -27,6 +27,7 @@ import { Compactor } from './io/compactor.js'
 import { Gateway } from './io/gateway.js'
 import { createLogger, type Logger } from './io/logging.js'
 import { type LogAlarm, openSqliteLog, type SqliteLog } from './io/log-sqlite.js'
+import { LogMaterialiser } from './io/materialiser.js'
 import { measuredLog } from './io/measured-log.js'
 import { packageVersion } from './io/version.js'
 
@@ -111,6 +112,7 @@ class RunningNode implements MeridianNode {
   readonly #hub: Hub
   readonly #gateway: Gateway
   readonly #compactor: Compactor
+  readonly #materialiser: LogMaterialiser
   readonly #server: ReturnType<typeof createListener>
   #wheel: NodeJS.Timeout | undefined
   #state: 'running' | 'draining' | 'closed' = 'running'
@@ -131,6 +133,7 @@ class RunningNode implements MeridianNode {
     }
     const metrics = new Metrics(about, config.auth.kind === 'development')
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
+    const engines = { yjs: yjsEngine }
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -143,13 +146,14 @@ class RunningNode implements MeridianNode {
       },
     })
     this.#compactor = compactor
+    this.#materialiser = new LogMaterialiser({ log: measured, clock, engines, limits: config.materialise })
     this.#hub = new Hub(
       {
         log: measured,
         clock,
         random: systemRandom(),
         admit: residency({ region: config.region }),
-        engines: { yjs: yjsEngine },
+        engines,
         schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),
       },
@@ -184,7 +188,10 @@ class RunningNode implements MeridianNode {
     const { address, port } = await listen(this.#server, this.#config)
     this.port = port
     this.url = `http://${address}:${port}`
-    this.#wheel = setInterval(() => this.#gateway.tick(this.#parts.clock.now()), tickMs)
+    this.#wheel = setInterval(() => {
+      this.#gateway.tick(this.#parts.clock.now())
+      this.#materialiser.tick()
+    }, tickMs)
   }
 
   drain(): Promise<void> {
@@ -225,7 +232,7 @@ class RunningNode implements MeridianNode {
     this.#server.closeAllConnections()
     await served
     this.#hub.close()
-    await this.#compactor.close()
+    await Promise.all([this.#compactor.close(), this.#materialiser.close()])
     const deadline = timer(logCloseMs)
     const closed = new Promise<'closed'>((resolve) => log.close(() => resolve('closed')))
     const first = await Promise.race([closed, deadline.passed])
@@ -301,6 +308,21 @@ class RunningNode implements MeridianNode {
         },
         { name: 'meridian_open_documents', help: 'Documents that some session has open.', read: () => hub.documentCount },
         { name: 'meridian_pending_bytes', help: 'Payload bytes that wait for their commit.', read: () => hub.pendingBytes },
+        {
+          name: 'meridian_materialised_bytes',
+          help: 'Bytes of documents that are kept as states.',
+          read: () => this.#materialiser.cachedBytes,
+        },
+        {
+          name: 'meridian_materialised_documents',
+          help: 'Documents that are kept as states.',
+          read: () => this.#materialiser.cachedCount,
+        },
+        {
+          name: 'meridian_materialise_queue',
+          help: 'Pieces of engine work on states that wait for a thread.',
+          read: () => this.#materialiser.queueCount,
+        },
         {
           name: 'meridian_compaction_queue',
           help: 'Documents that wait for their compaction.',

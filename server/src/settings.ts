@@ -128,6 +128,15 @@ const compaction = z.strictObject({
   timeMs: bound(60_000, 100, 3_600_000, 'Milliseconds of one compaction.'),
 })
 
+const materialise = z.strictObject({
+  bytesMax: bound(64 * MiB, MiB, 65_536 * MiB, 'Bytes of the documents that are kept as states, for HTTP and for foreign wires.'),
+  idleMs: bound(60_000, 1_000, 86_400_000, 'Milliseconds after which a state that nobody asked for is let go.'),
+  workersMax: bound(1, 1, 64, 'Worker threads that read, compare and edit large documents.'),
+  queueMax: bound(256, 1, 65_536, 'Pieces of such work that wait; what is beyond is refused for now.'),
+  memoryMb: bound(1_024, 64, 65_536, 'Mebibytes of heap of one such worker.'),
+  timeMs: bound(10_000, 100, 600_000, 'Milliseconds of one such piece of work.'),
+})
+
 const store = z.strictObject({
   logBytesMax: z
     .int()
@@ -165,6 +174,7 @@ export const settingsSchema = z.strictObject({
   limits: limits.prefault({}),
   store: store.prefault({}),
   compaction: compaction.prefault({}),
+  materialise: materialise.prefault({}),
 })
 
 export type Settings = z.output<typeof settingsSchema>
