@@ -102,10 +102,10 @@ const states = {
   async full({ page, screen, context, node }) {
     await write(page, screen)
     const session = await context.newCDPSession(page)
-    await session.send('Storage.overrideQuotaForOrigin', { origin: node.url, quotaSize: 1 })
+    await session.send('Storage.overrideQuotaForOrigin', { origin: node.url, quotaSize: 20_000 })
     await page.locator('.cm-content').click()
     await page.keyboard.press('Control+End')
-    await page.keyboard.insertText(` ${'One more line. '.repeat(200)}`)
+    await page.keyboard.insertText(` ${'One more line. '.repeat(9_000)}`)
     await page.locator('.badge[data-kind=full]').waitFor()
     await page.keyboard.press('Control+Home')
   },
