@@ -13,7 +13,7 @@ import { yjsEngine } from '@meridian/core/engines/yjs'
 import { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
-import { residency } from '@meridian/regions/residency'
+import { Residency } from '@meridian/regions/residency'
 import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
@@ -148,7 +148,7 @@ class RunningNode implements MeridianNode {
         log: measured,
         clock,
         random: systemRandom(),
-        admit: residency({ region: config.region }),
+        admit: new Residency({ region: config.region, clock }).admit,
         engines: { yjs: yjsEngine },
         schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),

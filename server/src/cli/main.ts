@@ -1,10 +1,11 @@
-/** The command line: `meridian node`, `meridian config`. Errors are sentences, with what to do; stacks are for defects only. */
+/** The command line: `meridian node`, `meridian config`, `meridian policy`. Errors are sentences, with what to do; stacks are for defects only. */
 
 import { MeridianError } from '@meridian/core/errors'
 import { Command, CommanderError } from 'commander'
 import { packageVersion } from '../io/version.js'
 import { addConfigCommand } from './config-command.js'
 import { addNodeCommand } from './node-command.js'
+import { addPolicyCommand } from './policy-command.js'
 import { exitOk, exitOperating, exitUsage, UsageError } from './usage.js'
 
 export async function main(argv: readonly string[]): Promise<void> {
@@ -31,6 +32,7 @@ Examples:
   $ meridian node --dev                   start a node for development, on this machine only
   $ meridian node --config node.yaml      start a node
   $ meridian config check -c node.yaml    look whether it would start
+  $ meridian policy validate acme.yaml    look whether a placement policy is right
   $ meridian node --help                  all about one command
 
 Exit codes: 0 well, 1 it failed, 2 it was asked for wrongly.
@@ -38,6 +40,7 @@ Exit codes: 0 well, 1 it failed, 2 it was asked for wrongly.
     )
   addNodeCommand(program)
   addConfigCommand(program)
+  addPolicyCommand(program)
   return program
 }
 
