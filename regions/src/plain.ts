@@ -3,7 +3,7 @@
  * carries the path of its field, so that whoever read the file can say `policy.yaml:7:5`. All findings of a file are collected, not the
  * first only.
  *
- * Not a schema library: core and regions have no dependency that users of the client would have to download (ADR 0014).
+ * Not a schema library: core and regions have no dependency that users of the client would have to download (ADR 14).
  */
 
 import { MeridianError } from '@meridian/core/errors'
@@ -62,10 +62,6 @@ export class Plain {
 
   refuse(message: string, code: FindingCode = 'invalid'): undefined {
     this.findings.push({ level: 'error', code, path: this.path, message })
-  }
-
-  warn(message: string): void {
-    this.findings.push({ level: 'warning', code: 'invalid', path: this.path, message })
   }
 
   at(part: string | number): Plain {

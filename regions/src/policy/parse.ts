@@ -89,8 +89,6 @@ function readPinned(name: string, plain: Plain): Area | undefined {
   if (version === undefined) return undefined
   const newest = newestArea(name)
   if (newest === undefined) return plain.refuse(`no area ${name} is published; write its members, sources and from`)
-  if (newest.version > version && publishedArea(name, version) !== undefined)
-    plain.warn(`there is a newer version, ${newest.version}`)
   return (
     publishedArea(name, version) ?? plain.refuse(`there is no version ${version} of ${name}; the newest is ${newest.version}`)
   )
