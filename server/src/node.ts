@@ -15,7 +15,7 @@ import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
-import { residency } from '@meridian/regions/residency'
+import { Residency } from '@meridian/regions/residency'
 import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
@@ -150,7 +150,7 @@ class RunningNode implements MeridianNode {
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
     const engines = { yjs: yjsEngine }
     const random = systemRandom()
-    const admit = residency({ region: config.region })
+    const { admit } = new Residency({ region: config.region, clock })
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
