@@ -20,7 +20,7 @@ export interface TailEntry<D> {
 export class TailBuffer<D> {
   readonly #bytesMax: number
   /** Entries from index `#start` on; what is before was dropped and is cut off now and then. */
-  #entries: TailEntry<D>[] = []
+  #entries: (TailEntry<D> | undefined)[] = []
   #start = 0
   #bytes = 0
   #head: Position
@@ -49,7 +49,9 @@ export class TailBuffer<D> {
     this.#head = entry.position
     this.#bytes += entry.frame.length + TailBuffer.overheadBytes
     while (this.#bytes > this.#bytesMax && this.#start < this.#entries.length) {
-      const oldest = this.#entries[this.#start++]
+      const oldest = this.#entries[this.#start]
+      // What fell out is let go at once, and its document with it.
+      this.#entries[this.#start++] = undefined
       if (oldest !== undefined) this.#bytes -= oldest.frame.length + TailBuffer.overheadBytes
     }
     if (this.#start > 4096 && this.#start * 2 > this.#entries.length) {
