@@ -20,9 +20,13 @@ const octets = { 'content-type': 'application/octet-stream' }
 
 /** A node as a process of its own. */
 async function start(dataDir, ...flags) {
-  const child = spawn(process.execPath, [program, 'node', '--dev', '--port', '0', '--data', dataDir, '--log-format', 'json', ...flags], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
+  const child = spawn(
+    process.execPath,
+    [program, 'node', '--dev', '--port', '0', '--data', dataDir, '--log-format', 'json', ...flags],
+    {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  )
   let text = ''
   for await (const chunk of child.stdout) {
     text += chunk
@@ -55,7 +59,8 @@ async function loads(dataDir) {
   await new Promise((resolve) => setTimeout(resolve, 3_000))
   await seeding.stop()
   const typing = await start(dataDir)
-  for (const body of updates.slice(-tail)) await expected(await fetch(typing.url + name, { method: 'POST', headers: octets, body }), 200)
+  for (const body of updates.slice(-tail))
+    await expected(await fetch(typing.url + name, { method: 'POST', headers: octets, body }), 200)
   await typing.stop()
   const times = { updates: [], update: [], text: [] }
   let bytes = 0
@@ -83,7 +88,16 @@ async function loads(dataDir) {
 async function closed(dataDir) {
   const outcome = loadConfig({
     environment: {},
-    flags: new Map(Object.entries({ dev: true, port: '0', dataDir, 'materialise.bytesMax': '1048576', 'limits.tailBytesMax': '0', 'log.level': 'silent' })),
+    flags: new Map(
+      Object.entries({
+        dev: true,
+        port: '0',
+        dataDir,
+        'materialise.bytesMax': '1048576',
+        'limits.tailBytesMax': '0',
+        'log.level': 'silent',
+      }),
+    ),
     readText: () => '',
   })
   const node = await startNode(outcome.config, { logger: createLogger(outcome.config) })
@@ -95,7 +109,9 @@ async function closed(dataDir) {
           const doc = new Y.Doc()
           doc.getText('t').insert(0, 'x'.repeat(200))
           const url = `${node.url}/v1/documents/dev/bench/closed-${made++}`
-          await (await expected(await fetch(url, { method: 'POST', headers: octets, body: Y.encodeStateAsUpdate(doc) }), 200)).text()
+          await (
+            await expected(await fetch(url, { method: 'POST', headers: octets, body: Y.encodeStateAsUpdate(doc) }), 200)
+          ).text()
         }),
       )
     }
