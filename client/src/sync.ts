@@ -436,6 +436,7 @@ export class Sync {
         return this.#detached(frame.channel, (document) => this.#erase(document, frame.life))
       case 'presence':
       case 'pong':
+      case 'granted':
         return
       default:
         unreachable(frame)
@@ -621,6 +622,8 @@ export class Sync {
   }
 
   #refused(frame: Refused): void {
+    // The denial, erase or redirect that took the channel away said what becomes of the push, or the client detached.
+    if (frame.code === 'NOT_ATTACHED') return
     // A commit that failed names no channel, so the item goes by its counter, which no other has.
     const item = this.#outbox.find(frame.counter)
     const document = item === undefined ? this.#byChannel.get(frame.channel) : this.#documents.get(item.document)

@@ -2,7 +2,7 @@
  * The hub of a node: what is appended goes through it into the log, and what became durable goes out of it to whoever subscribes. [hot]
  *
  * ```
- *  session ─▶ append ─▶ pending batch ─▶ log.append ─▶ committed ─▶ tail, versions ─▶ one frame a document ─▶ sessions
+ *  session ─▶ append ─▶ pending batch ─▶ log.append ─▶ committed ─▶ tail, versions ─▶ one delivery a document ─▶ subscribers
  * ```
  *
  * - LOG1, LOG3 Nothing is fanned out before the log says that it is durable; one commit carries all that came while the last one ran.
@@ -10,13 +10,14 @@
  * - SES1 A document's live updates reach a session only after the answer to its attach.
  * - SES4 A subscriber that does not listen holds no queue here.
  *
- * It is not a store, and knows no socket, no clock and no engine document.
+ * It is not a store, and knows no socket, no clock, no engine document and no wire's bytes: subscribers encode, once for each wire.
  */
 
 import type { Attachment } from './attachment.js'
-import { concat } from './bytes.js'
 import type { CompactionPolicy } from './compaction.js'
 import { compactionPolicy, dueWhenIdle, dueWhileOpen } from './compaction.js'
+import type { Shared } from './delivery.js'
+import { Delivery, RecentEntry } from './delivery.js'
 import type { Admit, Clock, Random } from './effects.js'
 import type { Engine, EngineName } from './engine.js'
 import { inspectLimits } from './engine.js'
@@ -33,13 +34,9 @@ import type { IndexLoading, IndexState, LoadedIndex } from './live-document.js'
 import { LiveDocument } from './live-document.js'
 import { LiveGroup } from './live-group.js'
 import type { Appended, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
-import type { Outgoing } from './outgoing.js'
-import { outgoing } from './outgoing.js'
 import type { Subscriber, Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
-import type { Dot } from './version.js'
 import { include } from './version.js'
-import { encodeUpdate } from './wires/native/server-frames.js'
 
 export interface HubEffects {
   readonly log: RegionLog
@@ -89,12 +86,6 @@ interface Item {
   readonly receipt: Receipt | undefined
   readonly counter: number
   readonly bytes: number
-}
-
-/** A durable update as memory holds it. */
-export interface RecentUpdate extends Dot {
-  readonly position: Position
-  readonly payload: Uint8Array
 }
 
 /** Counters since the start, for metrics. */
@@ -315,13 +306,13 @@ export class Hub {
   }
 
   /** The updates of an open document beyond `after`, if memory still holds all of them: what a compaction need not read from the log. */
-  recent(name: DocumentName, after: Position): readonly RecentUpdate[] | undefined {
+  recent(name: DocumentName, after: Position): readonly RecentEntry<LiveDocument>[] | undefined {
     const document = this.#documents.get(name)
     if (document === undefined || document.state !== 'ready' || document.ended || !this.remembers(document, after))
       return undefined
-    const updates: RecentUpdate[] = []
-    this.tail.visit(after, ({ document: other, position, replica, sequence, frame, payloadBytes }) => {
-      if (other === document) updates.push({ position, replica, sequence, payload: frame.subarray(frame.length - payloadBytes) })
+    const updates: RecentEntry<LiveDocument>[] = []
+    this.tail.visit(after, (entry) => {
+      if (entry.document === document) updates.push(entry)
       return 'go on'
     })
     return updates
@@ -363,9 +354,9 @@ export class Hub {
   }
 
   /** A subscriber took something and is flushed when the commit has been fanned out. [hot] */
-  #deliver(attachment: Subscription, message: Outgoing, before: Position): void {
+  #deliver(attachment: Subscription, shared: Shared, before: Position): void {
     if (attachment.state === 'live') {
-      if (attachment.subscriber.deliver(message) === 'stalled') {
+      if (attachment.subscriber.deliver(shared) === 'stalled') {
         attachment.state = 'behind'
         attachment.position = before
       } else {
@@ -468,7 +459,9 @@ export class Hub {
       const { document } = item
       if (document === undefined) {
         resealed.add(item.group)
-        this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame, payloadBytes: 0 })
+        this.tail.add(
+          new RecentEntry<LiveDocument>(toPosition(position), undefined, { replica, replicaIndex, sequence }, noPayload),
+        )
         continue
       }
       document.pendingCount--
@@ -476,7 +469,7 @@ export class Hub {
       include(document.version, replica, sequence)
       document.touch()
       if (item.draft.kind === 'erase') {
-        this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame, payloadBytes: 0 })
+        this.tail.add(new RecentEntry(document.position, document, { replica, replicaIndex, sequence }, noPayload))
         document.erasing--
         document.life = item.draft.life
         this.#ended(document)
@@ -487,22 +480,15 @@ export class Hub {
       if (document.tailCount === 0) document.tailSinceMs = this.effects.clock.now()
       document.tailCount++
       document.tailBytes += item.draft.payload.length
-      const frame = encodeUpdate(document.handle, replicaIndex, sequence, item.draft.payload)
-      this.tail.add({
-        position: toPosition(position),
-        document,
-        replica,
-        sequence,
-        frame,
-        payloadBytes: item.draft.payload.length,
-      })
+      const update = new RecentEntry(document.position, document, { replica, replicaIndex, sequence }, item.draft.payload)
+      this.tail.add(update)
       if (document.commit !== this.#commit) {
         document.commit = this.#commit
-        document.frames = []
+        document.updates = []
         document.origins = []
         this.#touched.push(document)
       }
-      document.frames.push(frame)
+      document.updates.push(update)
       document.origins.push(item.origin)
       item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
       if (item.origin !== undefined) {
@@ -562,17 +548,17 @@ export class Hub {
   /** [hot] */
   #fanOut(before: Position): void {
     for (const document of this.#touched) {
-      const { frames, origins } = document
-      const only = frames.length === 1 ? frames[0] : undefined
-      const shared = only === undefined ? outgoing(concat(frames), frames) : outgoing(only)
+      const { updates, origins } = document
+      const shared = new Delivery(document.handle, updates)
       for (const attachment of document.subscriptions) {
         if (attachment.wroteCommit !== this.#commit) this.#deliver(attachment, shared, before)
-        else if (only === undefined) {
-          const others = frames.filter((_, index) => origins[index] !== attachment)
-          if (others.length > 0) this.#deliver(attachment, outgoing(concat(others), others), before)
+        else if (updates.length > 1) {
+          const others = updates.filter((_, index) => origins[index] !== attachment)
+          if (others.length > 0) this.#deliver(attachment, new Delivery(document.handle, others), before)
         }
       }
-      document.frames = []
+      for (const update of updates) update.own()
+      document.updates = []
       document.origins = []
       if (!document.compacting && dueWhileOpen(this.#options.compaction, document, this.effects.clock.now()))
         this.#compact(document)
@@ -781,7 +767,7 @@ function fallBehind(document: LiveDocument, from: Position): void {
   }
 }
 
-const noFrame = new Uint8Array(0)
+const noPayload = new Uint8Array(0)
 const indexRead = { bytes: 4 * 1024 * 1024, entries: 20_000 }
 const storedLimits = { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }
 

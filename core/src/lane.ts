@@ -25,7 +25,7 @@ import { emptyVersion } from './version.js'
 
 /** What a lane tells its session. */
 export interface LaneSession extends Subscriber {
-  /** Names its pushes together with their counters; without one a resend is not recognised, and no push is remembered. */
+  /** Undefined if nothing names the device: then its pushes are not recognised when they come again, and are in no order. */
   readonly device: DeviceId | undefined
   /** Something of this lane is to be acked at the next flush. */
   acked(lane: Lane): void
@@ -57,6 +57,9 @@ interface WaitingPush {
   kept: boolean
   inspection: Inspection | undefined
 }
+
+/** Pushes that may let others pass while they wait, and of which one session without names may have as many waiting before it is not read from. */
+const asideMax = 256
 
 type Step = 'done' | 'wait' | { readonly refuse: ErrorCode; readonly missing?: Version }
 
@@ -110,7 +113,8 @@ export class Lane implements Receipt {
   receive(attachment: Attachment, counter: number, payload: Uint8Array): void {
     if (this.#stoppedAt !== undefined) return
     const { unackedBytesMax, waitingPushesMax } = this.#limits
-    const isOver = this.#unackedBytes > 0 && this.#unackedBytes + payload.length > unackedBytesMax
+    // Who cannot be told to stop is not read from instead (`isFull`).
+    const isOver = this.#named && this.#unackedBytes > 0 && this.#unackedBytes + payload.length > unackedBytesMax
     if (isOver || this.#waiting.length >= waitingPushesMax) {
       // What waits in front of it goes on: it was not refused, and a later ack would say that it is saved.
       this.#stop({ channel: attachment.channel, counter, code: 'LIMIT_UNACKED', missing: emptyVersion })
@@ -120,12 +124,15 @@ export class Lane implements Receipt {
     this.#waiting.push({ attachment, counter, payload, since: this.#hub.effects.clock.now(), kept: false, inspection: undefined })
     this.work()
     const last = this.#waiting.at(-1)
-    if (last !== undefined && !last.kept) {
-      // Not `slice`, which is a view if these bytes are a Buffer of Node.js.
-      last.payload = new Uint8Array(last.payload)
-      last.kept = true
-      this.#hub.hold(last.attachment.document)
-    }
+    if (last !== undefined) this.#keep(last)
+  }
+
+  #keep(push: WaitingPush): void {
+    if (push.kept) return
+    // Not `slice`, which is a view if these bytes are a Buffer of Node.js.
+    push.payload = new Uint8Array(push.payload)
+    push.kept = true
+    this.#hub.hold(push.attachment.document)
   }
 
   /** The client goes on after a refusal. */
@@ -137,12 +144,19 @@ export class Lane implements Receipt {
   work(): void {
     if (this.#working || this.#closed) return
     this.#working = true
+    let aside = Math.min(this.#waiting.length - 1, asideMax)
     for (;;) {
       const first = this.#waiting[0]
       if (first === undefined) break
       this.#holdup = 'none'
       const step = this.#admit(first)
-      if (step === 'wait') break
+      if (step === 'wait') {
+        if (!this.#mayStepAside(aside--)) break
+        this.#keep(first)
+        this.#waiting.shift()
+        this.#waiting.push(first)
+        continue
+      }
       if (step === 'done') {
         this.#waiting.shift()
         if (first.kept) this.#hub.letGo(first.attachment.document)
@@ -152,6 +166,20 @@ export class Lane implements Receipt {
       break
     }
     this.#working = false
+  }
+
+  /** Pushes without names are in no order, so that what comes too early lets others pass: they may bring what it builds on (SES2). */
+  #mayStepAside(left: number): boolean {
+    return left > 0 && this.#holdup === 'premature' && !this.#named
+  }
+
+  get #named(): boolean {
+    return this.#session.device !== undefined
+  }
+
+  /** True while its client may send no more, and is not to be read from if it cannot be told so. */
+  get isFull(): boolean {
+    return !this.#named && (this.#unackedBytes > this.#limits.unackedBytesMax || this.#waiting.length >= asideMax)
   }
 
   tick(nowMs: number): void {
@@ -199,7 +227,7 @@ export class Lane implements Receipt {
 
   /** [hot] */
   #admit(push: WaitingPush): Step {
-    if (this.#known !== 'known') return this.#ask()
+    if (this.#known !== 'known' && this.#session.device !== undefined) return this.#ask()
     if (push.counter <= this.#admitted) {
       // A resend of what is on its way, or of what is saved: only the latter is acked now.
       this.#unackedBytes -= push.payload.length

@@ -3,6 +3,7 @@
  * "Documents and engines on a node"); only the index that judges updates, loaded with the first push.
  */
 
+import type { RecentEntry } from './delivery.js'
 import type { Engine, EngineIndex, EngineName } from './engine.js'
 import type { DocumentName, Position } from './ids.js'
 import { toPosition } from './ids.js'
@@ -10,8 +11,7 @@ import type { LiveGroup } from './live-group.js'
 import type { DocumentInfo, LogErrorCode, SnapshotInfo } from './log.js'
 import type { Subscription } from './subscription.js'
 import type { MutableVersion } from './version.js'
-import { merge, mutableVersion, raiseFloor } from './version.js'
-import { encodeServerFrame } from './wires/native/server-frames.js'
+import { merge, mutableVersion } from './version.js'
 
 export interface LoadedIndex {
   readonly kind: 'loaded'
@@ -68,10 +68,10 @@ export class LiveDocument {
 
   /** Scratch of the commit that is being fanned out. [hot] */
   commit = 0
-  frames: Uint8Array[] = []
+  updates: RecentEntry<LiveDocument>[] = []
   origins: (Subscription | undefined)[] = []
 
-  #currentFrame: Uint8Array | undefined
+  #revision = 0
 
   constructor(name: DocumentName, group: LiveGroup, options: { readonly handle: number; readonly since: Position }) {
     this.name = name
@@ -136,17 +136,11 @@ export class LiveDocument {
 
   /** The version changed. */
   touch(): void {
-    this.#currentFrame = undefined
+    this.#revision++
   }
 
-  /** The `current` frame for a session at the head; encoded once for all who come between two changes. */
-  get currentFrame(): Uint8Array {
-    if (this.#currentFrame === undefined) {
-      // On the wire the floors of the group stand for sealed incarnations; inside, the exact dots are kept.
-      const version = mutableVersion(this.version)
-      for (const [region, floor] of this.group.version.floors) raiseFloor(version, region, floor)
-      this.#currentFrame = encodeServerFrame({ type: 'current', handle: this.handle, version })
-    }
-    return this.#currentFrame
+  /** Grows with each change of the version: what a wire made of that holds as long as this is the same. */
+  get revision(): number {
+    return this.#revision
   }
 }
