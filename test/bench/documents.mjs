@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,7 +15,7 @@ import { startNode } from '@meridian/server/node'
 import { loadTrace, sequentialUpdates } from '../dist/traces.js'
 
 const program = fileURLToPath(new URL('../../server/bin/meridian.js', import.meta.url))
-const runCount = 7
+const runCount = 5
 const octets = { 'content-type': 'application/octet-stream' }
 
 /** A node as a process of its own. */
@@ -46,6 +46,14 @@ const expected = async (response, status) => {
   return response
 }
 
+/** CPU time of all threads of a process so far, in milliseconds; Linux only. */
+function cpuMs({ pid }) {
+  let nanoseconds = 0
+  for (const task of readdirSync(`/proc/${pid}/task`))
+    nanoseconds += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0])
+  return nanoseconds / 1e6
+}
+
 async function loads(dataDir) {
   const updates = sequentialUpdates(loadTrace('automerge-paper'), 7)
   const tail = 300
@@ -63,6 +71,7 @@ async function loads(dataDir) {
     await expected(await fetch(typing.url + name, { method: 'POST', headers: octets, body }), 200)
   await typing.stop()
   const times = { updates: [], update: [], text: [] }
+  const cpu = { updates: [], update: [], text: [] }
   let bytes = 0
   for (let run = 0; run < runCount; run++) {
     for (const as of ['updates', 'update', 'text']) {
@@ -71,8 +80,10 @@ async function loads(dataDir) {
       await expected(await fetch(`${node.url}/healthz`), 200)
       const time = async () => {
         const startedAt = performance.now()
+        const cpuBefore = cpuMs(node.child)
         const response = await expected(await fetch(`${node.url}${name}?as=${as}`), 200)
         bytes = (await response.arrayBuffer()).byteLength
+        cpu[as].push(cpuMs(node.child) - cpuBefore)
         return performance.now() - startedAt
       }
       times[as].push(await time())
@@ -81,7 +92,7 @@ async function loads(dataDir) {
   }
   const median = (list) => list.sort((one, other) => one - other)[list.length >> 1].toFixed(1)
   console.log(
-    `automerge-paper, ${updates.length} edits, ${tail} behind the snapshot, ${bytes} bytes of text; ms after a restart: as stored ${median(times.updates)}, one update ${median(times.update)}, text ${median(times.text)}`,
+    `automerge-paper, ${updates.length} edits, ${tail} behind the snapshot, ${bytes} bytes of text; ms after a restart (CPU): as stored ${median(times.updates)} (${median(cpu.updates)}), one update ${median(times.update)} (${median(cpu.update)}), text ${median(times.text)} (${median(cpu.text)})`,
   )
 }
 
@@ -121,9 +132,9 @@ async function closed(dataDir) {
     return { live: heapUsed + external, rss }
   }
   // Without the tail, whose bytes are bounded by themselves; the caches of names fill first.
-  await make(20_000)
+  await make(10_000)
   const before = await make(50)
-  const count = 40_000
+  const count = 20_000
   const after = await make(count)
   console.log(
     `${count} closed documents: ${((after.live - before.live) / count).toFixed(3)} bytes live each, ${((after.rss - before.rss) / count).toFixed(1)} bytes of RSS`,
@@ -131,7 +142,9 @@ async function closed(dataDir) {
   await node.close()
 }
 
+const wanted = process.argv[2]
 for (const run of [loads, closed]) {
+  if (wanted !== undefined && wanted !== run.name) continue
   const dataDir = mkdtempSync(join(tmpdir(), 'meridian-bench-'))
   try {
     await run(dataDir)
