@@ -13,12 +13,14 @@ import { yjsEngine } from '@meridian/core/engines/yjs'
 import { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
+import { nativeWire } from '@meridian/core/wires/native/wire'
+import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
 import { residency } from '@meridian/regions/residency'
 import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
-import { type About, createApp, type Readiness } from './http/app.js'
+import { type About, createApp, type Readiness, syncPath, yjsPath } from './http/app.js'
 import { createGuard } from './http/guard.js'
 import { createListener, listen } from './http/listener.js'
 import { Metrics } from './http/metrics.js'
@@ -164,6 +166,10 @@ class RunningNode implements MeridianNode {
       limits: config.limits,
       authenticator,
       onRefused: (code) => metrics.refused(code),
+      wires: new Map([
+        [syncPath, nativeWire],
+        [yjsPath, yWebsocketWire(this.#materialiser)],
+      ]),
     })
     this.#observe(metrics)
     const guard = createGuard(config)
@@ -180,6 +186,7 @@ class RunningNode implements MeridianNode {
       fetch: (request) => app.fetch(request),
       onConnection: (socket) => this.#gateway.accept(socket),
       onUpgrade: (request, socket, head) => this.#gateway.upgrade(request, socket, head),
+      speaksAt: (url) => this.#gateway.speaksAt(url),
       accepts: () => this.#state === 'running',
     })
   }

@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { errorTable, MeridianError } from '@meridian/core/errors'
 import type { NodeConfig } from '../config.js'
-import { hostProblem, notFoundProblem, syncPath } from './app.js'
+import { hostProblem, notFoundProblem } from './app.js'
 import type { Guard } from './guard.js'
 import { problem, problemBytes, problemOf, type Problem } from './problem.js'
 
@@ -19,6 +19,8 @@ export interface ListenerOptions {
   readonly fetch: (request: Request) => Response | Promise<Response>
   readonly onConnection: (socket: Socket) => void
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** True if a wire is spoken at this path. */
+  readonly speaksAt: (url: string | undefined) => boolean
   /** False while the node stops. */
   readonly accepts: () => boolean
 }
@@ -80,8 +82,7 @@ export function listen(server: Server, config: NodeConfig): Promise<{ readonly a
 function refusalOf(request: IncomingMessage, options: ListenerOptions): Problem | undefined {
   if (!options.accepts()) return problemOf(new MeridianError('DRAINING'))
   if (!options.guard.allowsHost(request.headers.host)) return hostProblem
-  const { pathname } = splitUrl(request.url)
-  if (pathname !== syncPath) return notFoundProblem
+  if (!options.speaksAt(request.url)) return notFoundProblem
   if (!options.guard.allowsOrigin(request.headers.origin)) {
     return { ...problem(403, 'Origin denied', errorTable.ORIGIN_DENIED.advice), code: 'ORIGIN_DENIED', retry: 'never' }
   }
@@ -89,12 +90,6 @@ function refusalOf(request: IncomingMessage, options: ListenerOptions): Problem 
   if ((request.headers['sec-websocket-version'] ?? webSocketVersion) !== webSocketVersion)
     return problem(400, 'Bad request', `Sec-WebSocket-Version is ${webSocketVersion} here.`)
   return undefined
-}
-
-function splitUrl(url: string | undefined): { readonly pathname: string } {
-  const text = url ?? '/'
-  const end = text.search(/[?#]/)
-  return { pathname: end < 0 ? text : text.slice(0, end) }
 }
 
 function refuse(socket: Duplex, body: Problem): void {
