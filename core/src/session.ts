@@ -36,7 +36,7 @@ import { PresenceRate } from './presence-rate.js'
 import type { Subscription } from './subscription.js'
 import type { Version } from './version.js'
 import { emptyVersion, isEmpty } from './version.js'
-import type { Conversation, Opening, Wire, WireSession } from './wire.js'
+import type { Conversation, Opening, Wire, WireRequest, WireSession } from './wire.js'
 
 export interface SessionSocket extends OutflowSocket {
   close(code: number, reason: string): void
@@ -47,6 +47,8 @@ export interface SessionSocket extends OutflowSocket {
 export interface SessionOptions {
   readonly region: RegionId
   readonly limits: SessionLimits
+  /** What the connection was opened with; empty for wires that say all in their messages. */
+  readonly request?: WireRequest
   /** Counts what was refused, by code. */
   readonly onRefused?: (code: ErrorCode) => void
 }
@@ -107,9 +109,10 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
       isFull: () => this.#isFull,
     })
     this.#catchUp = new CatchUp(hub, this.#outflow, this, { wire, limits: this.limits })
-    this.conversation = wire.open(this)
+    this.conversation = wire.open(this, options.request ?? { path: '', token: '' })
     hub.sessionCount++
     if (hub.sessionCount > hub.limits.sessionsMax) this.#end('LIMIT_SESSIONS')
+    else this.conversation.begin()
   }
 
   get state(): State {

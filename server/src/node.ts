@@ -15,12 +15,14 @@ import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
+import { nativeWire } from '@meridian/core/wires/native/wire'
+import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
 import { Residency } from '@meridian/regions/residency'
 import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
-import { type About, createApp, type Readiness } from './http/app.js'
+import { type About, createApp, type Readiness, syncPath, yjsPath } from './http/app.js'
 import { appFolder, readAppFiles } from './http/app-files.js'
 import { Documents } from './http/documents.js'
 import { createGuard } from './http/guard.js'
@@ -181,6 +183,10 @@ class RunningNode implements MeridianNode {
       limits: config.limits,
       authenticator,
       onRefused: (code) => metrics.refused(code),
+      wires: new Map([
+        [syncPath, nativeWire],
+        [yjsPath, yWebsocketWire(this.#materialiser)],
+      ]),
     })
     this.#documents = new Documents({
       hub: this.#hub,
@@ -221,6 +227,7 @@ class RunningNode implements MeridianNode {
       onSecured: (socket) => this.#gateway.known(socket),
       certificate: parts.certificate,
       onUpgrade: (request, socket, head) => this.#gateway.upgrade(request, socket, head),
+      speaksAt: (url) => this.#gateway.speaksAt(url),
       accepts: () => this.#state === 'running',
     })
   }

@@ -1,0 +1,178 @@
+/** The wire of y-websocket: what every wire does, by messages as the providers make them. The providers themselves are in test/e2e. */
+
+import { yjsEngine } from '@meridian/core/engines/yjs'
+import { toPosition } from '@meridian/core/ids'
+import type { Materialised, Materialiser } from '@meridian/core/materialised'
+import { emptyVersion } from '@meridian/core/version'
+import { encodeAwareness } from '@meridian/core/awareness'
+import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
+import { expect, test } from 'vitest'
+import { registerWireTests, type WireClient } from '../../conformance/wire.js'
+import { principal, SimSocket } from '../../sim/node.js'
+import { Author, notes } from '../../sim/peer.js'
+import { Rig } from '../../sim/rig.js'
+
+/** Reads the rig's log each time, and works at once. */
+class SimMaterialiser implements Pick<Materialiser, 'materialise' | 'differences'> {
+  rig: Rig | undefined
+
+  materialise: Materialiser['materialise'] = (document, done) => {
+    const log = this.rig?.log
+    log?.openDocument(document, (opened) => {
+      if (opened.kind === 'failed') return done({ kind: 'failed', code: opened.code })
+      if (opened.value.engine === undefined) return done({ kind: 'absent' })
+      log.readSnapshot(document, (snapshot) => {
+        const held = snapshot.kind === 'done' ? snapshot.value : undefined
+        log.readDocument(document, held?.position ?? toPosition(0), { bytes: 1e9, entries: 1e6 }, (read) => {
+          if (read.kind === 'failed') return done({ kind: 'failed', code: read.code })
+          const updates = read.value.entries.filter((entry) => entry.kind === 'update').map((entry) => entry.payload)
+          const all = held === undefined ? updates : [held.state.bytes, ...updates]
+          const value: Materialised = {
+            document,
+            engine: 'yjs',
+            life: 1,
+            version: emptyVersion,
+            position: read.value.asOf,
+            updates: all,
+            bytes: all.reduce((sum, update) => sum + update.length, 0),
+          }
+          done({ kind: 'done', value })
+        })
+      })
+    })
+  }
+
+  differences: Materialiser['differences'] = (state, known, done) => {
+    this.rig?.node.later(() => done({ kind: 'done', value: yjsEngine.differences(state.updates, known) }))
+  }
+}
+
+const materialiser = new SimMaterialiser()
+const wire = yWebsocketWire(materialiser as unknown as Materialiser)
+
+const sync = (type: number, bytes: Uint8Array): Uint8Array => message(0, type, bytes)
+function message(...parts: readonly (number | Uint8Array)[]): Uint8Array {
+  return Uint8Array.from(parts.flatMap((part) => (typeof part === 'number' ? [part] : [...varUint(part.length), ...part])))
+}
+function varUint(value: number): number[] {
+  return value < 128 ? [value] : [(value & 127) | 128, ...varUint(value >>> 7)]
+}
+function bytesAt(frame: Uint8Array, offset: number): Uint8Array {
+  let at = offset
+  while ((frame[at] ?? 0) >= 128) at++
+  return frame.subarray(at + 1)
+}
+
+interface YClient extends WireClient {
+  readonly socket: SimSocket
+  readonly sent: Uint8Array[]
+}
+
+let clients = 0
+
+function open(rig: Rig, document: string, token = `user-${++clients}`, stateVector = new Uint8Array([0])): YClient {
+  materialiser.rig = rig
+  rig.node.wire = wire
+  const socket = new SimSocket(rig.node, { path: document, token })
+  const sent: Uint8Array[] = []
+  socket.listen((bytes) => sent.push(new Uint8Array(bytes)))
+  socket.receive(sync(0, stateVector))
+  return {
+    socket,
+    sent,
+    push: (update) => socket.receive(sync(2, update)),
+    show: (state) => socket.receive(message(1, state)),
+    get received() {
+      return sent.flatMap((frame) => {
+        if (frame[0] !== 0 || (frame[1] !== 1 && frame[1] !== 2)) return []
+        const update = bytesAt(frame, 2)
+        return update.length === 2 ? [] : [update]
+      })
+    },
+    get presence() {
+      return sent.flatMap((frame) => (frame[0] === 1 ? [bytesAt(frame, 1)] : []))
+    },
+    get closedWith() {
+      return socket.closedWith?.code
+    },
+    cut: () => socket.cut(),
+  }
+}
+
+registerWireTests({
+  wire,
+  open,
+  state: encodeAwareness([{ clientId: 5, clock: 1, state: { name: 'x' } }]),
+  garbage: [new Uint8Array([9]), new Uint8Array([0, 2, 200]), new Uint8Array([0, 7, 0]), new Uint8Array([0, 2, 3, 1, 2, 3])],
+})
+
+const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('hex')
+
+test('[SES1] given a log that takes its time, when a client says step 1, then nothing is answered before it was read, and the answer is whole', () => {
+  const rig = new Rig()
+  const writer = open(rig, notes('one'))
+  rig.settle()
+  expect(writer.sent.map(hex)).toEqual(['00000100', '0001020000'])
+  writer.push(new Author(1).type('kept'))
+  rig.settle().restart()
+  rig.hold('readDocument')
+  const reader = open(rig, notes('one'))
+  rig.settle()
+  expect(reader.sent.filter((frame) => frame[1] !== 0)).toEqual([])
+  rig.releaseAll()
+  expect(reader.received).toHaveLength(1)
+  expect(reader.sent.filter((frame) => frame[0] === 0 && frame[1] === 1)).toHaveLength(1)
+})
+
+test('[SES2] given an update that comes before what it builds on, when that comes behind it, then both are stored at once', () => {
+  const rig = new Rig()
+  const writer = open(rig, notes('one'))
+  rig.settle()
+  const author = new Author(1)
+  const [first, second] = [author.type('a'), author.type('b')]
+  writer.push(second)
+  writer.push(first)
+  rig.settle()
+  expect(rig.durable).toHaveLength(2)
+})
+
+test('[SES2] given an update whose ground never comes, when it waited, then the node asks again for what it lacks', () => {
+  const rig = new Rig()
+  const writer = open(rig, notes('one'))
+  rig.settle()
+  const author = new Author(1)
+  author.type('a')
+  writer.push(author.type('b'))
+  rig.settle()
+  const before = writer.sent.length
+  rig.advance(6_000)
+  expect(writer.sent.slice(before).map(hex)).toContain('00000100')
+})
+
+test('given a client that may only read, when it edits, then it is told once, nothing is stored, and it is not asked for anything', () => {
+  const tokens = new Map([['reader', principal('reader', { grants: [{ match: '*', access: 'read' }] })]])
+  const rig = new Rig({ tokens })
+  const reader = open(rig, notes('one'), 'reader')
+  rig.settle()
+  reader.push(new Author(1).type('a'))
+  reader.push(new Author(2).type('a'))
+  rig.settle()
+  expect(reader.sent.filter((frame) => frame[0] === 2)).toHaveLength(1)
+  expect(reader.sent.map(hex)).not.toContain('00000100')
+  expect(rig.durable).toEqual([])
+})
+
+test('[SES6] given a presence state, when its own client says it, then it gets it back, and what others pass on is not theirs', () => {
+  const rig = new Rig()
+  const [first, second] = [open(rig, notes('one')), open(rig, notes('one'))]
+  rig.settle()
+  const state = encodeAwareness([{ clientId: 5, clock: 1, state: { name: 'x' } }])
+  second.show(encodeAwareness([{ clientId: 6, clock: 1, state: {} }]))
+  first.show(state)
+  rig.settle()
+  expect(first.presence.map(hex)).toContain(hex(state))
+  const before = first.presence.length
+  second.show(state)
+  rig.settle()
+  expect(first.presence).toHaveLength(before)
+})
