@@ -3,7 +3,7 @@
  * carries the path of its field, so that whoever read the file can say `policy.yaml:7:5`. All findings of a file are collected, not the
  * first only.
  *
- * Not a schema library: core and regions have no dependency that users of the client would have to download (ADR 14).
+ * Not a schema library: core and regions have no dependency that users of the client would have to download (ADR 12).
  */
 
 import { MeridianError } from '@meridian/core/errors'
