@@ -8,12 +8,26 @@ import { defineConfig } from 'vitest/config'
 /** Where CI wants the results as JSON; unset in daily work. */
 const report = process.env['MERIDIAN_TEST_REPORT']
 
+const notOurs = ['**/node_modules/**', '**/dist/**']
+
 export default defineConfig({
   test: {
-    name: 'node',
     environment: 'node',
-    include: ['test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', '**/dist/**'],
+    projects: [
+      { extends: true, test: { name: 'node', include: ['test/**/*.test.ts'], exclude: [...notOurs, 'test/browser/**'] } },
+      {
+        extends: true,
+        // A browser takes a second to start, and longer beside the rest of the suite.
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          exclude: notOurs,
+          globalSetup: ['test/browser/setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
     // A process a file: a test that leaks a handle, a global or a crash harms no other. Two at once, because sim and e2e use whole cores.
     pool: 'forks',
     maxWorkers: 2,

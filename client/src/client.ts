@@ -7,18 +7,23 @@
  */
 
 import type { Clock, Random } from '@meridian/core/effects'
-import { MeridianError, toMeridianError } from '@meridian/core/errors'
+import { MeridianError, toMeridianError, unreachable } from '@meridian/core/errors'
 import type { DeviceId, DocumentName, TenantId } from '@meridian/core/ids'
 import { documentParts, parseDevice, parseDocument, parseTenant } from '@meridian/core/ids'
 import type * as Y from 'yjs'
 import type { ConnectionTimes } from './connection.js'
 import { LiveDocument } from './live.js'
 import { locate } from './locate.js'
-import type { StoredDocument } from './records.js'
+import type { Presence } from './presence.js'
+import { DocumentPresence } from './presence.js'
+import type { RecordName, StoredDocument } from './records.js'
 import * as records from './records.js'
 import type { DocumentStatus, StorageStatus, StoreStatus } from './status.js'
-import type { ClientStore } from './store.js'
+import type { ClientStore, StoreOperation } from './store.js'
 import { Sync } from './sync.js'
+import type { OpenTabPort, TabMessage } from './tabs.js'
+import { Tabs } from './tabs.js'
+import type { TabsEffects } from './tabs.js'
 import { readClaims } from './token.js'
 import { Writer } from './writer.js'
 import { stateOf } from './yjs.js'
@@ -63,6 +68,8 @@ export interface Handle {
    * the first attempt to reach one. Rejects if the document is refused and nothing of it is on the device, or when it is closed first.
    */
   readonly ready: Promise<Origin>
+  /** Who else has it open, and what this client shows of itself. All handles of a document in one store share it. */
+  readonly presence: Presence
   /** Edits that no region has saved yet, in pushes. */
   readonly pending: number
   readonly status: DocumentStatus
@@ -92,6 +99,8 @@ export interface Store {
   probe(): void
   /** What is not saved stays on the device for the next opening. */
   close(): Promise<void>
+  /** Pushes nothing more, deletes everything of this store from the device, what is not saved included, and closes, in all tabs. */
+  signOut(): Promise<void>
 }
 
 export interface SocketEvents {
@@ -132,9 +141,14 @@ export interface ClientOptions {
   readonly times?: ConnectionTimes | undefined
   /** Log records of an open document after which they are folded into one snapshot, if that is worth it. Default 500. */
   readonly compactCount?: number | undefined
-  /** False: no connection before `reconnect()`; for a tab that is not the leader. Default true. */
+  /** How this tab reaches the others of its browser that have the same store; without it every tab has a connection of its own. */
+  readonly tabs?: OpenTabPort | undefined
+  /** False: no connection before `reconnect()`. Default true. */
   readonly autoConnect?: boolean | undefined
 }
+
+type EditMessage = Extract<TabMessage, { type: 'edit' }>
+type MarkMessage = Extract<TabMessage, { type: 'marked' }>
 
 interface Waiter {
   /** Undefined until the local records are read: they may hold edits that were never saved. */
@@ -148,8 +162,11 @@ interface Waiter {
 interface Slot {
   readonly name: DocumentName
   live: LiveDocument | undefined
+  presence: DocumentPresence | undefined
   /** Updates for a live copy whose local records are not in it yet. */
   early: Uint8Array[]
+  /** Edits of other tabs, and what became of them, that came before that. */
+  edits: (EditMessage | MarkMessage)[]
   readonly handles: Set<DocumentHandle>
   waiters: Waiter[]
   origin: Origin | undefined
@@ -171,12 +188,16 @@ export class Client implements Store {
   readonly #writer: Writer
   readonly #slots = new Map<DocumentName, Slot>()
   readonly #listeners = new Set<Listener>()
+  readonly #opening: string
+  readonly #tabs: Tabs | undefined
   #sync: Sync
   #source: TokenSource
   #socket: ClientSocket | undefined
   #wake: { readonly atMs: number; readonly cancel: () => void } | undefined
   #storageStatus: StorageStatus = { kind: 'fine' }
   #status: StoreStatus
+  #isTelling = false
+  #isWiped = false
   #isClosed = false
   #closed: Promise<void> | undefined
   /** The device's store has been looked through. */
@@ -191,6 +212,7 @@ export class Client implements Store {
     this.#tenant = tenantOf(options)
     this.tenant = this.#tenant
     locate({ url: options.url, redirects: [] })
+    this.#opening = randomOpening(world)
     this.#writer = new Writer(options.storage, {
       random: world.random,
       monotonicMs: () => world.monotonicMs(),
@@ -211,17 +233,31 @@ export class Client implements Store {
           this.#socket = undefined
         },
         send: (message) => this.#socket?.send(message),
-        write: (batch) => this.#writer.write(batch),
-        apply: (document, updates) => this.#apply(document, updates),
+        write: (batch) => this.#write(batch),
+        apply: (document, updates) => {
+          this.#apply(document, updates)
+          if (this.#tabs?.isWanted(document) === true)
+            this.#post({ type: 'show', tab: this.#opening, document, updates: updates.map(copy) })
+        },
         snapshot: (document) => this.#liveState(document),
         readState: (document) => this.#readState(document),
         erased: (document) => this.#erased(document),
+        presence: (document, session, subject, update) => {
+          this.#slots.get(document)?.presence?.received(session, subject, update)
+          this.#post({ type: 'peers', tab: this.#opening, document, session, subject, update: copy(update) })
+        },
+        made: (document, record, payload) =>
+          this.#post({ type: 'edit', tab: this.#opening, document, record, payload, isOrphan: false }),
+        marked: (document, record, mark) => {
+          if (this.#sync.leads) this.#post({ type: 'marked', tab: this.#opening, document, record, mark })
+        },
         documentChanged: (document) => this.#documentChanged(document),
         connectionChanged: () => this.#changed(),
       },
       {
         device: randomDevice(world.random),
-        opening: randomOpening(world),
+        opening: this.#opening,
+        leads: options.tabs === undefined,
         tokens: typeof this.#source === 'string' ? 'fixed' : 'provided',
         ...(options.times === undefined ? {} : { times: options.times }),
         ...(options.compactCount === undefined ? {} : { compactCount: options.compactCount }),
@@ -229,6 +265,7 @@ export class Client implements Store {
     )
     this.#status = { connection: this.#sync.connectionStatus, storage: this.#storageStatus }
     this.#opened = this.#open()
+    this.#tabs = options.tabs === undefined ? undefined : this.#meet(options.tabs)
   }
 
   get status(): StoreStatus {
@@ -250,9 +287,9 @@ export class Client implements Store {
     if (slot?.live === undefined) slot = this.#openSlot(document, slot)
     // Opened again before it was let go of, and before it was ready.
     else if (slot.handles.size === 0 && slot.origin === undefined) slot.ready = later()
-    const { live } = slot
-    if (live === undefined) throw new MeridianError('INTERNAL')
-    const handle = new DocumentHandle(this, document, live.ydoc, slot.ready.promise)
+    const { live, presence } = slot
+    if (live === undefined || presence === undefined) throw new MeridianError('INTERNAL')
+    const handle = new DocumentHandle(this, document, live.ydoc, presence, slot.ready.promise)
     slot.handles.add(handle)
     this.#sync.open(document, 'opened')
     return handle
@@ -261,22 +298,46 @@ export class Client implements Store {
   refreshToken(token?: string): void {
     if (this.#isClosed) return
     if (token !== undefined && typeof this.#source === 'string') this.#source = token
+    this.#post({ type: 'token', tab: this.#opening, token })
+    this.#takeToken(token)
+  }
+
+  #takeToken(token: string | undefined): void {
+    if (!this.#sync.leads) return
     if (token === undefined) this.#requestToken()
     else this.#sync.receive({ type: 'token', token })
   }
 
   reconnect(): void {
+    if (!this.#sync.leads) {
+      this.#tabs?.check()
+      return this.#post({ type: 'ask', tab: this.#opening, what: 'reconnect' })
+    }
     this.#sync.receive({ type: 'start' })
     this.#sync.receive({ type: 'reconnect' })
   }
 
   probe(): void {
+    if (!this.#sync.leads) {
+      this.#tabs?.check()
+      return this.#post({ type: 'ask', tab: this.#opening, what: 'probe' })
+    }
     this.#sync.receive({ type: 'probe' })
   }
 
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
+  }
+
+  signOut(): Promise<void> {
+    this.#post({ type: 'signOut', tab: this.#opening })
+    return this.#wipe()
+  }
+
+  async #wipe(): Promise<void> {
+    this.#isWiped = true
+    await this.close()
   }
 
   // For handles.
@@ -321,6 +382,7 @@ export class Client implements Store {
     }
     if (slot.handles.size > 0) return
     slot.ready.reject(closed)
+    slot.presence?.end()
     this.#sync.flush()
     // Until its edits are on the device the copy in memory is the only one; whoever opens it again meanwhile gets that.
     const stored = await this.#writer.drained().then(
@@ -329,7 +391,8 @@ export class Client implements Store {
     )
     if (slot.handles.size > 0 || this.#slots.get(slot.name) !== slot || !stored) return
     this.#slots.delete(slot.name)
-    this.#sync.close(slot.name)
+    this.#post({ type: 'closed', tab: this.#opening, document: slot.name })
+    if (!this.#isWantedElsewhere(slot.name)) this.#sync.close(slot.name)
     slot.live?.destroy()
   }
 
@@ -344,13 +407,17 @@ export class Client implements Store {
   async #open(): Promise<void> {
     try {
       const [meta] = await this.#storage.read(records.metaKey)
-      if (meta !== undefined) records.checkMeta(meta.value)
-      else this.#writer.write([{ kind: 'put', key: records.metaKey, value: records.encodeMeta() }])
+      if (meta === undefined || records.checkMeta(meta.value))
+        this.#writer.write([{ kind: 'put', key: records.metaKey, value: records.encodeMeta() }])
       this.#sync.tokensFound(records.readTokens(await this.#storage.read(records.tokenPrefix)))
       await this.#openOutbox()
     } catch (thrown) {
       this.#storeFailed(thrown)
     }
+    if (this.#options.tabs === undefined) this.#start()
+  }
+
+  #start(): void {
     if (!this.#isClosed && this.#options.autoConnect !== false) this.#sync.receive({ type: 'start' })
   }
 
@@ -370,7 +437,9 @@ export class Client implements Store {
     const slot: Slot = found ?? {
       name: document,
       live: undefined,
+      presence: undefined,
       early: [],
+      edits: [],
       handles: new Set(),
       waiters: [],
       origin: undefined,
@@ -378,14 +447,32 @@ export class Client implements Store {
     }
     const report = (thrown: unknown): void => this.#report(thrown)
     slot.live = new LiveDocument(this.#world.random, (update) => this.#sync.edit(document, update), report)
+    slot.presence = this.#newPresence(document, slot.live)
     this.#slots.set(document, slot)
     void this.#load(slot, slot.live)
     return slot
   }
 
+  #newPresence(document: DocumentName, live: LiveDocument): DocumentPresence {
+    return new DocumentPresence(live.ydoc.clientID, {
+      monotonicMs: () => this.#world.monotonicMs(),
+      after: (ms, run) => this.#world.after(ms, run),
+      share: (entries) => this.#post({ type: 'presence', tab: this.#opening, document, entries }),
+      send: (update) => {
+        if (this.#sync.leads) this.#sync.present(document, update)
+      },
+      subject: () => {
+        const { connection } = this.#status
+        return connection.kind === 'online' ? connection.subject : ''
+      },
+      tell: (listeners) => this.tell(listeners),
+    })
+  }
+
   async #load(slot: Slot, live: LiveDocument): Promise<void> {
     // What stands in the outbox from earlier openings gets its place in the order first.
     await this.#opened
+    await this.#tabs?.opened(slot.name)
     let stored = records.noDocument
     try {
       await this.#writer.drained().catch(() => undefined)
@@ -394,12 +481,17 @@ export class Client implements Store {
       this.#storeFailed(thrown)
     }
     if (slot.live !== live || this.#isClosed) return
-    const { snapshot, log } = stored
-    live.apply([...(snapshot === undefined ? [] : [snapshot]), ...log.map((one) => one.payload), ...slot.early])
+    // Edits of other tabs that were heard of before somebody opened it here may not be on the device yet.
+    live.apply([...records.updatesOf(stored), ...this.#sync.payloads(slot.name), ...slot.early])
     slot.early = []
     live.isLoaded = true
     if (this.#sync.isFound(slot.name, stored)) this.#ready(slot, 'device')
     this.#sync.loaded(slot.name, stored)
+    for (const message of slot.edits.splice(0)) this.#heard(message)
+    // Read before the leader wrote what became of them, and loaded after it had said so.
+    const found = stored.marks.map(({ name }) => name)
+    if (found.length > 0 && !this.#sync.leads)
+      this.#post({ type: 'found', tab: this.#opening, document: slot.name, records: found })
     this.#judgeReady(slot)
     const { age } = this.#sync
     for (const waiter of slot.waiters) waiter.age ??= age
@@ -416,7 +508,7 @@ export class Client implements Store {
 
   async #close(): Promise<void> {
     this.#isClosed = true
-    this.#sync.flush()
+    if (!this.#isWiped) this.#sync.flush()
     this.#sync.receive({ type: 'close' })
     this.#wakeAt(undefined)
     const closed = new MeridianError('CLOSED', { message: 'The store was closed.' })
@@ -425,11 +517,16 @@ export class Client implements Store {
       slot.ready.reject(closed)
       for (const handle of slot.handles) handle.changed()
       slot.handles.clear()
+      slot.presence?.end()
       slot.live?.destroy()
     }
     this.#slots.clear()
     await this.#opened
+    if (this.#isWiped) this.#writer.write([{ kind: 'clear', prefix: [] }])
     await this.#writer.close()
+    this.#tabs?.close()
+    // Another tab may have wiped it already.
+    if (this.#isWiped) await this.#storage.wipe?.().catch(() => undefined)
     await this.#storage.close()
   }
 
@@ -491,8 +588,8 @@ export class Client implements Store {
 
   #readState(document: DocumentName): void {
     this.#world.defer(() => {
-      const state = this.#liveState(document)
-      if (state !== undefined) this.#sync.stateRead(document, state)
+      const live = this.#slots.get(document)?.live
+      if (live?.isLoaded === true) this.#sync.stateRead(document, live.shown())
       else void this.#readStoredState(document)
     })
   }
@@ -500,9 +597,7 @@ export class Client implements Store {
   async #readStoredState(document: DocumentName): Promise<void> {
     try {
       await this.#writer.drained()
-      const { snapshot, log } = await this.#read(document)
-      const state = stateOf([...(snapshot === undefined ? [] : [snapshot]), ...log.map((one) => one.payload)])
-      this.#sync.stateRead(document, state)
+      this.#sync.stateRead(document, stateOf(records.updatesOf(await this.#read(document))))
     } catch (thrown) {
       this.#storeFailed(thrown)
       this.#world.after(storeRetryMs, () => this.#readState(document))
@@ -510,11 +605,13 @@ export class Client implements Store {
   }
 
   #erased(document: DocumentName): void {
+    if (this.#sync.leads) this.#post({ type: 'erased', tab: this.#opening, document })
     const slot = this.#slots.get(document)
     if (slot !== undefined) slot.early = []
   }
 
   #documentChanged(document: DocumentName): void {
+    if (this.#tabs !== undefined && this.#sync.leads && this.#tabs.isWanted(document)) this.#tellStatus(document)
     const slot = this.#slots.get(document)
     if (slot === undefined) return
     if (slot.waiters.length > 0) this.#judgeWaiters(slot)
@@ -559,6 +656,199 @@ export class Client implements Store {
     slot.ready.resolve(origin)
   }
 
+  // Other tabs.
+
+  #post(message: TabMessage): void {
+    this.#tabs?.post(message)
+  }
+
+  #meet(open: OpenTabPort): Tabs {
+    return new Tabs(this.#opening, open, {
+      after: (ms, run) => this.#world.after(ms, run),
+      connection: () => this.#sync.connectionStatus,
+      promoted: (isAlone) => void this.#lead(isAlone),
+      demoted: () => this.#sync.follow(),
+      led: () => this.#introduce(),
+      interest: (document, isWanted) => this.#interest(document, isWanted),
+      gone: (tab) => {
+        this.#sync.released(tab, Number.POSITIVE_INFINITY, false)
+        if (!this.#sync.leads) this.#tellUnsaved()
+        for (const slot of this.#slots.values()) slot.presence?.left(tab)
+      },
+      heard: (message) => this.#heard(message),
+    })
+  }
+
+  /** The device is read again: what its last leader wrote, and what tabs that are gone left behind, is this one's now. */
+  async #lead(isAlone: boolean): Promise<void> {
+    await this.#opened
+    if (!isAlone) {
+      await this.#writer.drained().catch(() => undefined)
+      try {
+        this.#sync.tokensFound(records.readTokens(await this.#storage.read(records.tokenPrefix)))
+        for (const slot of [...this.#slots.values()]) {
+          if (slot.live?.isLoaded !== true) continue
+          const stored = await this.#read(slot.name)
+          slot.live.apply(records.updatesOf(stored))
+          this.#sync.loaded(slot.name, stored)
+        }
+        await this.#openOutbox()
+      } catch (thrown) {
+        this.#storeFailed(thrown)
+      }
+    }
+    if (this.#isClosed || this.#tabs?.isLeading !== true) return
+    this.#sync.lead()
+    for (const slot of this.#slots.values()) slot.presence?.again()
+    this.#tabs.announce()
+    this.#start()
+    for (const document of this.#tabs.wanted()) this.#interest(document, true)
+  }
+
+  #interest(document: DocumentName, isWanted: boolean): void {
+    if (!this.#sync.leads) return
+    if (!isWanted) {
+      if (!this.#slots.has(document)) this.#sync.close(document)
+      return
+    }
+    const isKnown = this.#sync.isKnown(document)
+    this.#sync.open(document, 'opened')
+    if (!isKnown) void this.#loadForOthers(document)
+  }
+
+  async #loadForOthers(document: DocumentName): Promise<void> {
+    try {
+      await this.#writer.drained().catch(() => undefined)
+      this.#sync.loaded(document, await this.#read(document))
+    } catch (thrown) {
+      this.#storeFailed(thrown)
+      this.#sync.loaded(document, records.noDocument)
+    }
+  }
+
+  #isWantedElsewhere(document: DocumentName): boolean {
+    return this.#sync.leads && this.#tabs?.isWanted(document) === true
+  }
+
+  /** Another tab leads: it hears what is open here, and which edits of this tab no region has saved. */
+  #introduce(): void {
+    for (const slot of this.#slots.values()) {
+      this.#post({ type: 'opened', tab: this.#opening, document: slot.name })
+      slot.presence?.again()
+    }
+    this.#tellUnsaved()
+  }
+
+  #tellUnsaved(only?: DocumentName): void {
+    const edits = this.#sync.unsaved(only)
+    if (edits.length === 0) return
+    for (const { document, record, payload, isUnwritten } of edits)
+      this.#post({ type: 'edit', tab: this.#opening, document, record, payload, isOrphan: isUnwritten })
+    this.#tellStored()
+  }
+
+  #write(batch: readonly StoreOperation[]): void {
+    this.#writer.write(batch)
+    if (this.#tabs?.hasOthers === true && !this.#isTelling) this.#tellStored()
+  }
+
+  /** Says up to where the edits of this tab are on the device, as soon as they are. */
+  #tellStored(): void {
+    this.#isTelling = true
+    const number = this.#sync.number
+    const told = (isDurable: boolean): void => {
+      this.#isTelling = false
+      this.#post({ type: 'stored', tab: this.#opening, number, isDurable })
+      if (this.#sync.number > number && !this.#isClosed) this.#tellStored()
+    }
+    this.#writer.drained().then(
+      () => told(true),
+      () => told(false),
+    )
+  }
+
+  #tellStatus(document: DocumentName): void {
+    const status = this.#sync.status(document)
+    if (status !== undefined) this.#post({ type: 'status', tab: this.#opening, document, status })
+  }
+
+  async #flush(to: string, document: DocumentName): Promise<void> {
+    await this.#writer.drained().catch(() => undefined)
+    this.#post({ type: 'flushed', tab: this.#opening, to, document })
+    this.#tellStatus(document)
+  }
+
+  async #judgeFound(document: DocumentName, found: readonly RecordName[]): Promise<void> {
+    await this.#loadForOthers(document)
+    for (const record of this.#sync.settled(document, found))
+      this.#post({ type: 'marked', tab: this.#opening, document, record, mark: undefined })
+  }
+
+  #takeEdit(message: EditMessage): void {
+    const { document, record, payload, isOrphan } = message
+    const { live } = this.#slots.get(document) ?? {}
+    const waitingBytes = live?.waitingBytes ?? 0
+    this.#apply(document, [payload])
+    // What it builds on has not come from that tab: it will say both again if it lives, and if it does not, both are on the device or gone.
+    if (live !== undefined && live.waitingBytes > waitingBytes) return
+    if (this.#sync.leads && !this.#sync.isKnown(document)) {
+      this.#sync.open(document, 'push only')
+      void this.#loadForOthers(document)
+    }
+    if (this.#sync.foreign(document, record, payload, isOrphan) === 'settled')
+      this.#post({ type: 'marked', tab: this.#opening, document, record, mark: undefined })
+    if (this.#tabs?.isGone(record.opening) === true) this.#sync.released(record.opening, Number.POSITIVE_INFINITY, false)
+  }
+
+  #heard(message: Parameters<TabsEffects['heard']>[0]): void {
+    const sync = this.#sync
+    if (message.type === 'edit' || message.type === 'marked') {
+      const slot = this.#slots.get(message.document)
+      if (slot?.live?.isLoaded === false) {
+        slot.edits.push(message)
+        return
+      }
+    }
+    switch (message.type) {
+      case 'connection':
+        return sync.mirrorConnection(message.connection)
+      case 'opened':
+        this.#tellUnsaved(message.document)
+        this.#slots.get(message.document)?.presence?.again()
+        if (sync.leads) void this.#flush(message.tab, message.document)
+        return
+      case 'edit':
+        return this.#takeEdit(message)
+      case 'found':
+        if (sync.leads) void this.#judgeFound(message.document, message.records)
+        return
+      case 'stored':
+        return sync.released(message.tab, message.number, message.isDurable)
+      case 'marked':
+        return sync.mirrorMark(message.document, message.record, message.mark)
+      case 'show':
+        return this.#apply(message.document, message.updates)
+      case 'status':
+        return sync.mirrorStatus(message.document, message.status)
+      case 'erased':
+        return sync.mirrorErased(message.document)
+      case 'presence':
+        return this.#slots.get(message.document)?.presence?.shared(message.tab, message.entries)
+      case 'peers':
+        return this.#slots.get(message.document)?.presence?.received(message.session, message.subject, message.update)
+      case 'ask':
+        if (!sync.leads) return
+        return message.what === 'probe' ? this.probe() : this.reconnect()
+      case 'token':
+        return this.#takeToken(message.token)
+      case 'signOut':
+        void this.#wipe()
+        return
+      default:
+        unreachable(message)
+    }
+  }
+
   #storageChanged(status: StorageStatus): void {
     this.#storageStatus = status
     this.#changed()
@@ -573,8 +863,12 @@ export class Client implements Store {
   #changed(): void {
     const connection = this.#sync.connectionStatus
     if (this.#status.connection === connection && this.#status.storage === this.#storageStatus) return
+    if (this.#sync.leads && this.#status.connection !== connection)
+      this.#post({ type: 'connection', tab: this.#opening, connection })
+    const isNew = connection.kind === 'online' && this.#status.connection.kind !== 'online'
     this.#status = { connection, storage: this.#storageStatus }
     for (const slot of this.#slots.values()) {
+      if (isNew) slot.presence?.again()
       if (slot.waiters.length > 0) this.#judgeWaiters(slot)
       this.#judgeReady(slot)
     }
@@ -602,6 +896,7 @@ export class DocumentHandle implements Handle {
   readonly name: string
   readonly document: DocumentName
   readonly ydoc: Y.Doc
+  readonly presence: Presence
   readonly ready: Promise<Origin>
   readonly #client: Client
   readonly #listeners = new Set<Listener>()
@@ -609,11 +904,12 @@ export class DocumentHandle implements Handle {
   #told: DocumentStatus | undefined
   #closed: Promise<void> | undefined
 
-  constructor(client: Client, document: DocumentName, ydoc: Y.Doc, ready: Promise<Origin>) {
+  constructor(client: Client, document: DocumentName, ydoc: Y.Doc, presence: Presence, ready: Promise<Origin>) {
     const { collection, key } = documentParts(document)
     this.name = `${collection}/${key}`
     this.document = document
     this.ydoc = ydoc
+    this.presence = presence
     this.ready = ready
     this.#client = client
     this.#status = { kind: 'loading', pending: 0 }
@@ -658,6 +954,9 @@ export class DocumentHandle implements Handle {
     this.#client.tell(this.#listeners)
   }
 }
+
+/** A view is sent to another tab together with all of its buffer. */
+const copy = (bytes: Uint8Array): Uint8Array => bytes.slice()
 
 const closedStatus: DocumentStatus = { kind: 'closed', pending: 0 }
 

@@ -82,10 +82,16 @@ export class ClientDocument {
   /** Saved items that wait for more regions. */
   keptCount = 0
   refusedCount = 0
+  /** Items of other tabs that are not on the device yet: nothing of the document is pushed before them. */
+  heldCount = 0
+  /** Of another tab, which has the connection. */
+  mirror: DocumentStatus | undefined
   /** Edits of this turn. */
   edits: Uint8Array[] = []
   /** Log records that no snapshot stands for yet. */
-  log: RecordName[] = []
+  log = new Map<string, RecordName>()
+  /** Openings whose snapshots are known here. */
+  snapshots = new Set<string>()
   logBytes = 0
   snapshotBytes = 0
   batch: Batch | undefined
@@ -95,6 +101,8 @@ export class ClientDocument {
   /** Nothing is pushed before that, because the region refused this document's pushes for a while. */
   blockedUntilMs: number | undefined
   attempt = 0
+  /** What this session shows of itself, as an awareness update; empty for nothing. */
+  presence: Uint8Array = new Uint8Array(0)
   /** A push was refused for good and later ones build on it. */
   halted: ErrorCode | undefined
 
@@ -106,20 +114,23 @@ export class ClientDocument {
 
   /** Takes in what the device holds, and answers what of it the outbox has not forgotten. */
   adopt(stored: StoredDocument): StoredEdit[] {
-    this.link = { kind: 'detached' }
-    this.snapshotBytes = stored.snapshot?.length ?? 0
+    if (this.link.kind === 'loading') this.link = { kind: 'detached' }
+    for (const { opening, payload } of stored.snapshots) {
+      if (!this.snapshots.has(opening)) this.snapshotBytes += payload.length
+      this.snapshots.add(opening)
+    }
     if (stored.head !== undefined) {
-      this.life = stored.head.life
-      this.group = stored.head.group
+      this.life = Math.max(this.life, stored.head.life)
+      this.group ??= stored.head.group
       merge(this.cursor, stored.head.cursor)
     }
     // What was made or received since it was opened is known already.
-    const known = new Set(this.log.map(recordText))
     const payloads = new Map<string, Uint8Array>()
     for (const { name, payload } of stored.log) {
-      if (known.has(recordText(name))) continue
-      payloads.set(recordText(name), payload)
-      this.log.push(name)
+      const text = recordText(name)
+      if (this.log.has(text)) continue
+      payloads.set(text, payload)
+      this.log.set(text, name)
       this.logBytes += payload.length
     }
     const edits: StoredEdit[] = []
@@ -135,6 +146,13 @@ export class ClientDocument {
     const items = [...this.items.values()].sort((a, b) => a.age - b.age)
     this.items.clear()
     for (const item of items) this.items.set(item.age, item)
+  }
+
+  /** The item whose log record has that name. */
+  item(record: RecordName): OutboxItem | undefined {
+    for (const item of this.items.values())
+      if (item.record.number === record.number && item.record.opening === record.opening) return item
+    return undefined
   }
 
   /** Edits that no region has saved. */
@@ -169,7 +187,7 @@ export class ClientDocument {
       case 'loading':
         return { kind: 'loading', pending }
       case 'detached':
-        return { kind: 'offline', pending }
+        return this.#describeMirror()
       case 'attaching':
       case 'receiving':
         return { kind: 'syncing', pending }
@@ -186,6 +204,20 @@ export class ClientDocument {
         return { kind: 'erased', pending: 0 }
       default:
         return unreachable(link)
+    }
+  }
+
+  #describeMirror(): DocumentStatus {
+    const { mirror, pending } = this
+    switch (mirror?.kind) {
+      case 'syncing':
+      case 'current':
+      case 'waiting':
+      case 'refused':
+      case 'redirected':
+        return { ...mirror, pending }
+      default:
+        return { kind: 'offline', pending }
     }
   }
 

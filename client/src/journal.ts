@@ -65,11 +65,11 @@ export class Journal {
 
   log(document: ClientDocument, record: RecordName, payload: Uint8Array): void {
     this.#batch.push({ kind: 'put', key: records.logKey(document.name, record), value: payload })
-    document.log.push(record)
+    document.log.set(records.recordText(record), record)
     document.logBytes += payload.length
   }
 
-  /** What an outbox item stands for became something else (PREMATURE). */
+  /** The log record of an item: it stands for something else now (PREMATURE), or the tab that made it may not have written it. */
   rewrite(document: ClientDocument, item: OutboxItem): void {
     this.#batch.push({ kind: 'put', key: records.logKey(document.name, item.record), value: item.payload })
   }
@@ -98,8 +98,8 @@ export class Journal {
    * @param snapshot everything that the log holds, or undefined if nobody has it as one.
    */
   compact(document: ClientDocument, count: number, snapshot: () => Uint8Array | undefined): void {
-    if (document.log.length < count) return
-    if (document.logBytes * 2 < document.snapshotBytes && document.log.length < count * compactFactor) return
+    if (document.log.size < count) return
+    if (document.logBytes * 2 < document.snapshotBytes && document.log.size < count * compactFactor) return
     const state = snapshot()
     if (state === undefined) return
     const needed = new Set<string>()
@@ -108,13 +108,16 @@ export class Journal {
       needed.add(records.recordText(item.record))
       neededBytes += item.payload.length
     }
-    const left: RecordName[] = []
-    this.#batch.push({ kind: 'put', key: records.snapshotKey(document.name), value: state })
-    for (const record of document.log) {
-      if (needed.has(records.recordText(record))) left.push(record)
-      else this.#batch.push({ kind: 'delete', key: records.logKey(document.name, record) })
+    this.#batch.push({ kind: 'put', key: records.snapshotKey(document.name, this.#opening), value: state })
+    for (const opening of document.snapshots) {
+      if (opening !== this.#opening) this.#batch.push({ kind: 'delete', key: records.snapshotKey(document.name, opening) })
     }
-    document.log = left
+    document.snapshots = new Set([this.#opening])
+    for (const [text, record] of document.log) {
+      if (needed.has(text)) continue
+      this.#batch.push({ kind: 'delete', key: records.logKey(document.name, record) })
+      document.log.delete(text)
+    }
     document.logBytes = neededBytes
     document.snapshotBytes = state.length
   }

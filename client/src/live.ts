@@ -5,6 +5,7 @@
 
 import type { Random } from '@meridian/core/effects'
 import * as Y from 'yjs'
+import { shownState } from './yjs.js'
 
 export class LiveDocument {
   readonly ydoc: Y.Doc
@@ -27,12 +28,18 @@ export class LiveDocument {
     })
   }
 
+  /** Bytes of what was applied before what it builds on. */
+  get waitingBytes(): number {
+    const { pendingStructs, pendingDs } = this.ydoc.store
+    return (pendingStructs?.update.length ?? 0) + (pendingDs?.length ?? 0)
+  }
+
   /**
    * What others wrote, in one transaction: observers see all of it at once. An observer that throws, or an update that Yjs cannot read,
    * is reported and stops nothing: the rest is as true as before.
    */
   apply(updates: readonly Uint8Array[]): void {
-    this.#hadPending = this.isLoaded && (this.ydoc.store.pendingStructs !== null || this.ydoc.store.pendingDs !== null)
+    this.#hadPending = this.isLoaded && this.waitingBytes > 0
     try {
       this.ydoc.transact(() => {
         for (const update of updates) {
@@ -49,8 +56,13 @@ export class LiveDocument {
     this.#hadPending = false
   }
 
+  /** Everything that was applied, what waits for something else, too. */
   state(): Uint8Array {
     return Y.encodeStateAsUpdate(this.ydoc)
+  }
+
+  shown(): Uint8Array {
+    return shownState(this.ydoc)
   }
 
   destroy(): void {

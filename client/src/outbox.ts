@@ -34,6 +34,10 @@ export interface OutboxItem {
   readonly record: RecordName
   payload: Uint8Array
   state: OutboxState
+  /** Another tab made it, and the device does not have it yet: not to be sent. */
+  isHeld: boolean
+  /** That tab will not write it any more: whoever leads does, before it is sent. */
+  isUnwritten: boolean
   /** 0 while it has none. */
   counter: number
   /** For `kept`: where the region has it; undefined if it was found to add nothing. */
@@ -71,7 +75,18 @@ export class Outbox {
   }
 
   create(document: DocumentName, age: number, record: RecordName, payload: Uint8Array): OutboxItem {
-    return { document, age, record, payload, state: 'waiting', counter: 0, dot: undefined, code: undefined }
+    return {
+      document,
+      age,
+      record,
+      payload,
+      state: 'waiting',
+      isHeld: false,
+      isUnwritten: false,
+      counter: 0,
+      dot: undefined,
+      code: undefined,
+    }
   }
 
   /** Queues items that are not on their way. */

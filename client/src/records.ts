@@ -5,13 +5,15 @@
  *   meta                              format of the store
  *   token • group                     session token of a group (SES5)
  *   doc • name • head                 life, group and cursor of the document (SES1)
- *   doc • name • snap                 one update that stands for all log records that are gone
+ *   doc • name • snap • opening       one update that stands for log records that its opening folded and deleted
  *   doc • name • log • opening • n    one update, received or made here
  *   out • name • opening • n          the log record of that name is not forgotten by the outbox yet (SES2)
  * ```
  *
- * A name under `log` and `out` holds the opening that wrote it, so that two tabs, or a store that failed to read and began anew, never
- * write over each other's edits. Payloads stand once: an edit is one log record and a mark of a few bytes that goes when it is saved.
+ * A name under `snap`, `log` and `out` holds the opening that wrote it, so that two tabs, or a store that failed to read and began anew,
+ * never write over each other's edits or snapshots: an opening deletes only what its own snapshot holds, so that what several openings
+ * leave behind holds together everything that any of them held. A head may be written by all of them: each claims only what its writer
+ * had read here or written before. Payloads stand once: an edit is one log record and a mark of a few bytes that goes when it is saved.
  */
 
 import type { ErrorCode } from '@meridian/core/errors'
@@ -26,8 +28,8 @@ import type { Encoder } from 'lib0/encoding'
 import * as encoding from 'lib0/encoding'
 import type { StoreKey, StoreRecord } from './store.js'
 
-/** 1: first. */
-export const storeFormat = 1
+/** 1: first. 2: a snapshot has the opening that wrote it in its key; one without is read, too. */
+export const storeFormat = 2
 
 export const metaKey: StoreKey = ['meta']
 export const outboxPrefix: StoreKey = ['out']
@@ -36,7 +38,9 @@ export const tokenKey = (group: GroupId): StoreKey => ['token', group]
 export const documentPrefix = (document: DocumentName): StoreKey => ['doc', document]
 export const outboxDocumentPrefix = (document: DocumentName): StoreKey => ['out', document]
 export const headKey = (document: DocumentName): StoreKey => ['doc', document, 'head']
-export const snapshotKey = (document: DocumentName): StoreKey => ['doc', document, 'snap']
+/** `''`: of format 1. */
+export const snapshotKey = (document: DocumentName, opening: string): StoreKey =>
+  opening === '' ? ['doc', document, 'snap'] : ['doc', document, 'snap', opening]
 export const logKey = (document: DocumentName, name: RecordName): StoreKey => ['doc', document, 'log', name.opening, name.number]
 export const markKey = (document: DocumentName, name: RecordName): StoreKey => ['out', document, name.opening, name.number]
 
@@ -66,30 +70,33 @@ export type Mark =
 /** One document as it was found on the device. */
 export interface StoredDocument {
   readonly head: Head | undefined
-  readonly snapshot: Uint8Array | undefined
+  readonly snapshots: readonly { readonly opening: string; readonly payload: Uint8Array }[]
   readonly log: readonly { readonly name: RecordName; readonly payload: Uint8Array }[]
   readonly marks: readonly { readonly name: RecordName; readonly mark: Mark }[]
 }
 
-export const noDocument: StoredDocument = { head: undefined, snapshot: undefined, log: [], marks: [] }
+export const noDocument: StoredDocument = { head: undefined, snapshots: [], log: [], marks: [] }
 
 /** @throws MeridianError STORE_FAILED for a record that is not of this format. */
 export function readDocument(records: readonly StoreRecord[], marks: readonly StoreRecord[]): StoredDocument {
   let head: Head | undefined
-  let snapshot: Uint8Array | undefined
+  const snapshots: { opening: string; payload: Uint8Array }[] = []
   const log: { name: RecordName; payload: Uint8Array }[] = []
   for (const { key, value } of records) {
     if (key[2] === 'head') head = decodeHead(value)
-    else if (key[2] === 'snap') snapshot = value
+    else if (key[2] === 'snap') snapshots.push({ opening: String(key[3] ?? ''), payload: value })
     else if (key[2] === 'log') log.push({ name: recordName(key[3], key[4]), payload: value })
   }
   return {
     head,
-    snapshot,
+    snapshots,
     log,
     marks: marks.map(({ key, value }) => ({ name: recordName(key[2], key[3]), mark: decodeMark(value) })),
   }
 }
+
+/** Everything that the device holds of a document, as updates to apply. */
+export const updatesOf = ({ snapshots, log }: StoredDocument): Uint8Array[] => [...snapshots, ...log].map((one) => one.payload)
 
 /** What marks stand for, as it was made: by opening, and by number in each. */
 export function inOrder(marks: readonly StoreRecord[]): { document: DocumentName; record: RecordName }[] {
@@ -114,8 +121,8 @@ export function readTokens(records: readonly StoreRecord[]): Map<GroupId, Mutabl
 
 export const encodeMeta = (): Uint8Array => encode((body) => encoding.writeVarUint(body, storeFormat))
 
-/** @throws MeridianError STORE_FAILED if a newer client wrote the store. */
-export function checkMeta(value: Uint8Array): void {
+/** True if an older client wrote the store. @throws MeridianError STORE_FAILED if a newer one did. */
+export function checkMeta(value: Uint8Array): boolean {
   const format = decode(value, decoding.readVarUint)
   if (format > storeFormat) {
     throw new MeridianError('STORE_FAILED', {
@@ -123,6 +130,7 @@ export function checkMeta(value: Uint8Array): void {
       retry: 'never',
     })
   }
+  return format < storeFormat
 }
 
 export function encodeHead(head: Head): Uint8Array {

@@ -6,6 +6,8 @@
  * - A batch is all or nothing, and batches take effect in the order of their calls.
  */
 
+import type { MeridianError } from '@meridian/core/errors'
+
 /** Compared part by part: numbers before strings, numbers by value, strings by UTF-16 units, a prefix before what it begins (as IndexedDB does). */
 export type StoreKey = readonly (string | number)[]
 
@@ -20,6 +22,21 @@ export type StoreOperation =
   /** Deletes every record whose key begins with `prefix`, part by part. */
   | { readonly kind: 'clear'; readonly prefix: StoreKey }
 
+/** What happens to a store without being asked for. */
+export type StoreEvent =
+  /** There was a store here and it is gone; this opening began with an empty one, and writes to it. */
+  | { readonly kind: 'evicted' }
+  /** It is gone while it was open: every call fails until `renew`. */
+  | { readonly kind: 'lost' }
+  /** Its user has signed out in another tab: it is closed. */
+  | { readonly kind: 'wiped' }
+  /** The connection to it was lost and is there again; nothing was. */
+  | { readonly kind: 'reconnected'; readonly error: MeridianError }
+  /** It works, but an eviction of it could not be told from a first visit. */
+  | { readonly kind: 'unmarked'; readonly error: MeridianError }
+  /** It cannot be reached; the next call tries again. */
+  | { readonly kind: 'failed'; readonly error: MeridianError }
+
 export interface ClientStore {
   /** Milliseconds from the beginning of one write to that of the next, so that a burst of edits shares a commit. 0: as they come. */
   readonly lingerMs: number
@@ -29,6 +46,12 @@ export interface ClientStore {
   write(batch: readonly StoreOperation[]): Promise<void>
   /** Closing twice is one closing. What was answered stays. */
   close(): Promise<void>
+  /** Says who is told of events; those of before are told at once. Absent: nothing can happen to it. */
+  watch?(listener: (event: StoreEvent) => void): void
+  /** After `lost`: goes on with an empty store, or with the one that another tab has made meanwhile. @throws MeridianError STORE_FAILED */
+  renew?(): Promise<void>
+  /** Removes everything, the place where it stood too, and closes. @throws MeridianError STORE_FAILED */
+  wipe?(): Promise<void>
 }
 
 /** Parts of numbers are safe integers from 0; a sign or a fraction would have no order that all stores share. */

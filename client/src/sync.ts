@@ -56,7 +56,13 @@ export interface SyncEffects {
   /** Answered by `stateRead` with everything that this device holds of the document, later. */
   readState(document: DocumentName): void
   erased(document: DocumentName): void
+  /** The newest presence of another session; empty when it is gone. */
+  presence(document: DocumentName, session: number, subject: string, update: Uint8Array): void
   documentChanged(document: DocumentName): void
+  /** An edit was made here: other tabs show it. */
+  made(document: DocumentName, record: RecordName, payload: Uint8Array): void
+  /** What became of an edit in the outbox; without a mark it is forgotten. */
+  marked(document: DocumentName, record: RecordName, mark: Mark | undefined): void
   connectionChanged(): void
 }
 
@@ -64,6 +70,8 @@ export interface SyncOptions {
   readonly device: DeviceId
   /** Names this opening in the records of the store; a later opening's sorts behind. */
   readonly opening: string
+  /** False: another tab has the connection, until `lead()`. */
+  readonly leads: boolean
   readonly tokens: 'fixed' | 'provided'
   readonly times?: ConnectionTimes
   /** Log records of an open document after which it is compacted, if they are worth it. Default 500. */
@@ -105,6 +113,10 @@ export class Sync {
   /** Documents with a wait that ends. */
   readonly #waiters = new Set<ClientDocument>()
 
+  /** False while another tab has the connection: then marks, cursors and compaction are that one's, and this one knows what it is told. */
+  leads: boolean
+  #mirror: ConnectionStatus | undefined
+
   // Of the running connection.
   #reader: FrameReader
   #welcome: Welcome | undefined
@@ -127,6 +139,8 @@ export class Sync {
   constructor(effects: SyncEffects, options: SyncOptions) {
     this.#effects = effects
     this.#options = options
+    this.leads = options.leads
+    if (!options.leads) this.#mirror = connecting
     this.#journal = new Journal(options.opening)
     this.#reader = this.#newReader()
     this.#connection = new Connection(
@@ -146,11 +160,11 @@ export class Sync {
       },
       { times: options.times ?? connectionTimes, tokens: options.tokens },
     )
-    this.#status = this.#connection.status
+    this.#status = this.connectionStatus
   }
 
   get connectionStatus(): ConnectionStatus {
-    return this.#connection.status
+    return this.#mirror ?? this.#connection.status
   }
 
   get redirects(): readonly Redirect[] {
@@ -175,6 +189,11 @@ export class Sync {
     return this.#journal.number
   }
 
+  /** Of the newest record of this opening. */
+  get number(): number {
+    return this.#journal.number
+  }
+
   /** What became of the edits of a document up to an age. */
   outcome(name: DocumentName, age: number): Outcome {
     const document = this.#documents.get(name)
@@ -191,7 +210,9 @@ export class Sync {
     if (!pending) return 'saved'
     if (document.halted !== undefined) return document.halted
     if (document.link.kind === 'refused') return document.link.code
-    const { status } = this.#connection
+    const { mirror } = document
+    if (mirror?.kind === 'refused' && document.refusedCount === 0) return mirror.code
+    const status = this.connectionStatus
     if (status.kind === 'refused') return status.code
     return status.kind === 'closed' ? 'CLOSED' : 'pending'
   }
@@ -228,15 +249,15 @@ export class Sync {
 
   /** Whether the device holds more of a document than what was made since it was opened. */
   isFound(name: DocumentName, stored: StoredDocument): boolean {
-    if (stored.head !== undefined || stored.snapshot !== undefined) return true
-    const known = new Set(this.#documents.get(name)?.log.map(recordText))
-    return stored.log.some((one) => !known.has(recordText(one.name)))
+    if (stored.head !== undefined || stored.snapshots.length > 0) return true
+    const known = this.#documents.get(name)?.log
+    return stored.log.some((one) => known?.has(recordText(one.name)) !== true)
   }
 
   /** What the device holds of a document. */
   loaded(name: DocumentName, stored: StoredDocument): void {
     const document = this.#documents.get(name)
-    if (document === undefined || document.link.kind !== 'loading') return
+    if (document === undefined || document.link.kind === 'erased') return
     for (const edit of document.adopt(stored)) this.#found(document, edit)
     document.sortItems()
     this.#changed.add(document)
@@ -251,6 +272,15 @@ export class Sync {
     this.#takeEdits()
     document.open = false
     this.#changed.add(document)
+    this.#settle()
+  }
+
+  /** What this session shows of itself in a document, in place of what it showed; said again on every connection (SES6). */
+  present(name: DocumentName, update: Uint8Array): void {
+    const document = this.#documents.get(name)
+    if (document === undefined) return
+    document.presence = update
+    this.#showPresence(document)
     this.#settle()
   }
 
@@ -283,9 +313,168 @@ export class Sync {
     this.#settle()
   }
 
+  // What other tabs say.
+
+  /**
+   * Another tab made an edit. It is shown by whoever has it open, and pushed by whoever leads when the device has it. `settled`: the
+   * leader has heard of it before and its outbox has it no more; whoever told of it did not know yet.
+   */
+  foreign(name: DocumentName, record: RecordName, payload: Uint8Array, isOrphan: boolean): 'taken' | 'settled' {
+    const document = this.#documents.get(name)
+    if (document === undefined || document.link.kind === 'erased') return 'taken'
+    const text = recordText(record)
+    if (document.log.has(text)) {
+      if (this.leads && document.item(record) === undefined) return 'settled'
+      if (isOrphan) this.#unhold(document, (item) => item === document.item(record), false)
+    } else {
+      document.log.set(text, record)
+      document.logBytes += payload.length
+      const item = this.#outbox.create(name, this.#journal.nextName().number, record, payload)
+      item.isHeld = !isOrphan
+      item.isUnwritten = isOrphan
+      if (!isOrphan) document.heldCount++
+      else if (this.leads) this.#writeFor(document, item)
+      document.items.set(item.age, item)
+      this.#outbox.add(item)
+      this.#changed.add(document)
+    }
+    this.#settle()
+    return 'taken'
+  }
+
+  /** The device has the records of another tab up to that number; or it will not, and they are written here. */
+  released(opening: string, number: number, isDurable: boolean): void {
+    for (const document of this.#documents.values()) {
+      if (document.heldCount > 0)
+        this.#unhold(document, ({ record }) => record.opening === opening && record.number <= number, isDurable)
+    }
+    this.#settle()
+  }
+
+  #unhold(document: ClientDocument, isMeant: (item: OutboxItem) => boolean, isDurable: boolean): void {
+    for (const item of document.items.values()) {
+      if (!item.isHeld || !isMeant(item)) continue
+      item.isHeld = false
+      document.heldCount--
+      item.isUnwritten = !isDurable
+      if (this.leads) this.#writeFor(document, item)
+    }
+  }
+
+  #writeFor(document: ClientDocument, item: OutboxItem): void {
+    if (!item.isUnwritten) return
+    item.isUnwritten = false
+    this.#journal.rewrite(document, item)
+    this.#journal.mark(document, item, unsaved)
+  }
+
+  /** What the leader's outbox made of an edit. */
+  mirrorMark(name: DocumentName, record: RecordName, mark: Mark | undefined): void {
+    const document = this.#documents.get(name)
+    const item = document?.item(record)
+    if (this.leads || document === undefined || item === undefined) return
+    if (item.state === 'kept') document.keptCount--
+    if (item.state === 'refused') document.refusedCount--
+    if (item.isHeld) document.heldCount--
+    item.isHeld = false
+    item.isUnwritten = false
+    switch (mark?.kind) {
+      case undefined:
+        this.#outbox.remove(item, 'kept')
+        document.items.delete(item.age)
+        break
+      case 'kept':
+        this.#outbox.remove(item, 'kept')
+        item.dot = mark.dot
+        document.keptCount++
+        break
+      case 'refused':
+        this.#outbox.remove(item, 'refused')
+        item.code = mark.code
+        document.refusedCount++
+        break
+      case 'unsaved':
+        this.#outbox.add(item)
+        break
+    }
+    this.#changed.add(document)
+    this.#settle()
+  }
+
+  /** What the outbox holds of a document, oldest first. */
+  payloads(name: DocumentName): Uint8Array[] {
+    return [...(this.#documents.get(name)?.items.values() ?? [])].map((item) => item.payload)
+  }
+
+  /** Of these records, those that the outbox does not have any more. */
+  settled(name: DocumentName, found: readonly RecordName[]): RecordName[] {
+    const document = this.#documents.get(name)
+    return found.filter((record) => document?.item(record) === undefined)
+  }
+
+  mirrorStatus(name: DocumentName, status: DocumentStatus): void {
+    const document = this.#documents.get(name)
+    if (this.leads || document === undefined) return
+    document.mirror = status
+    this.#changed.add(document)
+    this.#settle()
+  }
+
+  mirrorErased(name: DocumentName): void {
+    const document = this.#documents.get(name)
+    if (this.leads || document === undefined || document.link.kind === 'erased') return
+    this.#erase(document, document.life)
+    this.#changed.add(document)
+    this.#settle()
+  }
+
+  mirrorConnection(status: ConnectionStatus): void {
+    if (this.leads) return
+    this.#mirror = status
+    if (status.kind !== 'online') for (const document of this.#documents.values()) document.mirror = undefined
+    for (const document of this.#documents.values()) this.#changed.add(document)
+    this.#settle()
+  }
+
+  /** This tab has the connection from now on. What the device holds by now is to be `loaded` before. */
+  lead(): void {
+    this.leads = true
+    this.#mirror = undefined
+    for (const document of this.#documents.values()) {
+      document.mirror = undefined
+      this.#changed.add(document)
+      for (const item of document.items.values()) this.#writeFor(document, item)
+    }
+    this.#settle()
+  }
+
+  /** Another one has it. */
+  follow(): void {
+    this.#connection.receive({ type: 'stop' })
+    this.leads = false
+    this.#mirror = connecting
+    this.#settle()
+  }
+
+  /** What no region has saved of the edits that were made here or that nobody else will tell of, in their order, for a tab that leads. */
+  unsaved(name?: DocumentName): OutboxItem[] {
+    const found: OutboxItem[] = []
+    for (const document of this.#documents.values()) {
+      if (name !== undefined && document.name !== name) continue
+      for (const item of document.items.values())
+        if (
+          (item.isUnwritten || item.record.opening === this.#options.opening) &&
+          (item.state === 'waiting' || item.state === 'sent')
+        )
+          found.push(item)
+    }
+    return found.sort((a, b) => a.age - b.age)
+  }
+
   // What the connection says.
 
   receive(event: Exclude<ConnectionEvent, { type: 'welcome' | 'goodbye' }>): void {
+    if (event.type === 'close') this.#mirror = undefined
     // A node does not say when it has judged a new token, so whoever needs more than the old one allowed connects anew.
     if (event.type === 'token' && this.#connection.phase === 'online' && this.#lacksRights()) {
       this.#connection.receive({ type: 'stop' })
@@ -364,7 +553,12 @@ export class Sync {
       const { life, cursor } = document
       const seen = token ?? emptyVersion
       this.#out.push(encodeClientFrame({ type: 'attach', channel, engine: 'yjs', document: document.name, life, cursor, seen }))
+      if (document.presence.length > 0) this.#showPresence(document)
     }
+  }
+
+  #showPresence({ channel, presence }: ClientDocument): void {
+    if (channel !== undefined) this.#out.push(encodeClientFrame({ type: 'presence', channel, payload: presence }))
   }
 
   #lacksRights(): boolean {
@@ -434,8 +628,13 @@ export class Sync {
         })
       case 'erased':
         return this.#detached(frame.channel, (document) => this.#erase(document, frame.life))
-      case 'presence':
+      case 'presence': {
+        const document = this.#byHandle.get(frame.handle)
+        if (document !== undefined) this.#effects.presence(document.name, frame.session, frame.subject, frame.payload)
+        return
+      }
       case 'pong':
+      case 'granted':
         return
       default:
         unreachable(frame)
@@ -592,7 +791,7 @@ export class Sync {
         this.#outbox.remove(item, 'kept')
         item.dot = dot
         document.keptCount++
-        this.#journal.mark(document, item, { kind: 'kept', dot })
+        this.#mark(document, item, { kind: 'kept', dot })
       }
     }
     if (dot === undefined) return
@@ -621,6 +820,8 @@ export class Sync {
   }
 
   #refused(frame: Refused): void {
+    // The denial, erase or redirect that took the channel away said what becomes of the push, or the client detached.
+    if (frame.code === 'NOT_ATTACHED') return
     // A commit that failed names no channel, so the item goes by its counter, which no other has.
     const item = this.#outbox.find(frame.counter)
     const document = item === undefined ? this.#byChannel.get(frame.channel) : this.#documents.get(item.document)
@@ -760,8 +961,10 @@ export class Sync {
     document.items.clear()
     document.keptCount = 0
     document.refusedCount = 0
+    document.heldCount = 0
     document.edits = []
-    document.log = []
+    document.log.clear()
+    document.snapshots.clear()
     document.logBytes = 0
     document.snapshotBytes = 0
     document.halted = undefined
@@ -788,6 +991,7 @@ export class Sync {
     document.items.set(item.age, item)
     this.#journal.log(document, record, payload)
     this.#journal.mark(document, item, unsaved)
+    this.#effects.made(document.name, record, payload)
     this.#changed.add(document)
     if (document.halted !== undefined) this.#setAside(document, item, document.halted)
     else if (document.attachment?.access === 'read') this.#setAside(document, item, 'WRITE_DENIED')
@@ -806,12 +1010,19 @@ export class Sync {
     document.keptCount++
   }
 
+  #mark(document: ClientDocument, item: OutboxItem, mark: Mark | undefined): void {
+    if (mark === undefined) this.#journal.unmark(document, item)
+    else this.#journal.mark(document, item, mark)
+    this.#effects.marked(document.name, item.record, mark)
+  }
+
   #forget(document: ClientDocument, item: OutboxItem): void {
     if (item.state === 'kept') document.keptCount--
     if (item.state === 'refused') document.refusedCount--
+    if (item.isHeld) document.heldCount--
     this.#outbox.remove(item, 'kept')
     document.items.delete(item.age)
-    this.#journal.unmark(document, item)
+    this.#mark(document, item, undefined)
     this.#changed.add(document)
   }
 
@@ -821,7 +1032,7 @@ export class Sync {
     this.#outbox.remove(item, 'refused')
     item.code = code
     document.refusedCount++
-    this.#journal.mark(document, item, { kind: 'refused', code })
+    this.#mark(document, item, { kind: 'refused', code })
     this.#changed.add(document)
   }
 
@@ -834,7 +1045,7 @@ export class Sync {
     if (item.state === 'kept') document.keptCount--
     if (item.state === 'refused') document.refusedCount--
     this.#outbox.add(item)
-    this.#journal.mark(document, item, unsaved)
+    this.#mark(document, item, unsaved)
     this.#changed.add(document)
   }
 
@@ -857,8 +1068,8 @@ export class Sync {
     // Edits of a turn that is not over yet keep their document marked.
     this.#changed.clear()
     for (const document of changed) if (document.edits.length > 0) this.#changed.add(document)
-    if (this.#status !== this.#connection.status) {
-      this.#status = this.#connection.status
+    if (this.#status !== this.connectionStatus) {
+      this.#status = this.connectionStatus
       this.#effects.connectionChanged()
     }
     for (const document of changed) this.#effects.documentChanged(document.name)
@@ -908,6 +1119,7 @@ export class Sync {
       (item) => {
         const document = this.#documents.get(item.document)
         if (document?.channel === undefined || document.needs !== 'nothing' || document.halted !== undefined) return 'pass'
+        if (document.heldCount > 0) return 'pass'
         if (document.blockedUntilMs !== undefined && document.blockedUntilMs > nowMs) return 'pass'
         const group = document.attachment === undefined ? undefined : this.#groups.get(document.attachment.group)
         // Behind an attach pushes go blindly, but not into what may be a group that drops them.
@@ -944,7 +1156,7 @@ export class Sync {
   #tidy(document: ClientDocument): void {
     if (document.link.kind === 'loading' || document.edits.length > 0) return
     if (document.halted !== undefined) this.#refuseAll(document, document.halted)
-    if (document.rescue === undefined) {
+    if (this.leads && document.rescue === undefined) {
       this.#journal.compact(document, this.#options.compactCount ?? compactCountDefault, () =>
         this.#effects.snapshot(document.name),
       )
@@ -972,6 +1184,7 @@ export class Sync {
 }
 
 const unsaved: Mark = { kind: 'unsaved' }
+const connecting: ConnectionStatus = { kind: 'connecting' }
 
 const ageText = (document: DocumentName, record: RecordName): string => `${document} ${recordText(record)}`
 

@@ -6,11 +6,12 @@ import { decodeUtf8 } from 'lib0/string'
 
 export interface Claims {
   readonly tenant: string | undefined
+  readonly subject: string | undefined
   /** Milliseconds since 1970; undefined if the token does not end. */
   readonly expiresAtMs: number | undefined
 }
 
-const noClaims: Claims = { tenant: undefined, expiresAtMs: undefined }
+const noClaims: Claims = { tenant: undefined, subject: undefined, expiresAtMs: undefined }
 
 /** A token that is no JWT has no claims; the node will say what is wrong with it. */
 export function readClaims(token: string): Claims {
@@ -20,8 +21,9 @@ export function readClaims(token: string): Claims {
     const claims: unknown = JSON.parse(decodeUtf8(fromBase64Url(body)))
     if (typeof claims !== 'object' || claims === null) return noClaims
     const tenant = 'tenant' in claims && typeof claims.tenant === 'string' ? claims.tenant : undefined
+    const subject = 'sub' in claims && typeof claims.sub === 'string' ? claims.sub : undefined
     const expiresAtMs = 'exp' in claims && typeof claims.exp === 'number' ? claims.exp * 1000 : undefined
-    return { tenant, expiresAtMs }
+    return { tenant, subject, expiresAtMs }
   } catch {
     return noClaims
   }

@@ -27,11 +27,25 @@ export function coalesce(updates: readonly Uint8Array[]): Uint8Array[] {
   return result
 }
 
-/** One update that stands for all of `updates`; through a document, which is faster and smaller than merging. */
+/** What a document shows, as one update: without what was applied before what it builds on, which no region could take either. */
+export function shownState(doc: Y.Doc): Uint8Array {
+  const { store } = doc
+  const { pendingStructs, pendingDs } = store
+  store.pendingStructs = null
+  store.pendingDs = null
+  try {
+    return Y.encodeStateAsUpdate(doc)
+  } finally {
+    store.pendingStructs = pendingStructs
+    store.pendingDs = pendingDs
+  }
+}
+
+/** One update that stands for all that `updates` show; through a document, which is faster and smaller than merging. */
 export function stateOf(updates: readonly Uint8Array[]): Uint8Array {
   const doc = scratch()
   for (const update of updates) Y.applyUpdate(doc, update)
-  const state = Y.encodeStateAsUpdate(doc)
+  const state = shownState(doc)
   doc.destroy()
   return state
 }

@@ -8,6 +8,7 @@ import type { EngineName } from './engine.js'
 import type { Position } from './ids.js'
 import { toPosition } from './ids.js'
 import type { LiveDocument } from './live-document.js'
+import type { Presence } from './presence.js'
 import type { Subscriber, Subscription } from './subscription.js'
 import type { Version } from './version.js'
 
@@ -19,10 +20,12 @@ export class Attachment implements Subscription {
   /** The engine that the client opened it with. */
   readonly engine: EngineName
   access: Access
+  /** `create`: its push begins a life of the document, and only if there is none; if there is one it becomes `found`, and the push is not stored. */
+  mode: 'open' | 'create' | 'found' = 'open'
   state: 'opening' | 'live' | 'behind' = 'opening'
   position: Position = toPosition(0)
   wroteCommit = 0
-  presence: Uint8Array | undefined
+  presence: Presence | undefined
   /** True once the client was told that it is current: from then on an ack in stream moves its cursor, too. */
   told = false
   /** What the client held when it attached; filters what is sent while opening. */

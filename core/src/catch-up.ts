@@ -24,7 +24,7 @@ import type { LiveGroup } from './live-group.js'
 import type { Done, LogErrorCode, Read } from './log.js'
 import type { Outflow } from './outflow.js'
 import { covers, emptyVersion, includes } from './version.js'
-import { encodeServerFrame, encodeUpdate } from './wires/native/server-frames.js'
+import type { Conversation, Wire } from './wire.js'
 
 /** What a catch-up asks of its session. */
 export interface CatchUpSession {
@@ -32,6 +32,7 @@ export interface CatchUpSession {
   holds(attachment: Attachment): boolean
   attachments(): Iterable<Attachment>
   deny(attachment: Attachment, code: LogErrorCode): void
+  readonly conversation: Conversation
 }
 
 /** Entries of one read; decoding this many takes a few milliseconds. */
@@ -42,13 +43,15 @@ export class CatchUp {
   readonly #outflow: Outflow
   readonly #session: CatchUpSession
   readonly #limits: SessionLimits
+  readonly #wire: Wire
   readonly #opening: Attachment[] = []
   #reads = 0
   /** True while documents that fell behind are read from the log. What is newer waits for them, so that log order holds across all. */
   #readingBehind = false
   #running = false
 
-  constructor(hub: Hub, outflow: Outflow, session: CatchUpSession, limits: SessionLimits) {
+  constructor(hub: Hub, outflow: Outflow, session: CatchUpSession, { wire, limits }: { wire: Wire; limits: SessionLimits }) {
+    this.#wire = wire
     this.#hub = hub
     this.#outflow = outflow
     this.#session = session
@@ -63,6 +66,14 @@ export class CatchUp {
   open(attachment: Attachment): void {
     const { document } = attachment
     if (!document.isDoubtful && covers(attachment.cursor, document.version)) return this.#becomeLive(attachment)
+    this.#opening.push(attachment)
+    this.run()
+  }
+
+  /** Goes on behind `position`, up to which the client has been told everything by other means. */
+  openFrom(attachment: Attachment, position: Position): void {
+    attachment.position = position
+    if (!attachment.document.isDoubtful && position >= attachment.document.position) return this.#becomeLive(attachment)
     this.#opening.push(attachment)
     this.run()
   }
@@ -120,8 +131,7 @@ export class CatchUp {
         else {
           attachment.position = outcome.value.position
           attachment.cursor = outcome.value.version
-          const { handle } = attachment.document
-          this.#outflow.stream(encodeServerFrame({ type: 'state', handle, payload: outcome.value.state.bytes }))
+          this.#outflow.stream(this.#session.conversation.stateFrame(attachment, outcome.value.state.bytes))
           this.#readOn(attachment)
         }
       }
@@ -178,11 +188,11 @@ export class CatchUp {
   #finish(attachment: Attachment): void {
     const { document, cursor } = attachment
     if (attachment.position < document.position) {
-      this.#outflow.tellReplicas()
+      this.#session.conversation.beforeUpdates()
       let bytes = 0
       attachment.position = this.#hub.tail.visit(attachment.position, (entry) => {
         const lacks = entry.document === document && !includes(cursor, entry.replica, entry.sequence)
-        if (lacks && entry.frame.length > 0) bytes = this.#sendHeld(entry.frame, bytes)
+        if (lacks && entry.payload.length > 0) bytes = this.#sendHeld(entry.frame(this.#wire, document.handle), bytes)
         return this.#outflow.stalled ? 'stop' : 'go on'
       })
       if (attachment.position < document.position) {
@@ -198,11 +208,17 @@ export class CatchUp {
     attachment.state = 'live'
     attachment.told = true
     attachment.cursor = emptyVersion
-    this.#outflow.tellReplicas()
-    this.#outflow.stream(attachment.document.currentFrame)
+    this.#session.conversation.beforeUpdates()
+    this.#sayCurrent(attachment)
     for (const other of attachment.document.subscriptions) {
-      if (other.presence !== undefined && other !== attachment) this.#outflow.stream(other.presence)
+      if (other.presence === undefined || other === attachment) continue
+      for (const frame of other.presence.outgoing(this.#wire)?.messages ?? []) this.#outflow.stream(frame)
     }
+  }
+
+  #sayCurrent(attachment: Attachment): void {
+    const frame = this.#session.conversation.currentFrame(attachment)
+    if (frame !== undefined) this.#outflow.stream(frame)
   }
 
   // Reading on after having fallen behind.
@@ -221,12 +237,12 @@ export class CatchUp {
   #followTail(behind: readonly Attachment[], from: Position): void {
     const byDocument = new Map<LiveDocument, Attachment>()
     for (const attachment of behind) byDocument.set(attachment.document, attachment)
-    this.#outflow.tellReplicas()
+    this.#session.conversation.beforeUpdates()
     let bytes = 0
     const last = this.#hub.tail.visit(from, (entry) => {
       const attachment = entry.document === undefined ? undefined : byDocument.get(entry.document)
-      if (attachment !== undefined && entry.position > attachment.position && entry.frame.length > 0) {
-        bytes = this.#sendHeld(entry.frame, bytes)
+      if (attachment !== undefined && entry.position > attachment.position && entry.payload.length > 0) {
+        bytes = this.#sendHeld(entry.frame(this.#wire, attachment.document.handle), bytes)
       }
       return this.#outflow.stalled ? 'stop' : 'go on'
     })
@@ -234,7 +250,7 @@ export class CatchUp {
       if (attachment.position < last) attachment.position = last
       if (last < this.#hub.tail.head) continue
       attachment.state = 'live'
-      this.#outflow.stream(attachment.document.currentFrame)
+      this.#sayCurrent(attachment)
     }
   }
 
@@ -284,9 +300,11 @@ export class CatchUp {
       if (entry.kind !== 'update') continue
       const attachment = wanted(entry)
       if (attachment === undefined) continue
-      const replica = this.#hub.replicaIndex(entry.replica)
-      this.#outflow.tellReplicas()
-      this.#outflow.stream(encodeUpdate(attachment.document.handle, replica, entry.sequence, entry.payload))
+      const { handle } = attachment.document
+      const replicaIndex = this.#hub.replicaIndex(entry.replica)
+      this.#session.conversation.beforeUpdates()
+      const { sequence, payload } = entry
+      this.#outflow.stream(this.#wire.encodeUpdate({ handle, replicaIndex, sequence, payload }))
     }
   }
 

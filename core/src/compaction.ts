@@ -11,18 +11,29 @@ export interface CompactionPolicy {
   readonly openBytes: number
   /** Entries in the tail of a document whose last session has left. */
   readonly idleEntries: number
+  /** Milliseconds after which an open document with as many entries as an idle one may have is folded though it is open. */
+  readonly ageMs: number
 }
 
-export const compactionPolicy: CompactionPolicy = { openEntries: 20_000, openBytes: 1024 * 1024, idleEntries: 500 }
+export const compactionPolicy: CompactionPolicy = {
+  openEntries: 20_000,
+  openBytes: 1024 * 1024,
+  idleEntries: 500,
+  ageMs: 600_000,
+}
 
 export interface Tail {
   readonly tailCount: number
   readonly tailBytes: number
   readonly snapshotBytes: number
+  /** When the oldest of its entries came, or was first known of. */
+  readonly tailSinceMs: number
 }
 
-export const dueWhileOpen = (policy: CompactionPolicy, tail: Tail): boolean =>
-  tail.tailCount >= policy.openEntries || tail.tailBytes >= policy.openBytes + tail.snapshotBytes
+export const dueWhileOpen = (policy: CompactionPolicy, tail: Tail, nowMs: number): boolean =>
+  tail.tailCount >= policy.openEntries ||
+  tail.tailBytes >= policy.openBytes + tail.snapshotBytes ||
+  (tail.tailCount >= policy.idleEntries && nowMs - tail.tailSinceMs >= policy.ageMs)
 
-export const dueWhenIdle = (policy: CompactionPolicy, tail: Tail): boolean =>
-  tail.tailCount >= policy.idleEntries || dueWhileOpen(policy, tail)
+export const dueWhenIdle = (policy: CompactionPolicy, tail: Tail, nowMs: number): boolean =>
+  tail.tailCount >= policy.idleEntries || dueWhileOpen(policy, tail, nowMs)

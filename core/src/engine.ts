@@ -48,6 +48,24 @@ export interface EngineState {
   readonly index: Uint8Array
 }
 
+/** What of a document's content is asked for. */
+export type Reading =
+  /** Everything, as JSON: `{ "<root>": … }`. */
+  | { readonly kind: 'json' }
+  /** The text of one root; without a name of the only root that is text. */
+  | { readonly kind: 'text'; readonly root?: string }
+
+/** One operation of a JSON Patch (RFC 6902); `path` and `from` are JSON Pointers (RFC 6901). */
+export type PatchOperation =
+  | { readonly op: 'add' | 'replace' | 'test'; readonly path: string; readonly value: unknown }
+  | { readonly op: 'remove'; readonly path: string }
+  | { readonly op: 'move' | 'copy'; readonly from: string; readonly path: string }
+
+/** How somebody who knows no CRDT edits a document: JSON Patch (RFC 6902) or JSON Merge Patch (RFC 7396). */
+export type Edit =
+  | { readonly kind: 'patch'; readonly operations: readonly PatchOperation[] }
+  | { readonly kind: 'merge'; readonly value: unknown }
+
 export interface Engine {
   readonly name: EngineName
   /** Parses strictly, in one pass, in memory that is bounded by the length of `update`. @throws MeridianError UPDATE_INVALID, UPDATE_TOO_LARGE */
@@ -68,6 +86,15 @@ export interface Engine {
   snapshot(updates: readonly Uint8Array[]): EngineState
   /** What `updates` together hold and a peer with the encoded state vector (heads) `known` does not; empty if nothing. */
   diff(updates: readonly Uint8Array[], known: Uint8Array): Uint8Array
+  /**
+   * The same of each of `updates`, without a live document: cheap in memory, and not merged. Updates that would be empty are left out; they
+   * have been inspected. @throws MeridianError UPDATE_INVALID if `known` is no state vector
+   */
+  differences(updates: readonly Uint8Array[], known: Uint8Array): readonly Uint8Array[]
+  /** The visible content; JSON as its text. @throws MeridianError UPDATE_INVALID if there is no such root, or no text in it */
+  read(updates: readonly Uint8Array[], reading: Reading): string
+  /** `edit` as one update by `author`, empty if it changes nothing. @throws MeridianError UPDATE_INVALID that says which part does not fit */
+  edit(updates: readonly Uint8Array[], edit: Edit, author: number): Uint8Array
   /** Lower-case hex SHA-256 over what the document means, never over encoded bytes: equal documents have equal digests whatever the order of their updates. */
   digest(updates: readonly Uint8Array[]): string
 }

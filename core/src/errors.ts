@@ -133,6 +133,12 @@ const rows = {
   CLOSED: { number: 32, close: 1000, retry: 'never', advice: 'Open the store or the document again.' },
   TIMEOUT: { number: 33, close: 4408, retry: 'backoff', advice: 'Nothing came in time; try again.' },
   ORIGIN_DENIED: { number: 34, close: 4403, retry: 'never', advice: 'Add the origin of the page to allowedOrigins.' },
+  NOT_ATTACHED: {
+    number: 35,
+    close: 4404,
+    retry: 'now',
+    advice: 'The channel is not attached (any more); attach the document and push again there.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof rows
@@ -159,6 +165,8 @@ export class MeridianError extends Error {
   readonly code: ErrorCode
   readonly retry: Retry
   readonly retryAfterMs: number
+  /** What was said of this one error, without its code and the advice that all of its code have; may be empty. */
+  readonly sentence: string
 
   constructor(code: ErrorCode, details: ErrorDetails = {}) {
     const row = errorTable[code]
@@ -167,6 +175,7 @@ export class MeridianError extends Error {
       details.cause === undefined ? undefined : { cause: details.cause },
     )
     this.code = code
+    this.sentence = details.message ?? ''
     this.retry = details.retry ?? row.retry
     this.retryAfterMs = details.retryAfterMs ?? 0
   }

@@ -2,7 +2,7 @@
  * The hub of a node: what is appended goes through it into the log, and what became durable goes out of it to whoever subscribes. [hot]
  *
  * ```
- *  session ─▶ append ─▶ pending batch ─▶ log.append ─▶ committed ─▶ tail, versions ─▶ one frame a document ─▶ sessions
+ *  session ─▶ append ─▶ pending batch ─▶ log.append ─▶ committed ─▶ tail, versions ─▶ one delivery a document ─▶ subscribers
  * ```
  *
  * - LOG1, LOG3 Nothing is fanned out before the log says that it is durable; one commit carries all that came while the last one ran.
@@ -10,13 +10,14 @@
  * - SES1 A document's live updates reach a session only after the answer to its attach.
  * - SES4 A subscriber that does not listen holds no queue here.
  *
- * It is not a store, and knows no socket, no clock and no engine document.
+ * It is not a store, and knows no socket, no clock, no engine document and no wire's bytes: subscribers encode, once for each wire.
  */
 
 import type { Attachment } from './attachment.js'
-import { concat } from './bytes.js'
 import type { CompactionPolicy } from './compaction.js'
 import { compactionPolicy, dueWhenIdle, dueWhileOpen } from './compaction.js'
+import type { Shared } from './delivery.js'
+import { Delivery, RecentEntry } from './delivery.js'
 import type { Admit, Clock, Random } from './effects.js'
 import type { Engine, EngineName } from './engine.js'
 import { inspectLimits } from './engine.js'
@@ -33,13 +34,9 @@ import type { IndexLoading, IndexState, LoadedIndex } from './live-document.js'
 import { LiveDocument } from './live-document.js'
 import { LiveGroup } from './live-group.js'
 import type { Appended, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
-import type { Outgoing } from './outgoing.js'
-import { outgoing } from './outgoing.js'
 import type { Subscriber, Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
-import type { Dot } from './version.js'
 import { include } from './version.js'
-import { encodeUpdate } from './wires/native/server-frames.js'
 
 export interface HubEffects {
   readonly log: RegionLog
@@ -70,7 +67,9 @@ export interface Receipt {
 
 /** Where an update came from. */
 export interface Pushed {
-  readonly name: PushName
+  /** Undefined if nothing names it; then the log does not remember it. */
+  readonly name: PushName | undefined
+  readonly counter: number
   readonly engine: EngineName
   /** Bytes as they came; what is appended may be less. */
   readonly bytes: number
@@ -87,12 +86,6 @@ interface Item {
   readonly receipt: Receipt | undefined
   readonly counter: number
   readonly bytes: number
-}
-
-/** A durable update as memory holds it. */
-export interface RecentUpdate extends Dot {
-  readonly position: Position
-  readonly payload: Uint8Array
 }
 
 /** Counters since the start, for metrics. */
@@ -178,11 +171,17 @@ export class Hub {
     whenGroupReady(slot, (code) => {
       if (code !== undefined) return this.#loaded(document, code)
       this.effects.log.openDocument(name, (outcome) => {
-        if (outcome.kind === 'done') document.adopt(outcome.value)
+        if (outcome.kind === 'done') document.adopt(outcome.value, this.effects.clock.now())
         this.#loaded(document, outcome.kind === 'done' ? 'ready' : outcome.code)
       })
     })
     return document
+  }
+
+  /** The group, or why it cannot be loaded now; at once, or when it is loaded. */
+  withGroup(id: GroupId, run: (group: LiveGroup | LogErrorCode) => void): void {
+    const slot = this.#group(id)
+    whenGroupReady(slot, (code) => run(code ?? slot.group))
   }
 
   join(attachment: Attachment): void {
@@ -235,6 +234,7 @@ export class Hub {
   append(document: LiveDocument, payload: Uint8Array, epoch: number, push: Pushed): void {
     document.engine ??= push.engine
     if (document.life === 0) document.life = 1
+    if (document.ended) document.isBeginning = true
     this.#seal(document.group)
     document.pendingCount++
     this.#add({
@@ -244,24 +244,32 @@ export class Hub {
         group: document.group.id,
         document: document.name,
         engine: document.engine,
-        life: document.life,
+        life: document.ended ? document.life + 1 : document.life,
         kind: 'update',
         epoch,
         time: this.#now(),
         payload,
-        push: push.name,
+        ...(push.name === undefined ? {} : { push: push.name }),
       },
       origin: push.origin,
       receipt: push.receipt,
-      counter: push.name.counter,
+      counter: push.counter,
       bytes: push.bytes,
     })
   }
 
   /** SES7: saved when everything before it is, without an entry of its own. */
   barrier(document: LiveDocument, push: Pushed): void {
-    const { name, bytes, receipt, origin } = push
-    this.#add({ group: document.group, document: undefined, draft: undefined, origin, receipt, counter: name.counter, bytes })
+    const { counter, bytes, receipt, origin } = push
+    this.#add({ group: document.group, document: undefined, draft: undefined, origin, receipt, counter, bytes })
+  }
+
+  /** RES7: the next update that is appended to a document whose life has ended begins a new one, which is empty. It lives when that is durable. */
+  beginLife(document: LiveDocument, engineName: EngineName): void {
+    const engine = this.effects.engines[engineName]
+    assert(document.ended && engine !== undefined, 'a new life begins after one that ended, in an engine that is here')
+    document.engine = engineName
+    if (document.index.kind !== 'loaded') document.index = { kind: 'loaded', engine, index: engine.emptyIndex() }
   }
 
   /** RES7: ends the life of a document; every session that has it open is told when that is durable. */
@@ -276,7 +284,7 @@ export class Hub {
         group: document.group.id,
         document: document.name,
         engine: document.engine,
-        life: Math.max(1, document.life),
+        life: Math.max(1, document.isBeginning ? document.life + 1 : document.life),
         kind: 'erase',
         epoch,
         time: this.#now(),
@@ -298,13 +306,13 @@ export class Hub {
   }
 
   /** The updates of an open document beyond `after`, if memory still holds all of them: what a compaction need not read from the log. */
-  recent(name: DocumentName, after: Position): readonly RecentUpdate[] | undefined {
+  recent(name: DocumentName, after: Position): readonly RecentEntry<LiveDocument>[] | undefined {
     const document = this.#documents.get(name)
     if (document === undefined || document.state !== 'ready' || document.ended || !this.remembers(document, after))
       return undefined
-    const updates: RecentUpdate[] = []
-    this.tail.visit(after, ({ document: other, position, replica, sequence, frame, payloadBytes }) => {
-      if (other === document) updates.push({ position, replica, sequence, payload: frame.subarray(frame.length - payloadBytes) })
+    const updates: RecentEntry<LiveDocument>[] = []
+    this.tail.visit(after, (entry) => {
+      if (entry.document === document) updates.push(entry)
       return 'go on'
     })
     return updates
@@ -323,6 +331,7 @@ export class Hub {
     document.snapshot = snapshot
     document.tailCount = Math.max(0, document.tailCount - snapshot.tailCount)
     document.tailBytes = Math.max(0, document.tailBytes - snapshot.tailBytes)
+    document.tailSinceMs = this.effects.clock.now()
   }
 
   /** After a read that met a trim: asks the log where the document's snapshot is now, and calls back with what failed, if it did. */
@@ -345,9 +354,9 @@ export class Hub {
   }
 
   /** A subscriber took something and is flushed when the commit has been fanned out. [hot] */
-  #deliver(attachment: Subscription, message: Outgoing, before: Position): void {
+  #deliver(attachment: Subscription, shared: Shared, before: Position): void {
     if (attachment.state === 'live') {
-      if (attachment.subscriber.deliver(message) === 'stalled') {
+      if (attachment.subscriber.deliver(shared) === 'stalled') {
         attachment.state = 'behind'
         attachment.position = before
       } else {
@@ -432,6 +441,7 @@ export class Hub {
     let position: number = before
     let draftIndex = 0
     const resealed = new Set<LiveGroup>()
+    const watchers = new Set<() => void>()
     const doubtful = reopened ? this.#settleDoubt(appended === undefined ? this.effects.log.position : before) : []
     for (const item of batch) {
       if (item.draft === undefined) {
@@ -443,12 +453,15 @@ export class Hub {
       assert(sequence !== undefined, 'a log answers with one sequence a draft')
       position++
       item.group.version.sequences.set(replica, sequence)
+      for (const run of item.group.watchers) watchers.add(run)
       this.stats.entries++
       this.stats.payloadBytes += item.draft.payload.length
       const { document } = item
       if (document === undefined) {
         resealed.add(item.group)
-        this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame, payloadBytes: 0 })
+        this.tail.add(
+          new RecentEntry<LiveDocument>(toPosition(position), undefined, { replica, replicaIndex, sequence }, noPayload),
+        )
         continue
       }
       document.pendingCount--
@@ -456,31 +469,26 @@ export class Hub {
       include(document.version, replica, sequence)
       document.touch()
       if (item.draft.kind === 'erase') {
-        this.tail.add({ position: toPosition(position), document, replica, sequence, frame: noFrame, payloadBytes: 0 })
+        this.tail.add(new RecentEntry(document.position, document, { replica, replicaIndex, sequence }, noPayload))
         document.erasing--
         document.life = item.draft.life
         this.#ended(document)
         item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
         continue
       }
+      if (item.draft.life > document.life) document.begin(item.draft.life, toPosition(position - 1))
+      if (document.tailCount === 0) document.tailSinceMs = this.effects.clock.now()
       document.tailCount++
       document.tailBytes += item.draft.payload.length
-      const frame = encodeUpdate(document.handle, replicaIndex, sequence, item.draft.payload)
-      this.tail.add({
-        position: toPosition(position),
-        document,
-        replica,
-        sequence,
-        frame,
-        payloadBytes: item.draft.payload.length,
-      })
+      const update = new RecentEntry(document.position, document, { replica, replicaIndex, sequence }, item.draft.payload)
+      this.tail.add(update)
       if (document.commit !== this.#commit) {
         document.commit = this.#commit
-        document.frames = []
+        document.updates = []
         document.origins = []
         this.#touched.push(document)
       }
-      document.frames.push(frame)
+      document.updates.push(update)
       document.origins.push(item.origin)
       item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
       if (item.origin !== undefined) {
@@ -489,6 +497,7 @@ export class Hub {
       }
     }
     this.#fanOut(before)
+    for (const run of watchers) run()
     for (const group of resealed) this.#reload(group)
     if (reopened) for (const slot of this.#groups.values()) this.#reload(slot.group)
     for (const { document, from } of doubtful) this.#recover(document, from)
@@ -539,19 +548,20 @@ export class Hub {
   /** [hot] */
   #fanOut(before: Position): void {
     for (const document of this.#touched) {
-      const { frames, origins } = document
-      const only = frames.length === 1 ? frames[0] : undefined
-      const shared = only === undefined ? outgoing(concat(frames), frames) : outgoing(only)
+      const { updates, origins } = document
+      const shared = new Delivery(document.handle, updates)
       for (const attachment of document.subscriptions) {
         if (attachment.wroteCommit !== this.#commit) this.#deliver(attachment, shared, before)
-        else if (only === undefined) {
-          const others = frames.filter((_, index) => origins[index] !== attachment)
-          if (others.length > 0) this.#deliver(attachment, outgoing(concat(others), others), before)
+        else if (updates.length > 1) {
+          const others = updates.filter((_, index) => origins[index] !== attachment)
+          if (others.length > 0) this.#deliver(attachment, new Delivery(document.handle, others), before)
         }
       }
-      document.frames = []
+      for (const update of updates) update.own()
+      document.updates = []
       document.origins = []
-      if (!document.compacting && dueWhileOpen(this.#options.compaction, document)) this.#compact(document)
+      if (!document.compacting && dueWhileOpen(this.#options.compaction, document, this.effects.clock.now()))
+        this.#compact(document)
     }
     const touched = this.#touched
     this.#touched = []
@@ -574,6 +584,7 @@ export class Hub {
       if (item.document !== undefined && item.draft !== undefined) {
         item.document.pendingCount--
         if (item.draft.kind === 'erase') item.document.erasing--
+        item.document.isBeginning = false
         // It holds what never became durable; the next push loads it anew.
         this.#dropIndex(item.document)
         if (item.document.position === 0) item.document.engine = undefined
@@ -609,7 +620,11 @@ export class Hub {
     if (document.index.kind === 'loading') return
     this.#documents.delete(document.name)
     this.#handles.delete(document.handle)
-    if (document.state === 'ready' && !document.compacting && dueWhenIdle(this.#options.compaction, document))
+    if (
+      document.state === 'ready' &&
+      !document.compacting &&
+      dueWhenIdle(this.#options.compaction, document, this.effects.clock.now())
+    )
       this.effects.compact(document.name)
   }
 
@@ -752,7 +767,7 @@ function fallBehind(document: LiveDocument, from: Position): void {
   }
 }
 
-const noFrame = new Uint8Array(0)
+const noPayload = new Uint8Array(0)
 const indexRead = { bytes: 4 * 1024 * 1024, entries: 20_000 }
 const storedLimits = { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }
 

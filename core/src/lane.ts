@@ -25,7 +25,8 @@ import { emptyVersion } from './version.js'
 
 /** What a lane tells its session. */
 export interface LaneSession extends Subscriber {
-  readonly device: DeviceId
+  /** Names its pushes together with their counters; without one a resend is not recognised, and no push is remembered. */
+  readonly device: DeviceId | undefined
   /** Something of this lane is to be acked at the next flush. */
   acked(lane: Lane): void
   refused(push: RefusedPush): void
@@ -56,6 +57,9 @@ interface WaitingPush {
   kept: boolean
   inspection: Inspection | undefined
 }
+
+/** Pushes that may let others pass while they wait, and of which one session without names may have as many waiting before it is not read from. */
+const asideMax = 256
 
 type Step = 'done' | 'wait' | { readonly refuse: ErrorCode; readonly missing?: Version }
 
@@ -89,6 +93,7 @@ export class Lane implements Receipt {
     this.#session = session
     this.group = group
     this.#limits = limits
+    if (session.device === undefined) this.#known = 'known'
     this.#inspectLimits = { ...inspectLimits, updateBytesMax: limits.updateBytesMax }
   }
 
@@ -108,7 +113,8 @@ export class Lane implements Receipt {
   receive(attachment: Attachment, counter: number, payload: Uint8Array): void {
     if (this.#stoppedAt !== undefined) return
     const { unackedBytesMax, waitingPushesMax } = this.#limits
-    const isOver = this.#unackedBytes > 0 && this.#unackedBytes + payload.length > unackedBytesMax
+    // Who cannot be told to stop is not read from instead (`isFull`).
+    const isOver = this.#named && this.#unackedBytes > 0 && this.#unackedBytes + payload.length > unackedBytesMax
     if (isOver || this.#waiting.length >= waitingPushesMax) {
       // What waits in front of it goes on: it was not refused, and a later ack would say that it is saved.
       this.#stop({ channel: attachment.channel, counter, code: 'LIMIT_UNACKED', missing: emptyVersion })
@@ -118,12 +124,15 @@ export class Lane implements Receipt {
     this.#waiting.push({ attachment, counter, payload, since: this.#hub.effects.clock.now(), kept: false, inspection: undefined })
     this.work()
     const last = this.#waiting.at(-1)
-    if (last !== undefined && !last.kept) {
-      // Not `slice`, which is a view if these bytes are a Buffer of Node.js.
-      last.payload = new Uint8Array(last.payload)
-      last.kept = true
-      this.#hub.hold(last.attachment.document)
-    }
+    if (last !== undefined) this.#keep(last)
+  }
+
+  #keep(push: WaitingPush): void {
+    if (push.kept) return
+    // Not `slice`, which is a view if these bytes are a Buffer of Node.js.
+    push.payload = new Uint8Array(push.payload)
+    push.kept = true
+    this.#hub.hold(push.attachment.document)
   }
 
   /** The client goes on after a refusal. */
@@ -135,12 +144,19 @@ export class Lane implements Receipt {
   work(): void {
     if (this.#working || this.#closed) return
     this.#working = true
+    let aside = Math.min(this.#waiting.length - 1, asideMax)
     for (;;) {
       const first = this.#waiting[0]
       if (first === undefined) break
       this.#holdup = 'none'
       const step = this.#admit(first)
-      if (step === 'wait') break
+      if (step === 'wait') {
+        if (!this.#mayStepAside(aside--)) break
+        this.#keep(first)
+        this.#waiting.shift()
+        this.#waiting.push(first)
+        continue
+      }
       if (step === 'done') {
         this.#waiting.shift()
         if (first.kept) this.#hub.letGo(first.attachment.document)
@@ -150,6 +166,20 @@ export class Lane implements Receipt {
       break
     }
     this.#working = false
+  }
+
+  /** Pushes without names are in no order, so that what comes too early lets others pass: they may bring what it builds on (SES2). */
+  #mayStepAside(left: number): boolean {
+    return left > 0 && this.#holdup === 'premature' && !this.#named
+  }
+
+  get #named(): boolean {
+    return this.#session.device !== undefined
+  }
+
+  /** True while its client may send no more, and is not to be read from if it cannot be told so. */
+  get isFull(): boolean {
+    return !this.#named && (this.#unackedBytes > this.#limits.unackedBytesMax || this.#waiting.length >= asideMax)
   }
 
   tick(nowMs: number): void {
@@ -197,7 +227,7 @@ export class Lane implements Receipt {
 
   /** [hot] */
   #admit(push: WaitingPush): Step {
-    if (this.#known !== 'known') return this.#ask()
+    if (this.#known !== 'known' && this.#session.device !== undefined) return this.#ask()
     if (push.counter <= this.#admitted) {
       // A resend of what is on its way, or of what is saved: only the latter is acked now.
       this.#unackedBytes -= push.payload.length
@@ -208,7 +238,7 @@ export class Lane implements Receipt {
     const { document } = attachment
     if (document.state === 'loading') return this.#waitFor(document.waiting)
     if (document.state !== 'ready') return { refuse: document.state }
-    if (document.ended) return { refuse: 'ERASED' }
+    if (document.ended && attachment.mode === 'open') return { refuse: 'ERASED' }
     // An erase is on its way into the log: what it ends is not known before it is durable.
     if (document.erasing > 0) return this.#waitFor(document.waiting)
     if (attachment.access !== 'write') return { refuse: 'WRITE_DENIED' }
@@ -223,6 +253,16 @@ export class Lane implements Receipt {
       this.#required = undefined
     }
     if ((document.engine ?? attachment.engine) !== attachment.engine) return { refuse: 'ENGINE_MISMATCH' }
+    if (attachment.mode === 'create') {
+      if (document.ended && !document.isBeginning) this.#hub.beginLife(document, attachment.engine)
+      else if (document.engine !== undefined) {
+        // Somebody else began it. Told when that is durable, as everything is.
+        attachment.mode = 'found'
+        this.#admitted = push.counter
+        this.#hub.barrier(document, this.#pushed(push))
+        return 'done'
+      }
+    }
     const loaded = this.#hub.index(document, attachment.engine, this.#retry)
     if (typeof loaded === 'string') return { refuse: loaded }
     if (loaded === undefined) {
@@ -255,8 +295,9 @@ export class Lane implements Receipt {
   }
 
   #pushed({ attachment, counter, payload }: WaitingPush): Pushed {
-    const name = { device: this.#session.device, counter }
-    return { name, engine: attachment.engine, bytes: payload.length, receipt: this, origin: attachment }
+    const { device } = this.#session
+    const name = device === undefined ? undefined : { device, counter }
+    return { name, counter, engine: attachment.engine, bytes: payload.length, receipt: this, origin: attachment }
   }
 
   readonly #retry = (): void => {
@@ -273,10 +314,11 @@ export class Lane implements Receipt {
 
   /** SES2: what this device pushed here before, in an earlier session, so that a resend is recognised. */
   #ask(): Step {
+    const { device } = this.#session
     this.#holdup = 'log'
-    if (this.#known === 'asked') return 'wait'
+    if (this.#known === 'asked' || device === undefined) return 'wait'
     this.#known = 'asked'
-    this.#hub.effects.log.lastPush(this.group.id, this.#session.device, (outcome) => {
+    this.#hub.effects.log.lastPush(this.group.id, device, (outcome) => {
       if (this.#closed) return
       if (outcome.kind === 'failed') {
         this.#known = 'not asked'

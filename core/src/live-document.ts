@@ -3,6 +3,7 @@
  * "Documents and engines on a node"); only the index that judges updates, loaded with the first push.
  */
 
+import type { RecentEntry } from './delivery.js'
 import type { Engine, EngineIndex, EngineName } from './engine.js'
 import type { DocumentName, Position } from './ids.js'
 import { toPosition } from './ids.js'
@@ -10,8 +11,7 @@ import type { LiveGroup } from './live-group.js'
 import type { DocumentInfo, LogErrorCode, SnapshotInfo } from './log.js'
 import type { Subscription } from './subscription.js'
 import type { MutableVersion } from './version.js'
-import { merge, mutableVersion, raiseFloor } from './version.js'
-import { encodeServerFrame } from './wires/native/server-frames.js'
+import { merge, mutableVersion } from './version.js'
 
 export interface LoadedIndex {
   readonly kind: 'loaded'
@@ -37,7 +37,7 @@ export class LiveDocument {
   /** What shared frames call it; chosen at random, so that it says nothing about other documents. */
   readonly handle: number
   /** Head of the log when it was opened: entries beyond are in memory under this object, earlier ones have to be read. */
-  readonly since: Position
+  since: Position
   state: 'loading' | 'ready' | LogErrorCode = 'loading'
   /** Called once the load, or an erase that was under way, has ended, well or not. */
   readonly waiting: (() => void)[] = []
@@ -51,6 +51,8 @@ export class LiveDocument {
   snapshot: SnapshotInfo | undefined
   tailCount = 0
   tailBytes = 0
+  /** When the oldest entry behind the snapshot was first known of here, by the clock of the node. */
+  tailSinceMs = 0
   compacting = false
   index: IndexState = { kind: 'absent' }
   /** Pushes that wait or are on their way into the log; the document stays while there are any. */
@@ -59,15 +61,17 @@ export class LiveDocument {
   isDoubtful = false
   /** Erases that are on their way into the log. */
   erasing = 0
+  /** True while the first update of a new life is on its way into the log. */
+  isBeginning = false
   /** Lanes whose first push is premature; told when the index grows. */
   readonly premature = new Set<() => void>()
 
   /** Scratch of the commit that is being fanned out. [hot] */
   commit = 0
-  frames: Uint8Array[] = []
+  updates: RecentEntry<LiveDocument>[] = []
   origins: (Subscription | undefined)[] = []
 
-  #currentFrame: Uint8Array | undefined
+  #revision = 0
 
   constructor(name: DocumentName, group: LiveGroup, options: { readonly handle: number; readonly since: Position }) {
     this.name = name
@@ -76,7 +80,8 @@ export class LiveDocument {
     this.since = options.since
   }
 
-  adopt(info: DocumentInfo): void {
+  adopt(info: DocumentInfo, nowMs: number): void {
+    this.tailSinceMs = nowMs
     this.engine = info.engine
     this.life = info.life
     this.ended = info.ended
@@ -85,6 +90,17 @@ export class LiveDocument {
     this.snapshot = info.snapshot
     this.tailCount = info.tailCount
     this.tailBytes = info.tailBytes
+  }
+
+  /** A new life, which holds nothing of the one before (RES7): what memory holds up to `since` is no part of it. */
+  begin(life: number, since: Position): void {
+    this.life = life
+    this.ended = false
+    this.isBeginning = false
+    this.since = since
+    this.snapshot = undefined
+    this.tailCount = 0
+    this.tailBytes = 0
   }
 
   /** Adopts a newer snapshot; what was appended since the log answered is counted already. */
@@ -106,7 +122,7 @@ export class LiveDocument {
     this.isDoubtful = false
     merge(this.version, info.version)
     this.engine = info.engine
-    this.life = info.life
+    if (info.life > this.life) this.begin(info.life, this.position)
     this.position = toPosition(Math.max(this.position, info.position))
     this.snapshot = info.snapshot
     this.tailCount = info.tailCount
@@ -120,17 +136,11 @@ export class LiveDocument {
 
   /** The version changed. */
   touch(): void {
-    this.#currentFrame = undefined
+    this.#revision++
   }
 
-  /** The `current` frame for a session at the head; encoded once for all who come between two changes. */
-  get currentFrame(): Uint8Array {
-    if (this.#currentFrame === undefined) {
-      // On the wire the floors of the group stand for sealed incarnations; inside, the exact dots are kept.
-      const version = mutableVersion(this.version)
-      for (const [region, floor] of this.group.version.floors) raiseFloor(version, region, floor)
-      this.#currentFrame = encodeServerFrame({ type: 'current', handle: this.handle, version })
-    }
-    return this.#currentFrame
+  /** Grows with each change of the version: what a wire made of that holds as long as this is the same. */
+  get revision(): number {
+    return this.#revision
   }
 }

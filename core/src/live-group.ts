@@ -18,6 +18,8 @@ export class LiveGroup {
   #seals: ReadonlyMap<string, Chain> = new Map()
   /** True while the seal of the closed incarnations is on its way into the log. */
   sealing = false
+  /** Told after each commit that brought something for the group: it can be read in the log. They keep nothing and read on when they can. */
+  readonly watchers = new Set<() => void>()
 
   constructor(id: GroupId, handle: number) {
     this.id = id

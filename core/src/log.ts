@@ -10,6 +10,8 @@
  * - LOG3 One batch is one commit: all of it or nothing. After a failed or unknown commit the log reopens before the next append. What was
  *   answered as failed may be there all the same, under the dots of the incarnation before, and reads show it: whoever keeps versions in
  *   memory opens its groups again when `replica` changed.
+ * - RES7 When an erase is durable, no read returns what the life that it ended held any more; only the erase itself stays. The bytes go when
+ *   there is time, also after a crash.
  */
 
 import type { EngineName, EngineState } from './engine.js'
@@ -102,6 +104,15 @@ export interface GroupInfo {
   readonly position: Position
 }
 
+/** A document as a list of them names it. */
+export interface ListedDocument {
+  readonly document: DocumentName
+  readonly engine: EngineName
+  readonly life: number
+  /** True once an erase entry ended that life. */
+  readonly ended: boolean
+}
+
 /** The newest push of a device in a group that is durable here. */
 export interface LastPush extends Dot {
   readonly counter: number
@@ -115,6 +126,8 @@ export interface RegionLog {
   openDocument(document: DocumentName, done: Done<DocumentInfo>): void
   openGroup(group: GroupId, done: Done<GroupInfo>): void
   lastPush(group: GroupId, device: DeviceId, done: Done<LastPush | undefined>): void
+  /** Documents that were ever written, whose names begin with `prefix` and come after `after`, by their bytes; at most `count`. */
+  listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void
   /** Entries of a document of its current life with a position beyond `after`. */
   readDocument(document: DocumentName, after: Position, limit: ReadLimit, done: Done<Read>): void
   /** Entries of a group with a position beyond `after`, as far as they have not been trimmed. */

@@ -3,26 +3,20 @@
  * the socket takes them. [hot]
  *
  * - SES4 Above `bufferedBytesMax` in the socket it is *stalled*: nothing more of a document is taken until the socket has drained.
- * - An index of a replica, and a handle of a group, is told before the first frame that uses it.
  * - Frames of documents keep their order, also behind a large one that is still under way: order is what makes a cursor true.
+ *
+ * Which bytes a frame has, and whether frames share a message, is the wire's.
  */
 
-import type { Encoder } from 'lib0/encoding'
-import { createEncoder, toUint8Array } from 'lib0/encoding'
 import { concat } from './bytes.js'
+import type { Shared } from './delivery.js'
 import type { Hub } from './hub.js'
-import type { GroupId } from './ids.js'
-import type { Lane } from './lane.js'
 import type { SessionLimits } from './limits.js'
-import type { LiveGroup } from './live-group.js'
-import type { Outgoing } from './outgoing.js'
-import { outgoing } from './outgoing.js'
-import { fragments, pieceBytesOf } from './wires/native/frame.js'
-import type { ServerFrame } from './wires/native/server-frames.js'
-import { encodeServerFrame, writePong } from './wires/native/server-frames.js'
+import { Outgoing, outgoing } from './outgoing.js'
+import type { Conversation, Sizes, Wire } from './wire.js'
 
 export interface OutflowSocket {
-  /** Sends one binary message. */
+  /** Sends one binary message, or several. */
   send(message: Outgoing): void
   /** Bytes that were sent and that the kernel has not taken yet. */
   readonly bufferedBytes: number
@@ -31,31 +25,40 @@ export interface OutflowSocket {
   resume(): void
 }
 
+export interface OutflowParts {
+  readonly hub: Hub
+  readonly socket: OutflowSocket
+  readonly limits: SessionLimits
+  readonly wire: Wire
+  /** Asked whenever something goes out; it exists when the first thing does. */
+  readonly conversation: () => Conversation
+  /** True while the session holds as much unsaved as it may, so that it reads no more. */
+  readonly isFull: () => boolean
+}
+
 export class Outflow {
   readonly #hub: Hub
   readonly #socket: OutflowSocket
   readonly #limits: SessionLimits
-  /** Frames above this go in pieces. */
-  readonly #largeBytes: number
+  readonly #wire: Wire
+  readonly #sizes: Sizes
+  readonly #conversation: () => Conversation
+  readonly #isFull: () => boolean
   #out: Outgoing[] = []
-  #acks: Lane[] = []
   /** Pieces of a large frame, and whatever came behind it, that wait for room in the socket's buffer. */
   #transfer: Outgoing[] = []
-  #pongs: Encoder | undefined
   #congested = false
   #paused = false
   #closed = false
-  readonly #toldGroups = new Set<LiveGroup>()
-  #toldReplicas = 0
-  /** Whether everything of a group that this session's documents hold has been sent; asked for each ack. */
-  readonly #isAtHead: (group: LiveGroup) => boolean
 
-  constructor(hub: Hub, socket: OutflowSocket, limits: SessionLimits, isAtHead: (group: LiveGroup) => boolean) {
+  constructor({ hub, socket, limits, wire, conversation, isFull }: OutflowParts) {
     this.#hub = hub
     this.#socket = socket
     this.#limits = limits
-    this.#largeBytes = limits.messageBytesMax / 2
-    this.#isAtHead = isAtHead
+    this.#wire = wire
+    this.#sizes = wire.sizes(limits)
+    this.#conversation = conversation
+    this.#isFull = isFull
   }
 
   /** True while the client does not take what it was sent, or a large frame is under way. */
@@ -73,57 +76,35 @@ export class Outflow {
     return this.#congested
   }
 
-  /** One document's frames of a commit, shared with other sessions. [hot] */
-  deliver(message: Outgoing): 'taken' | 'stalled' {
+  /** What is shared with other sessions: one document's frames of a commit, or a presence state. [hot] */
+  deliver(shared: Shared): 'taken' | 'stalled' {
     if (this.stalled) return 'stalled'
-    this.tellReplicas()
-    if (message.bytes.length <= this.#largeBytes) this.#out.push(message)
+    const message = shared.outgoing(this.#wire)
+    if (message === undefined) return 'taken'
+    this.#conversation().beforeUpdates()
+    if (message.length <= this.#sizes.large) this.#out.push(message)
     else {
-      this.#transfer.push(...piecesOf(message, this.#limits.messageBytesMax))
+      this.#transfer.push(...this.#piecesOf(message))
       this.#drain()
     }
     return 'taken'
   }
 
   /** A frame that stands for itself. */
-  send(frame: ServerFrame): void {
-    if (!this.#closed) this.#out.push(outgoing(encodeServerFrame(frame)))
+  send(frame: Uint8Array): void {
+    if (!this.#closed) this.#out.push(outgoing(frame))
   }
 
   /** A frame of a document's stream: in order, behind a large one that is under way, and in pieces if it is large itself. */
   stream(frame: Uint8Array): void {
-    const large = frame.length > this.#largeBytes
+    const large = frame.length > this.#sizes.large
     if (!large && this.#transfer.length === 0) {
       this.#out.push(outgoing(frame))
       return
     }
-    if (large) this.#transfer.push(...piecesOf(outgoing(frame), this.#limits.messageBytesMax))
+    if (large) this.#transfer.push(...this.#piecesOf(outgoing(frame)))
     else this.#transfer.push(outgoing(frame))
     this.#drain()
-  }
-
-  /** Answers to pings lie in one buffer: a message may hold hundreds of thousands of pings, each of which would be a few objects here. */
-  pong(nonce: number): void {
-    if (!this.#closed) writePong((this.#pongs ??= createEncoder()), nonce)
-  }
-
-  ack(lane: Lane): void {
-    if (!this.#acks.includes(lane)) this.#acks.push(lane)
-  }
-
-  tellReplicas(): void {
-    if (this.#toldReplicas < this.#hub.replicas.length) this.#out.push(outgoing(this.#newReplicas()))
-  }
-
-  tellGroup(group: LiveGroup): void {
-    const frame = this.#newGroup(group)
-    if (frame !== undefined) this.#out.push(outgoing(frame))
-  }
-
-  /** The group that was told first: whose session it is, for metrics. */
-  get firstGroup(): GroupId | undefined {
-    const [group] = this.#toldGroups
-    return group?.id
   }
 
   /** The socket's buffer is empty again. */
@@ -135,90 +116,62 @@ export class Outflow {
   /** Sends what was collected as few messages. [hot] */
   flush(): void {
     if (this.#closed) return
-    if (this.#pongs !== undefined) {
-      this.#out.push(outgoing(toUint8Array(this.#pongs)))
-      this.#pongs = undefined
-    }
+    const conversation = this.#conversation()
     const only = this.#out[0]
-    if (only !== undefined && this.#out.length === 1 && this.#acks.length === 0) {
+    if (only !== undefined && this.#out.length === 1 && !conversation.hasLast) {
       this.#out = []
       this.#write(only)
       return
     }
-    if (only === undefined && (this.#acks.length === 0 || this.#congested)) return
-    const parts: Uint8Array[] = []
-    let length = 0
-    const add = (bytes: Uint8Array): void => {
-      if (length > 0 && length + bytes.length > this.#limits.messageBytesMax) {
-        this.#write(outgoing(concat(parts.splice(0))))
-        length = 0
-      }
-      parts.push(bytes)
-      length += bytes.length
-    }
-    for (const message of this.#out) add(message.bytes)
-    this.#out = []
-    // Acks come last: one in the stream says that everything before it has been sent.
-    for (const lane of this.#acks) this.#addAck(lane, add)
-    this.#acks = []
-    const [single] = parts
-    if (single !== undefined) this.#write(outgoing(parts.length === 1 ? single : concat(parts)))
+    if (only === undefined && !conversation.hasLast) return
+    this.#flush(conversation)
   }
 
   close(): void {
     this.#closed = true
     this.#out = []
-    this.#acks = []
     this.#transfer = []
   }
 
-  /** Reads from the socket only while the client reads, too, and while the node is not behind with its log. */
+  /** Reads from the socket only while the client reads, too, and while neither the node nor the session is behind with the log. */
   throttle(): void {
-    const pause = this.#congested || this.#hub.pendingBytes > this.#hub.limits.pendingBytesMax
+    const pause = this.#congested || this.#hub.pendingBytes > this.#hub.limits.pendingBytesMax || this.#isFull()
     if (pause === this.#paused || this.#closed) return
     this.#paused = pause
     if (pause) this.#socket.pause()
     else this.#socket.resume()
   }
 
-  #addAck(lane: Lane, add: (bytes: Uint8Array) => void): void {
-    const ack = lane.takeAck()
-    if (ack === undefined) return
-    const group = this.#newGroup(lane.group)
-    if (group !== undefined) add(group)
-    if (this.#toldReplicas <= ack.replica) add(this.#newReplicas())
-    const inStream = !this.stalled && this.#isAtHead(lane.group)
-    add(encodeServerFrame({ type: 'ack', group: lane.group.handle, ...ack, inStream, replicated: true }))
+  /** `conversation` is left out when what it says last has to wait for what comes behind. */
+  #flush(conversation: Conversation | undefined): void {
+    const batch: Uint8Array[] = []
+    let length = 0
+    const close = (): void => {
+      if (batch.length > 0) this.#write(this.#packed(batch.splice(0)))
+      length = 0
+    }
+    const add = (bytes: Uint8Array): void => {
+      if (length > 0 && length + bytes.length > this.#sizes.batch) close()
+      batch.push(bytes)
+      length += bytes.length
+    }
+    for (const { messages } of this.#out) for (const message of messages) add(message)
+    this.#out = []
+    conversation?.last(add)
+    close()
   }
 
-  #newReplicas(): Uint8Array {
-    const first = this.#toldReplicas
-    this.#toldReplicas = this.#hub.replicas.length
-    return encodeServerFrame({ type: 'replicas', first, ids: this.#hub.replicas.slice(first) })
-  }
-
-  #newGroup(group: LiveGroup): Uint8Array | undefined {
-    if (this.#toldGroups.has(group)) return undefined
-    this.#toldGroups.add(group)
-    return encodeServerFrame({ type: 'group', handle: group.handle, group: group.id })
+  #packed(frames: readonly Uint8Array[]): Outgoing {
+    return frames.length === 1 || this.#wire.packing === 'apart' ? new Outgoing(frames) : outgoing(concat(frames))
   }
 
   #drain(): void {
     while (this.#transfer.length > 0 && !this.#congested && !this.#closed) {
-      this.#flushCollected()
+      // What was collected goes before the next piece; what is said last, behind everything.
+      if (this.#out.length > 0) this.#flush(undefined)
       const piece = this.#transfer.shift()
       if (piece !== undefined) this.#write(piece)
     }
-  }
-
-  /** What was collected goes before the next piece. */
-  #flushCollected(): void {
-    if (this.#out.length === 0) return
-    // But for the acks: those come behind everything.
-    const acks = this.#acks
-    this.#acks = []
-    this.flush()
-    this.#acks = acks
   }
 
   #write(message: Outgoing): void {
@@ -226,32 +179,32 @@ export class Outflow {
     if (this.#socket.bufferedBytes > this.#limits.bufferedBytesMax) this.#congested = true
     this.throttle()
   }
-}
 
-/**
- * A message in pieces: large frames as fragments, small ones together. Made once, so that a hundred slow readers hold one copy; all of a node
- * have the same `messageBytesMax`.
- */
-function piecesOf(message: Outgoing, messageBytesMax: number): readonly Outgoing[] {
-  if (message.pieces !== undefined) return message.pieces
-  const pieceBytes = pieceBytesOf(messageBytesMax)
-  const pieces: Outgoing[] = []
-  let small: Uint8Array[] = []
-  let smallBytes = 0
-  const close = (): void => {
-    if (small.length > 0) pieces.push(outgoing(concat(small)))
-    small = []
-    smallBytes = 0
-  }
-  for (const frame of message.frames ?? [message.bytes]) {
-    if (smallBytes + frame.length > pieceBytes) close()
-    if (frame.length > pieceBytes) for (const fragment of fragments(frame, messageBytesMax)) pieces.push(outgoing(fragment))
-    else {
-      small.push(frame)
-      smallBytes += frame.length
+  /**
+   * A message in pieces: large frames as their wire splits them, small ones together. Made once, so that a hundred slow readers hold one copy;
+   * all sessions of a wire have the same sizes.
+   */
+  #piecesOf(message: Outgoing): readonly Outgoing[] {
+    if (message.pieces !== undefined) return message.pieces
+    const pieces: Outgoing[] = []
+    let small: Uint8Array[] = []
+    let smallBytes = 0
+    const close = (): void => {
+      if (small.length > 0) pieces.push(this.#packed(small))
+      small = []
+      smallBytes = 0
     }
+    for (const frame of message.frames ?? message.messages) {
+      if (smallBytes + frame.length > this.#sizes.piece) close()
+      if (frame.length > this.#sizes.piece) {
+        for (const fragment of this.#wire.split(frame, this.#limits)) pieces.push(outgoing(fragment))
+      } else {
+        small.push(frame)
+        smallBytes += frame.length
+      }
+    }
+    close()
+    message.pieces = pieces
+    return pieces
   }
-  close()
-  message.pieces = pieces
-  return pieces
 }

@@ -1,16 +1,18 @@
 /**
- * One client connection on the native wire: the machine between a socket and the hub. [hot]
+ * One connection of a client, whatever wire it speaks: the machine between a socket and the hub. [hot]
  *
  * ```
- *   greeting ──hello──▶ authenticating ──principal──▶ open ──goodbye, close──▶ closed
+ *   greeting ──token──▶ authenticating ──principal──▶ open ──goodbye, close──▶ closed
  *      └──────────────── deadline, bad token, bad frame ─────────────────────────▲
  * ```
  *
  * - SES1 A document's answer is as of the head of the log; no live update of it goes out before.
  * - SES3 Every bound of `SessionLimits` holds here.
  * - SES4 When the socket's buffer passes its mark the session stops listening, keeps nothing, and reads on from the log later.
+ * - SES6 Presence dies with its session.
  *
- * It never throws on what a client sends: a bad frame ends the connection with a typed goodbye, and only that connection.
+ * What bytes mean is the wire's `Conversation`, which calls what stands under "What a client wants" and is called with what came of it.
+ * A session never throws on what a client sends: what is wrong ends the connection with a typed goodbye, and only that connection.
  */
 
 import { Attachment } from './attachment.js'
@@ -20,25 +22,21 @@ import type { Principal } from './effects.js'
 import type { ErrorCode } from './errors.js'
 import { errorTable, MeridianError, toMeridianError, unreachable } from './errors.js'
 import { accessOf } from './grants.js'
+import type { Shared } from './delivery.js'
 import type { Hub } from './hub.js'
-import type { DeviceId, RegionId } from './ids.js'
-import { groupTenant, parseDevice } from './ids.js'
+import type { DeviceId, Position, RegionId } from './ids.js'
 import type { LaneSession, RefusedPush } from './lane.js'
 import { Lane } from './lane.js'
 import type { SessionLimits } from './limits.js'
-import { sessionLimits } from './limits.js'
 import type { LiveGroup } from './live-group.js'
-import type { Outgoing } from './outgoing.js'
-import { outgoing } from './outgoing.js'
 import type { OutflowSocket } from './outflow.js'
 import { Outflow } from './outflow.js'
+import { Presence } from './presence.js'
+import { PresenceRate } from './presence-rate.js'
 import type { Subscription } from './subscription.js'
+import type { Version } from './version.js'
 import { emptyVersion, isEmpty } from './version.js'
-import type { Attach, ClientFrame, ClientPresence } from './wires/native/client-frames.js'
-import { decodeClientFrame } from './wires/native/client-frames.js'
-import { FrameReader, protocolFloor, protocolVersion } from './wires/native/frame.js'
-import type { ServerFrame } from './wires/native/server-frames.js'
-import { encodeServerFrame } from './wires/native/server-frames.js'
+import type { Conversation, Opening, Wire, WireSession } from './wire.js'
 
 export interface SessionSocket extends OutflowSocket {
   close(code: number, reason: string): void
@@ -55,24 +53,27 @@ export interface SessionOptions {
 
 type State = 'greeting' | 'authenticating' | 'open' | 'closed'
 
-/** Frames that may come behind a hello while its token is checked; the bytes are bounded by `greetingBytesMax`. */
-const earlyFramesMax = 4_096
-
 /** Milliseconds over which clients come back after a drain. */
 const drainSpreadMs = 1_000
 
-export class Session implements LaneSession, CatchUpSession {
-  device: DeviceId = parseDevice('0'.repeat(32))
-  readonly #hub: Hub
+/** Milliseconds after which what was refused for a passing reason may be tried again. */
+const retryAfterMs = 500
+
+const retryOf = (code: ErrorCode): number => (errorTable[code].retry === 'backoff' ? retryAfterMs : 0)
+
+export class Session implements LaneSession, CatchUpSession, WireSession {
+  readonly hub: Hub
+  readonly limits: SessionLimits
+  readonly region: RegionId
+  /** What the node calls this session; stands in presence. */
+  readonly id: number
+  readonly conversation: Conversation
+  device: DeviceId | undefined
   readonly #socket: SessionSocket
+  readonly #outflow: Outflow
   readonly #options: SessionOptions
-  readonly #limits: SessionLimits
-  readonly #reader: FrameReader
-  readonly #id: number
   #state: State = 'greeting'
   #principal: Principal | undefined
-  /** Frames that came behind the hello, while the token is checked. */
-  #early: ClientFrame[] = []
   #greetingBytes = 0
   readonly #startedAt: number
   #heardAt: number
@@ -84,33 +85,29 @@ export class Session implements LaneSession, CatchUpSession {
   /** Documents that were detached before the log had answered: it still works for them. */
   readonly #abandoned = new Set<Attachment>()
   readonly #lanes = new Map<LiveGroup, Lane>()
-  readonly #outflow: Outflow
   readonly #catchUp: CatchUp
-  #presenceTokens: number
-  readonly #presenceLate = new Set<Attachment>()
+  readonly #presence: PresenceRate
 
-  constructor(hub: Hub, socket: SessionSocket, options: SessionOptions) {
-    this.#hub = hub
+  constructor(hub: Hub, socket: SessionSocket, wire: Wire, options: SessionOptions) {
+    this.hub = hub
     this.#socket = socket
     this.#options = options
-    this.#limits = options.limits ?? sessionLimits
+    this.region = options.region
+    this.limits = wire.limits(options.limits)
     this.#startedAt = hub.effects.clock.now()
     this.#heardAt = this.#startedAt
-    this.#id = hub.effects.random.uint32()
-    this.#presenceTokens = this.#limits.presencePerSecond
-    this.#outflow = new Outflow(hub, socket, this.#limits, (group) => this.#catchUp.isAtHead(group))
-    this.#catchUp = new CatchUp(hub, this.#outflow, this, this.#limits)
-    const frameBytesMax = this.#limits.updateBytesMax + 1024
-    this.#reader = new FrameReader({ messageBytesMax: this.#limits.messageBytesMax, frameBytesMax }, (type, body, end) => {
-      const frame = decodeClientFrame(type, body, end)
-      if (frame === undefined) return
-      try {
-        this.#receive(frame)
-      } catch (thrown) {
-        // Whatever is wrong here, it is not the bytes.
-        throw toMeridianError(thrown)
-      }
+    this.id = hub.effects.random.uint32()
+    this.#presence = new PresenceRate(this.limits.presencePerSecond)
+    this.#outflow = new Outflow({
+      hub,
+      socket,
+      limits: this.limits,
+      wire,
+      conversation: () => this.conversation,
+      isFull: () => this.#isFull,
     })
+    this.#catchUp = new CatchUp(hub, this.#outflow, this, { wire, limits: this.limits })
+    this.conversation = wire.open(this)
     hub.sessionCount++
     if (hub.sessionCount > hub.limits.sessionsMax) this.#end('LIMIT_SESSIONS')
   }
@@ -119,25 +116,36 @@ export class Session implements LaneSession, CatchUpSession {
     return this.#state
   }
 
+  get principal(): Principal | undefined {
+    return this.#principal
+  }
+
   get documentCount(): number {
     return this.#channels.size
   }
 
+  // What the socket tells.
+
   /** One message of the client. Never throws. [hot] */
   receive(message: Uint8Array): void {
     if (this.#state === 'closed') return
-    this.#heardAt = this.#hub.effects.clock.now()
+    this.#heardAt = this.hub.effects.clock.now()
     try {
       if (this.#state !== 'open') {
         this.#greetingBytes += message.length
-        if (this.#greetingBytes > this.#limits.greetingBytesMax) throw new MeridianError('FRAME_TOO_LARGE')
+        if (this.#greetingBytes > this.limits.greetingBytesMax) throw new MeridianError('FRAME_TOO_LARGE')
       }
-      this.#reader.receive(message)
+      this.conversation.receive(message)
     } catch (thrown) {
       this.fail(toMeridianError(thrown))
     }
     this.flush()
     this.#outflow.throttle()
+  }
+
+  /** A pong, or another sign of life that is no message. */
+  heard(): void {
+    this.#heardAt = this.hub.effects.clock.now()
   }
 
   authenticated(principal: Principal): void {
@@ -148,17 +156,16 @@ export class Session implements LaneSession, CatchUpSession {
       return this.fail(new MeridianError('TOKEN_INVALID', { message: 'A new token is for the same subject and tenant.' }))
     }
     this.#principal = principal
-    if (!first) this.#regrant(principal)
-    else {
+    if (first) {
       this.#state = 'open'
-      this.#welcome(principal)
-      const early = this.#early
-      this.#early = []
       try {
-        for (const frame of early) this.#receive(frame)
+        this.conversation.welcome(principal)
       } catch (thrown) {
         this.fail(toMeridianError(thrown))
       }
+    } else {
+      this.conversation.granted(principal)
+      this.#regrant(principal)
     }
     this.flush()
   }
@@ -171,7 +178,7 @@ export class Session implements LaneSession, CatchUpSession {
   /** The socket's buffer is empty again. */
   drained(): void {
     if (this.#state !== 'open') return
-    this.#heardAt = this.#hub.effects.clock.now()
+    this.#heardAt = this.hub.effects.clock.now()
     this.#outflow.drained()
     this.#catchUp.run()
   }
@@ -183,7 +190,7 @@ export class Session implements LaneSession, CatchUpSession {
         return
       case 'greeting':
       case 'authenticating':
-        if (nowMs - this.#startedAt >= this.#limits.greetingMs) this.#end('HELLO_TIMEOUT')
+        if (nowMs - this.#startedAt >= this.limits.greetingMs) this.#end('HELLO_TIMEOUT')
         return
       case 'open':
         break
@@ -196,11 +203,10 @@ export class Session implements LaneSession, CatchUpSession {
     const { bufferedBytes } = this.#socket
     if (bufferedBytes < this.#bufferedBefore || (this.#outflow.paused && !this.#outflow.congested)) this.#heardAt = nowMs
     this.#bufferedBefore = bufferedBytes
-    if (nowMs - this.#heardAt >= this.#limits.silenceMs) return this.#end('TIMEOUT')
-    this.#presenceTokens = this.#limits.presencePerSecond
-    for (const attachment of this.#presenceLate) this.#announce(attachment)
-    this.#presenceLate.clear()
+    if (nowMs - this.#heardAt >= this.limits.silenceMs) return this.#end('TIMEOUT')
+    this.#presence.tick()
     for (const lane of this.#lanes.values()) lane.tick(nowMs)
+    this.conversation.tick(nowMs)
     this.flush()
   }
 
@@ -217,11 +223,120 @@ export class Session implements LaneSession, CatchUpSession {
     this.#leave()
   }
 
-  // What the hub and the lanes tell.
+  // What a client wants, as its conversation understood it.
+
+  /** The first token, or a newer one of the same subject and tenant. */
+  authenticate(token: string): void {
+    if (this.#state === 'greeting') this.#state = 'authenticating'
+    else {
+      if (this.#tokenPending) throw new MeridianError('FRAME_INVALID', { message: 'One token at a time.' })
+      this.#tokenPending = true
+    }
+    this.#socket.authenticate(token)
+  }
+
+  attachment(channel: number): Attachment | undefined {
+    return this.#channels.get(channel)
+  }
+
+  attach(opening: Opening): void {
+    const { channel } = opening
+    if (this.#channels.has(channel)) throw new MeridianError('FRAME_INVALID', { message: 'A channel is attached twice.' })
+    const refuse = (code: ErrorCode): void => this.#refuseAttach(channel, code)
+    const principal = this.#principal
+    if (principal === undefined) return refuse('ACCESS_DENIED')
+    const access = accessOf(principal, opening.document)
+    // RES5, and the same answer for what is missing and what is forbidden: decided from the name, before anything is read.
+    if (access === 'none') return refuse('ACCESS_DENIED')
+    if (this.#channels.size + this.#abandoned.size >= this.limits.documentsMax) return refuse('LIMIT_DOCUMENTS')
+    const decision = this.hub.effects.admit('access', opening.document)
+    if (decision.kind === 'no') {
+      if (decision.redirects.length === 0) return refuse('NOT_PLACED_HERE')
+      return this.conversation.redirected(channel, decision.redirects)
+    }
+    if (this.hub.effects.engines[opening.engine] === undefined) return refuse('ENGINE_MISMATCH')
+    const document = this.hub.open(opening.document, decision.group)
+    const attachment = new Attachment(this, document, { channel, engine: opening.engine, access, cursor: opening.cursor })
+    this.#channels.set(channel, attachment)
+    this.hub.join(attachment)
+    const proceed = (): void => {
+      this.#abandoned.delete(attachment)
+      if (this.#channels.get(channel) !== attachment) return
+      this.#answer(attachment, opening)
+      this.flush()
+    }
+    if (document.state === 'loading') document.waiting.push(proceed)
+    else this.#answer(attachment, opening)
+  }
+
+  /** A wire that found out by itself what the client lacked has told it everything up to `position`. */
+  catchUpFrom(attachment: Attachment, position: Position): void {
+    if (!this.holds(attachment)) return
+    this.#catchUp.openFrom(attachment, position)
+  }
+
+  detach(attachment: Attachment): void {
+    if (this.#channels.get(attachment.channel) !== attachment) return
+    this.#channels.delete(attachment.channel)
+    this.#catchUp.forget(attachment)
+    this.#presence.forget(attachment)
+    if (attachment.document.state === 'loading') this.#abandoned.add(attachment)
+    const { presence } = attachment
+    if (presence !== undefined) {
+      attachment.presence = undefined
+      this.#presence.leave(attachment, this.#presenceOf(attachment, gone, presence.payload))
+    }
+    this.conversation.detached(attachment)
+    this.hub.leave(attachment)
+  }
 
   /** [hot] */
-  deliver(message: Outgoing): 'taken' | 'stalled' {
-    return this.#catchUp.isReadingBehind ? 'stalled' : this.#outflow.deliver(message)
+  push(attachment: Attachment, counter: number, payload: Uint8Array): void {
+    this.#lane(attachment.document.group).receive(attachment, counter, payload)
+  }
+
+  /** The client goes on after a refusal. */
+  resume(attachment: Attachment, counter: number): void {
+    this.#lane(attachment.document.group).resume(counter)
+  }
+
+  /** Replaces what the client's pushes build on (SES5). */
+  require(attachment: Attachment, seen: Version): void {
+    const lane = this.#lane(attachment.document.group)
+    lane.require(seen)
+    lane.work()
+  }
+
+  /** What the client shows of itself; empty: nothing more. */
+  show(attachment: Attachment, payload: Uint8Array): void {
+    if (payload.length > this.limits.presenceBytesMax) {
+      throw new MeridianError('LIMIT_PRESENCE', {
+        message: `A presence state of ${payload.length} bytes; at most ${this.limits.presenceBytesMax}.`,
+      })
+    }
+    const before = this.#presence.lateBefore(attachment) ?? attachment.presence?.payload ?? gone
+    const presence = this.#presenceOf(attachment, payload, before)
+    attachment.presence = payload.length === 0 ? undefined : presence
+    this.#presence.announce(attachment, presence)
+  }
+
+  send(frame: Uint8Array): void {
+    this.#outflow.send(frame)
+  }
+
+  stream(frame: Uint8Array): void {
+    this.#outflow.stream(frame)
+  }
+
+  get stalled(): boolean {
+    return this.#outflow.stalled
+  }
+
+  // What the hub, the lanes and the catch-up tell.
+
+  /** [hot] */
+  deliver(shared: Shared): 'taken' | 'stalled' {
+    return this.#catchUp.isReadingBehind ? 'stalled' : this.#outflow.deliver(shared)
   }
 
   /** [hot] */
@@ -234,17 +349,12 @@ export class Session implements LaneSession, CatchUpSession {
   }
 
   acked(lane: Lane): void {
-    this.#outflow.ack(lane)
+    this.conversation.acked(lane)
   }
 
   refused(push: RefusedPush): void {
     this.#options.onRefused?.(push.code)
-    this.#send({
-      ...push,
-      type: 'refused',
-      retryAfterMs: errorTable[push.code].retry === 'backoff' ? 500 : 0,
-      text: errorTable[push.code].advice,
-    })
+    this.conversation.refused(push, retryOf(push.code))
   }
 
   failed(subscription: Subscription, code: ErrorCode): void {
@@ -256,13 +366,6 @@ export class Session implements LaneSession, CatchUpSession {
     for (const attachment of this.#channels.values()) if (attachment === subscription) this.#erase(attachment)
   }
 
-  #erase(attachment: Attachment): void {
-    this.#detach(attachment)
-    this.#send({ type: 'erased', channel: attachment.channel, life: attachment.document.life })
-  }
-
-  // What the catch-up asks.
-
   holds(attachment: Attachment): boolean {
     return this.#state === 'open' && this.#channels.get(attachment.channel) === attachment
   }
@@ -272,89 +375,20 @@ export class Session implements LaneSession, CatchUpSession {
   }
 
   deny(attachment: Attachment, code: ErrorCode): void {
-    this.#detach(attachment)
+    this.detach(attachment)
     this.#refuseAttach(attachment.channel, code)
   }
 
-  #send(frame: ServerFrame): void {
-    this.#outflow.send(frame)
+  /** True if none of the group's documents that the client takes for current has missed something. */
+  isAtHead(group: LiveGroup): boolean {
+    return this.#catchUp.isAtHead(group)
   }
 
-  // Frames of the client.
+  // Inside.
 
-  #receive(frame: ClientFrame): void {
-    if (this.#state === 'greeting') {
-      if (frame.type !== 'hello') throw new MeridianError('FRAME_INVALID', { message: 'The first frame is a hello.' })
-      if (frame.protocol < protocolFloor)
-        throw new MeridianError('PROTOCOL_UNSUPPORTED', { message: `The node speaks ${protocolFloor} to ${protocolVersion}.` })
-      this.#state = 'authenticating'
-      this.device = frame.device
-      this.#socket.authenticate(frame.token)
-      return
-    }
-    if (this.#state === 'authenticating') {
-      if (this.#early.length >= earlyFramesMax) throw new MeridianError('FRAME_TOO_LARGE')
-      this.#early.push(frame)
-      return
-    }
-    if (this.#state === 'closed') return
-    switch (frame.type) {
-      case 'push': {
-        const attachment = this.#channels.get(frame.channel)
-        // A channel that was denied, erased or redirected: its client has been told, or is about to read it.
-        if (attachment !== undefined) this.#lane(attachment.document.group).receive(attachment, frame.counter, frame.payload)
-        return
-      }
-      case 'attach':
-        return this.#attach(frame)
-      case 'detach': {
-        const attachment = this.#channels.get(frame.channel)
-        if (attachment !== undefined) this.#detach(attachment)
-        return
-      }
-      case 'seen': {
-        const attachment = this.#channels.get(frame.channel)
-        if (attachment !== undefined) {
-          const lane = this.#lane(attachment.document.group)
-          lane.require(frame.seen)
-          lane.work()
-        }
-        return
-      }
-      case 'resume': {
-        const attachment = this.#channels.get(frame.channel)
-        if (attachment !== undefined) this.#lane(attachment.document.group).resume(frame.counter)
-        return
-      }
-      case 'presence':
-        return this.#presence(frame)
-      case 'ping':
-        return this.#outflow.pong(frame.nonce)
-      case 'token':
-        if (this.#tokenPending) throw new MeridianError('FRAME_INVALID', { message: 'One token at a time.' })
-        this.#tokenPending = true
-        this.#socket.authenticate(frame.token)
-        return
-      case 'hello':
-        throw new MeridianError('FRAME_INVALID', { message: 'One hello a connection.' })
-      default:
-        unreachable(frame)
-    }
-  }
-
-  #welcome(principal: Principal): void {
-    this.#send({
-      type: 'welcome',
-      protocol: protocolVersion,
-      region: this.#options.region,
-      session: this.#id,
-      subject: principal.subject,
-      messageBytesMax: this.#limits.messageBytesMax,
-      updateBytesMax: this.#limits.updateBytesMax,
-      unackedBytesMax: this.#limits.unackedBytesMax,
-      heartbeatMs: Math.floor(this.#limits.silenceMs / 2),
-    })
-    this.#outflow.tellReplicas()
+  get #isFull(): boolean {
+    for (const lane of this.#lanes.values()) if (lane.isFull) return true
+    return false
   }
 
   #regrant(principal: Principal): void {
@@ -368,129 +402,38 @@ export class Session implements LaneSession, CatchUpSession {
   #lane(group: LiveGroup): Lane {
     let lane = this.#lanes.get(group)
     if (lane === undefined) {
-      lane = new Lane(this.#hub, this, group, this.#limits)
+      lane = new Lane(this.hub, this, group, this.limits)
       this.#lanes.set(group, lane)
     }
     return lane
   }
 
-  // Attaching: what a client lacks, then live.
-
-  #attach(frame: Attach): void {
-    const { channel } = frame
-    if (this.#channels.has(channel)) throw new MeridianError('FRAME_INVALID', { message: 'A channel is attached twice.' })
-    const refuse = (code: ErrorCode): void => this.#refuseAttach(channel, code)
-    const principal = this.#principal
-    if (principal === undefined) return refuse('ACCESS_DENIED')
-    const access = accessOf(principal, frame.document)
-    // RES5, and the same answer for what is missing and what is forbidden: decided from the name, before anything is read.
-    if (access === 'none') return refuse('ACCESS_DENIED')
-    if (this.#channels.size + this.#abandoned.size >= this.#limits.documentsMax) return refuse('LIMIT_DOCUMENTS')
-    const decision = this.#hub.effects.admit('access', frame.document)
-    if (decision.kind === 'no') {
-      if (decision.redirects.length === 0) return refuse('NOT_PLACED_HERE')
-      return this.#send({ type: 'redirect', channel, redirects: decision.redirects })
-    }
-    if (this.#hub.effects.engines[frame.engine] === undefined) return refuse('ENGINE_MISMATCH')
-    const document = this.#hub.open(frame.document, decision.group)
-    const attachment = new Attachment(this, document, { channel, engine: frame.engine, access, cursor: frame.cursor })
-    this.#channels.set(channel, attachment)
-    this.#hub.join(attachment)
-    const proceed = (): void => {
-      this.#abandoned.delete(attachment)
-      if (this.#channels.get(channel) !== attachment) return
-      this.#answer(attachment, frame)
-      this.flush()
-    }
-    if (document.state === 'loading') document.waiting.push(proceed)
-    else this.#answer(attachment, frame)
-  }
-
   #refuseAttach(channel: number, code: ErrorCode): void {
     this.#options.onRefused?.(code)
-    this.#send({
-      type: 'denied',
-      channel,
-      code,
-      retryAfterMs: errorTable[code].retry === 'backoff' ? 500 : 0,
-      text: errorTable[code].advice,
-    })
+    this.conversation.denied(channel, code, retryOf(code))
   }
 
-  #answer(attachment: Attachment, frame: Attach): void {
+  #answer(attachment: Attachment, opening: Opening): void {
     const { document } = attachment
     if (document.state !== 'ready')
       return this.deny(attachment, document.state === 'loading' ? 'LOG_UNAVAILABLE' : document.state)
-    if (document.ended || (frame.life !== 0 && frame.life < document.life)) return this.#erase(attachment)
-    if (document.engine !== undefined && document.engine !== frame.engine) return this.deny(attachment, 'ENGINE_MISMATCH')
-    const behind = document.group.lacks(frame.cursor) !== undefined || document.group.lacks(frame.seen) !== undefined
-    if (!isEmpty(frame.seen)) this.#lane(document.group).require(frame.seen)
-    this.#outflow.tellGroup(document.group)
-    // In the stream: behind what may be under way of an earlier attach of the same document, and so of the same handle.
-    this.#outflow.stream(
-      encodeServerFrame({
-        type: 'attached',
-        channel: attachment.channel,
-        handle: document.handle,
-        group: document.group.handle,
-        life: Math.max(1, document.life),
-        access: attachment.access,
-        behind,
-      }),
-    )
+    if (document.ended || (opening.life !== 0 && opening.life < document.life)) return this.#erase(attachment)
+    if (document.engine !== undefined && document.engine !== opening.engine) return this.deny(attachment, 'ENGINE_MISMATCH')
+    const behind = document.group.lacks(opening.cursor) !== undefined || document.group.lacks(opening.seen) !== undefined
+    if (!isEmpty(opening.seen)) this.#lane(document.group).require(opening.seen)
+    const next = this.conversation.attached(attachment, { behind })
     if (behind) attachment.cursor = emptyVersion
-    this.#catchUp.open(attachment)
+    if (next === 'catch up') this.#catchUp.open(attachment)
   }
 
-  // Presence: never logged, dies with its session (SES6).
-
-  #presence(frame: ClientPresence): void {
-    const attachment = this.#channels.get(frame.channel)
-    if (attachment === undefined) return
-    if (frame.payload.length > this.#limits.presenceBytesMax) {
-      throw new MeridianError('LIMIT_PRESENCE', {
-        message: `A presence state of ${frame.payload.length} bytes; at most ${this.#limits.presenceBytesMax}.`,
-      })
-    }
-    attachment.presence = frame.payload.length === 0 ? undefined : this.#presenceFrame(attachment, frame.payload)
-    if (this.#presenceTokens > 0) {
-      this.#presenceTokens--
-      this.#announce(attachment)
-    } else this.#presenceLate.add(attachment)
+  #erase(attachment: Attachment): void {
+    this.detach(attachment)
+    this.conversation.erased(attachment)
   }
 
-  #presenceFrame(attachment: Attachment, payload: Uint8Array): Uint8Array {
-    return encodeServerFrame({
-      type: 'presence',
-      handle: attachment.document.handle,
-      session: this.#id,
-      subject: this.#principal?.subject ?? '',
-      payload,
-    })
-  }
-
-  #announce(attachment: Attachment): void {
-    const message = outgoing(attachment.presence ?? this.#presenceFrame(attachment, new Uint8Array(0)))
-    for (const other of attachment.document.subscriptions) {
-      if (other === attachment || other.state !== 'live') continue
-      // A stalled session misses presence states: the next ones will come.
-      if (other.subscriber.deliver(message) === 'taken') other.subscriber.flush()
-    }
-  }
-
-  // The end.
-
-  #detach(attachment: Attachment): void {
-    if (this.#channels.get(attachment.channel) !== attachment) return
-    this.#channels.delete(attachment.channel)
-    this.#catchUp.forget(attachment)
-    this.#presenceLate.delete(attachment)
-    if (attachment.document.state === 'loading') this.#abandoned.add(attachment)
-    if (attachment.presence !== undefined) {
-      attachment.presence = undefined
-      this.#announce(attachment)
-    }
-    this.#hub.leave(attachment)
+  #presenceOf(attachment: Attachment, payload: Uint8Array, before: Uint8Array): Presence {
+    const { handle } = attachment.document
+    return new Presence({ handle, session: this.id, subject: this.#principal?.subject ?? '', payload, before })
   }
 
   #end(code: ErrorCode): void {
@@ -501,11 +444,14 @@ export class Session implements LaneSession, CatchUpSession {
     if (this.#state === 'closed') return
     const row = errorTable[code]
     this.#options.onRefused?.(code)
-    // Spread, so that not all clients of a node come back in one instant.
-    const retryAfterMs = code === 'DRAINING' ? this.#hub.effects.random.uint32() % drainSpreadMs : (error?.retryAfterMs ?? 0)
-    // The text is ours and fixed, or a sentence of a MeridianError, which holds no names, content or tokens.
-    const text = (error?.message ?? `[${code}] ${row.advice}`).slice(0, 500)
-    this.#send({ type: 'goodbye', code, retry: error?.retry ?? row.retry, retryAfterMs, text })
+    this.conversation.goodbye({
+      code,
+      retry: error?.retry ?? row.retry,
+      // Spread, so that not all clients of a node come back in one instant.
+      retryAfterMs: code === 'DRAINING' ? this.hub.effects.random.uint32() % drainSpreadMs : (error?.retryAfterMs ?? 0),
+      // The text is ours and fixed, or a sentence of a MeridianError, which holds no names, content or tokens.
+      text: (error?.message ?? `[${code}] ${row.advice}`).slice(0, 500),
+    })
     this.flush()
     this.#socket.close(row.close, code)
     this.#leave()
@@ -514,18 +460,13 @@ export class Session implements LaneSession, CatchUpSession {
   #leave(): void {
     // A socket may say at once that it is gone when it is told to close.
     if (this.#state === 'closed') return
-    for (const attachment of [...this.#channels.values()]) this.#detach(attachment)
+    for (const attachment of [...this.#channels.values()]) this.detach(attachment)
     for (const lane of this.#lanes.values()) lane.close()
     this.#lanes.clear()
-    this.#early = []
     this.#outflow.close()
     this.#state = 'closed'
-    this.#hub.sessionCount--
-  }
-
-  /** For tests and metrics. */
-  get tenant(): string | undefined {
-    const group = this.#outflow.firstGroup
-    return group === undefined ? undefined : groupTenant(group)
+    this.hub.sessionCount--
   }
 }
+
+const gone = new Uint8Array(0)

@@ -1,12 +1,13 @@
 /** A subscription as the hub knows it: who listens, and whether it is at the head of the log. */
 
+import type { Shared } from './delivery.js'
 import type { Position } from './ids.js'
 import type { LogErrorCode } from './log.js'
-import type { Outgoing } from './outgoing.js'
+import type { Presence } from './presence.js'
 
 export interface Subscriber {
-  /** Takes the frames of one document's commit, or says that it is not listening now. [hot] */
-  deliver(message: Outgoing): 'taken' | 'stalled'
+  /** Takes what one document's commit brought, or a presence state, or says that it is not listening now. [hot] */
+  deliver(shared: Shared): 'taken' | 'stalled'
   /** Sends what was taken since the last flush. */
   flush(): void
   /** Something that it holds open was set behind outside a delivery: it reads on. */
@@ -27,6 +28,6 @@ export interface Subscription {
   position: Position
   /** The commit in which it last wrote to its document; it gets no echo of its own. */
   wroteCommit: number
-  /** The newest presence state of its client, as a frame. */
-  presence: Uint8Array | undefined
+  /** The newest presence state of its client. */
+  presence: Presence | undefined
 }

@@ -1,26 +1,17 @@
 /**
- * The newest entries of the region in memory, encoded as they go to sessions: who lags by less than this reads on without a disk.
- * Positions in it are contiguous. Bounded by bytes; what falls out is in the log.
+ * The newest entries of the region in memory: who lags by less than this reads on without a disk. Positions in it are contiguous. Bounded by
+ * payload bytes; what falls out is in the log. A wire's frames lie with them once somebody asked for them, so that each wire in use may add as
+ * much again, but for the first whose frames end in their payload.
  */
 
-import type { Position, ReplicaId } from './ids.js'
+import type { RecentEntry } from './delivery.js'
+import type { Position } from './ids.js'
 import { toPosition } from './ids.js'
-
-export interface TailEntry<D> {
-  readonly position: Position
-  readonly document: D | undefined
-  readonly replica: ReplicaId
-  readonly sequence: number
-  /** The entry as a frame; empty for what no session gets. */
-  readonly frame: Uint8Array
-  /** Bytes of the payload, which is the end of the frame. */
-  readonly payloadBytes: number
-}
 
 export class TailBuffer<D> {
   readonly #bytesMax: number
   /** Entries from index `#start` on; what is before was dropped and is cut off now and then. */
-  #entries: TailEntry<D>[] = []
+  #entries: (RecentEntry<D> | undefined)[] = []
   #start = 0
   #bytes = 0
   #head: Position
@@ -39,18 +30,20 @@ export class TailBuffer<D> {
     return this.#bytes
   }
 
-  /** Bytes that an entry costs beside its frame. */
+  /** Bytes that an entry costs beside its payload. */
   static readonly overheadBytes = 64
 
   /** [hot] */
-  add(entry: TailEntry<D>): void {
+  add(entry: RecentEntry<D>): void {
     if (entry.position !== this.#head + 1) this.#clear()
     this.#entries.push(entry)
     this.#head = entry.position
-    this.#bytes += entry.frame.length + TailBuffer.overheadBytes
+    this.#bytes += entry.payload.length + TailBuffer.overheadBytes
     while (this.#bytes > this.#bytesMax && this.#start < this.#entries.length) {
-      const oldest = this.#entries[this.#start++]
-      if (oldest !== undefined) this.#bytes -= oldest.frame.length + TailBuffer.overheadBytes
+      const oldest = this.#entries[this.#start]
+      if (oldest !== undefined) this.#bytes -= oldest.payload.length + TailBuffer.overheadBytes
+      // Let go of now: the array is cut only now and then, and what it held until then would be bounded by nothing.
+      this.#entries[this.#start++] = undefined
     }
     if (this.#start > 4096 && this.#start * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#start)
@@ -70,7 +63,7 @@ export class TailBuffer<D> {
   }
 
   /** Calls back for each entry beyond `after` in log order, until one says stop. Returns the position of the last one visited. */
-  visit(after: Position, each: (entry: TailEntry<D>) => 'go on' | 'stop'): Position {
+  visit(after: Position, each: (entry: RecentEntry<D>) => 'go on' | 'stop'): Position {
     const count = this.#entries.length - this.#start
     const first = this.#head - count + 1
     let index = Math.max(0, after + 1 - first) + this.#start

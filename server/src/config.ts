@@ -14,11 +14,23 @@ import type { z } from 'zod'
 import { closest } from './closest.js'
 import { type Setting, settings, settingsSchema, type Settings } from './settings.js'
 
+/** Where public keys are fetched from. */
+export interface JwksConfig {
+  readonly url: string
+  /** Milliseconds between two requests for a key that is not known. */
+  readonly cooldownMs: number
+  /** Milliseconds after which known keys are looked at anew. */
+  readonly cacheMs: number
+  readonly timeoutMs: number
+}
+
 /** How tokens are checked; none in development mode. */
 export interface TokenConfig {
   readonly algorithm: NonNullable<Settings['auth']['algorithm']>
   /** Shared secret, or PEM or JWK of the public key. */
   readonly key: string
+  /** Where keys are fetched from; then `key` is empty. */
+  readonly jwks?: JwksConfig
   readonly issuer: string | undefined
   readonly audience: string | undefined
   readonly clockToleranceMs: number
@@ -31,6 +43,15 @@ export type GatewayLimits = Pick<
 
 export type CompactionLimits = Pick<Settings['compaction'], 'workersMax' | 'queueMax' | 'bytesMax' | 'memoryMb' | 'timeMs'>
 
+export type HttpLimits = Settings['http']
+
+export type MaterialiserLimits = Settings['materialise']
+
+export interface TlsConfig {
+  readonly certFile: string
+  readonly keyFile: string
+}
+
 export interface NodeConfig {
   readonly region: RegionId
   readonly listen: string
@@ -38,12 +59,17 @@ export interface NodeConfig {
   readonly dataDir: string
   readonly allowedOrigins: readonly string[]
   readonly allowedHosts: readonly string[]
+  readonly trustedProxies: readonly string[]
+  /** Undefined: the node speaks http and ws. */
+  readonly tls: TlsConfig | undefined
   readonly drainMs: number
   readonly auth: { readonly kind: 'development' } | { readonly kind: 'token'; readonly token: TokenConfig }
   readonly log: Settings['log']
   readonly limits: SessionLimits & HubLimits & GatewayLimits
   readonly store: Settings['store']
   readonly compaction: CompactionPolicy & CompactionLimits
+  readonly materialise: MaterialiserLimits
+  readonly http: HttpLimits
 }
 
 export interface ConfigSources {
@@ -272,6 +298,12 @@ function finish(
   if (limits.greetingBytesMax > limits.messageBytesMax) {
     issues.push({ where: where('limits.greetingBytesMax'), message: 'limits.greetingBytesMax: at most limits.messageBytesMax' })
   }
+  const { certFile, keyFile } = settings.tls
+  if ((certFile === undefined) !== (keyFile === undefined))
+    issues.push({
+      where: where(certFile === undefined ? 'tls.keyFile' : 'tls.certFile'),
+      message: 'tls: certFile and keyFile go together',
+    })
   const auth = dev ? development(settings, where, issues) : tokens(settings, sources, where, issues)
   if (issues.length > 0 || region === undefined || dataDir === undefined || auth === undefined) return undefined
   return {
@@ -281,18 +313,22 @@ function finish(
     dataDir,
     allowedOrigins: settings.allowedOrigins,
     allowedHosts: settings.allowedHosts,
+    trustedProxies: settings.trustedProxies,
+    tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
     drainMs: settings.drainMs,
     auth,
     log: settings.log,
     limits,
     store: settings.store,
     compaction: settings.compaction,
+    materialise: settings.materialise,
+    http: settings.http,
   }
 }
 
 /** A configuration that says how to check tokens and then asks for none is a mistake, and a dangerous one. */
 function development(settings: Settings, where: (path: string) => string, issues: Issue[]): NodeConfig['auth'] {
-  for (const name of ['secret', 'secretFile', 'publicKey', 'publicKeyFile'] as const) {
+  for (const name of ['secret', 'secretFile', 'publicKey', 'publicKeyFile', 'jwksUrl'] as const) {
     if (settings.auth[name] !== undefined) {
       issues.push({
         where: where(`auth.${name}`),
@@ -317,26 +353,38 @@ function tokens(
   const issue = (path: string, message: string): undefined => {
     issues.push({ where: where(path), message: `${path}: ${message}` })
   }
+  const { jwksUrl } = auth
+  if (jwksUrl !== undefined && (secret !== undefined || publicKey !== undefined))
+    return issue('auth.jwksUrl', 'there is a key and a URL of keys; keep one')
   if (secret !== undefined && publicKey !== undefined) return issue('auth.secret', 'there is a secret and a public key; keep one')
-  if (secret === undefined && publicKey === undefined) {
+  if (secret === undefined && publicKey === undefined && jwksUrl === undefined) {
     return issue(
       'auth',
-      'nothing says how tokens are checked: set auth.secretFile or auth.publicKeyFile, or use --dev on your own machine',
+      'nothing says how tokens are checked: set auth.secretFile, auth.publicKeyFile or auth.jwksUrl, or use --dev on your own machine',
     )
   }
   const algorithm = auth.algorithm ?? (secret === undefined ? undefined : 'HS256')
-  if (algorithm === undefined) return issue('auth.algorithm', 'say which one the public key is for: ES256, RS256 or EdDSA')
+  if (algorithm === undefined) return issue('auth.algorithm', 'say which one the public keys are for: ES256, RS256 or EdDSA')
   if ((algorithm === 'HS256') !== (secret !== undefined)) {
     return issue(
       'auth.algorithm',
-      'HS256 goes with auth.secret or auth.secretFile, the others with auth.publicKey or auth.publicKeyFile',
+      'HS256 goes with auth.secret or auth.secretFile, the others with auth.publicKey, auth.publicKeyFile or auth.jwksUrl',
     )
   }
   const key = secret ?? publicKey ?? ''
   if (secret !== undefined && utf8Length(secret) < 32) return issue('auth.secret', 'too short to be safe; 32 bytes or more')
   return {
     kind: 'token',
-    token: { algorithm, key, issuer: auth.issuer, audience: auth.audience, clockToleranceMs: auth.clockToleranceMs },
+    token: {
+      algorithm,
+      key,
+      ...(jwksUrl === undefined
+        ? {}
+        : { jwks: { url: jwksUrl, cooldownMs: auth.jwksCooldownMs, cacheMs: auth.jwksCacheMs, timeoutMs: auth.jwksTimeoutMs } }),
+      issuer: auth.issuer,
+      audience: auth.audience,
+      clockToleranceMs: auth.clockToleranceMs,
+    },
   }
 }
 

@@ -8,8 +8,10 @@
  * ```
  */
 
+import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
+import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
@@ -19,15 +21,22 @@ import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
 import { type About, createApp, type Readiness } from './http/app.js'
+import { appFolder, readAppFiles } from './http/app-files.js'
+import { Documents } from './http/documents.js'
 import { createGuard } from './http/guard.js'
+import { createForwarding } from './http/forwarded.js'
 import { createListener, listen } from './http/listener.js'
 import { Metrics } from './http/metrics.js'
+import { openApiDocument } from './http/openapi.js'
+import { Routes } from './http/routes.js'
 import { systemClock, systemRandom } from './io/clock.js'
 import { Compactor } from './io/compactor.js'
 import { Gateway } from './io/gateway.js'
 import { createLogger, type Logger } from './io/logging.js'
 import { type LogAlarm, openSqliteLog, type SqliteLog } from './io/log-sqlite.js'
+import { LogMaterialiser } from './io/materialiser.js'
 import { measuredLog } from './io/measured-log.js'
+import { readCertificate, watchCertificate } from './io/tls.js'
 import { packageVersion } from './io/version.js'
 
 export interface NodeOptions {
@@ -45,6 +54,8 @@ export interface MeridianNode {
    * Takes at most `drainMs` and what closing the log needs.
    */
   drain(): Promise<void>
+  /** Reads the certificate again. One that cannot be used is logged, and the one before goes on. */
+  reloadCertificate(): void
   /** Stops at once, as far as clients are concerned; the log is closed in order. */
   close(): Promise<void>
 }
@@ -67,6 +78,7 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
   const clock = options.clock ?? systemClock
   const authenticator: Authenticator =
     config.auth.kind === 'development' ? developmentAuthenticator : await jwtAuthenticator(config.auth.token, clock)
+  const certificate = config.tls === undefined ? undefined : readCertificate(config.tls)
   const log = await openSqliteLog({
     directory: config.dataDir,
     region: config.region,
@@ -75,7 +87,7 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
     ...(config.store.logBytesMax === undefined ? {} : { logBytesMax: config.store.logBytesMax }),
     onAlarm: (alarm) => report(alarm, logger),
   })
-  const node = new RunningNode(config, { logger, clock, authenticator, log })
+  const node = new RunningNode(config, { logger, clock, authenticator, log, certificate })
   try {
     await node.listen()
   } catch (thrown) {
@@ -98,6 +110,7 @@ interface Parts {
   readonly clock: Clock
   readonly authenticator: Authenticator
   readonly log: SqliteLog
+  readonly certificate: SecureContextOptions | undefined
 }
 
 class RunningNode implements MeridianNode {
@@ -111,8 +124,12 @@ class RunningNode implements MeridianNode {
   readonly #hub: Hub
   readonly #gateway: Gateway
   readonly #compactor: Compactor
+  readonly #materialiser: LogMaterialiser
+  readonly #documents: Documents
+  readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
   #wheel: NodeJS.Timeout | undefined
+  #unwatch: (() => void) | undefined
   #state: 'running' | 'draining' | 'closed' = 'running'
   #closing: Promise<void> | undefined
   #draining: Promise<void> | undefined
@@ -131,6 +148,9 @@ class RunningNode implements MeridianNode {
     }
     const metrics = new Metrics(about, config.auth.kind === 'development')
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
+    const engines = { yjs: yjsEngine }
+    const random = systemRandom()
+    const admit = residency({ region: config.region })
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -143,13 +163,14 @@ class RunningNode implements MeridianNode {
       },
     })
     this.#compactor = compactor
+    this.#materialiser = new LogMaterialiser({ log: measured, clock, engines, limits: config.materialise })
     this.#hub = new Hub(
       {
         log: measured,
         clock,
-        random: systemRandom(),
-        admit: residency({ region: config.region }),
-        engines: { yjs: yjsEngine },
+        random,
+        admit,
+        engines,
         schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),
       },
@@ -161,20 +182,44 @@ class RunningNode implements MeridianNode {
       authenticator,
       onRefused: (code) => metrics.refused(code),
     })
+    this.#documents = new Documents({
+      hub: this.#hub,
+      materialiser: this.#materialiser,
+      clock,
+      random,
+      limits: config.limits,
+    })
+    const clientOf = createForwarding(config)
+    this.#routes = new Routes({
+      clientOf,
+      documents: this.#documents,
+      log: measured,
+      admit,
+      authenticator,
+      clock,
+      limits: config.http,
+      onKnown: (socket) => this.#gateway.known(socket),
+    })
     this.#observe(metrics)
     const guard = createGuard(config)
     const app = createApp({
       guard,
+      clientOf,
       about,
       readiness: () => this.#readiness(),
       metrics: () => metrics.read(),
+      files: config.auth.kind === 'development' ? readAppFiles(appFolder) : undefined,
       onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
+      documents: this.#routes.app,
+      openApi: openApiDocument(this.version),
     })
     this.#server = createListener({
       config,
       guard,
-      fetch: (request) => app.fetch(request),
+      fetch: (request, bindings) => app.fetch(request, bindings),
       onConnection: (socket) => this.#gateway.accept(socket),
+      onSecured: (socket) => this.#gateway.known(socket),
+      certificate: parts.certificate,
       onUpgrade: (request, socket, head) => this.#gateway.upgrade(request, socket, head),
       accepts: () => this.#state === 'running',
     })
@@ -183,8 +228,28 @@ class RunningNode implements MeridianNode {
   async listen(): Promise<void> {
     const { address, port } = await listen(this.#server, this.#config)
     this.port = port
-    this.url = `http://${address}:${port}`
-    this.#wheel = setInterval(() => this.#gateway.tick(this.#parts.clock.now()), tickMs)
+    const { tls } = this.#config
+    this.url = `${tls === undefined ? 'http' : 'https'}://${address}:${port}`
+    if (tls !== undefined) this.#unwatch = watchCertificate(tls, () => this.reloadCertificate())
+    this.#wheel = setInterval(() => {
+      this.#gateway.tick(this.#parts.clock.now())
+      this.#materialiser.tick()
+      this.#documents.tick()
+    }, tickMs)
+  }
+
+  reloadCertificate(): void {
+    const { tls } = this.#config
+    if (tls === undefined || !('setSecureContext' in this.#server)) return
+    try {
+      this.#server.setSecureContext(readCertificate(tls))
+      this.#parts.logger.info('the certificate was read again')
+    } catch (thrown) {
+      this.#parts.logger.error(
+        { reason: toMeridianError(thrown).message },
+        'the new certificate cannot be used; the one before goes on',
+      )
+    }
   }
 
   drain(): Promise<void> {
@@ -205,6 +270,7 @@ class RunningNode implements MeridianNode {
     const deadline = timer(this.#config.drainMs)
     // Nothing more is read; what was read is made durable and acked, and only then do the clients go.
     this.#gateway.pause()
+    this.#routes.drain()
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#hub.whenIdle(resolve))])
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#gateway.shutdown(resolve))])
     deadline.cancel()
@@ -217,6 +283,8 @@ class RunningNode implements MeridianNode {
     this.#state = 'closed'
     const { log, logger } = this.#parts
     clearInterval(this.#wheel)
+    this.#unwatch?.()
+    this.#routes.drain()
     this.#gateway.destroy()
     const served = new Promise<void>((resolve) => {
       // Answers an error if it never listened, which is as closed as can be.
@@ -225,7 +293,7 @@ class RunningNode implements MeridianNode {
     this.#server.closeAllConnections()
     await served
     this.#hub.close()
-    await this.#compactor.close()
+    await Promise.all([this.#compactor.close(), this.#materialiser.close()])
     const deadline = timer(logCloseMs)
     const closed = new Promise<'closed'>((resolve) => log.close(() => resolve('closed')))
     const first = await Promise.race([closed, deadline.passed])
@@ -301,6 +369,31 @@ class RunningNode implements MeridianNode {
         },
         { name: 'meridian_open_documents', help: 'Documents that some session has open.', read: () => hub.documentCount },
         { name: 'meridian_pending_bytes', help: 'Payload bytes that wait for their commit.', read: () => hub.pendingBytes },
+        {
+          name: 'meridian_http_requests',
+          help: 'Requests on documents that are worked on.',
+          read: () => this.#routes.requestCount,
+        },
+        {
+          name: 'meridian_http_feeds',
+          help: 'Change feeds that are open.',
+          read: () => this.#routes.feedCount,
+        },
+        {
+          name: 'meridian_materialised_bytes',
+          help: 'Bytes of documents that are kept as states.',
+          read: () => this.#materialiser.cachedBytes,
+        },
+        {
+          name: 'meridian_materialised_documents',
+          help: 'Documents that are kept as states.',
+          read: () => this.#materialiser.cachedCount,
+        },
+        {
+          name: 'meridian_materialise_queue',
+          help: 'Pieces of engine work on states that wait for a thread.',
+          read: () => this.#materialiser.queueCount,
+        },
         {
           name: 'meridian_compaction_queue',
           help: 'Documents that wait for their compaction.',

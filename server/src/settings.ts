@@ -18,6 +18,8 @@ const region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected 1 to 63 o
 const origin = z.string().regex(/^https?:\/\/[^/\s?#@]+$/, 'expected an origin such as https://app.example.com, without a path')
 const host = z.string().regex(/^[^/\s?#@]+$/, 'expected a host name, with a port if it is not any')
 
+const proxy = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'expected an IP address, or a network such as 10.0.0.0/8')
+
 export const algorithms = ['HS256', 'ES256', 'RS256', 'EdDSA'] as const
 
 const auth = z.strictObject({
@@ -33,9 +35,26 @@ const auth = z.strictObject({
     .describe('File that holds the shared secret for HS256; a line end after it is dropped.'),
   publicKey: z.string().min(1).optional().describe('Public key for ES256, RS256 or EdDSA: PEM (SPKI) or JWK.'),
   publicKeyFile: z.string().min(1).optional().describe('File that holds the public key.'),
+  jwksUrl: z
+    .string()
+    .regex(/^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\/)\S+$/, 'expected an https URL')
+    .optional()
+    .describe('URL of a JSON Web Key Set with public keys; https, or http on this machine.'),
+  jwksCooldownMs: bound(30_000, 100, 3_600_000, 'Milliseconds between two requests to jwksUrl for a key that is not known.'),
+  jwksCacheMs: bound(600_000, 1_000, 86_400_000, 'Milliseconds after which the keys of jwksUrl are looked at anew.'),
+  jwksTimeoutMs: bound(5_000, 100, 60_000, 'Milliseconds that jwksUrl has to answer.'),
   issuer: z.string().min(1).optional().describe('What `iss` of a token must be; not checked if absent.'),
   audience: z.string().min(1).optional().describe('What `aud` of a token must name; not checked if absent.'),
   clockToleranceMs: bound(30_000, 0, 300_000, 'Milliseconds by which clocks of issuers may differ from ours.'),
+})
+
+const tls = z.strictObject({
+  certFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM file of the certificate and its chain: the node speaks https and wss then.'),
+  keyFile: z.string().min(1).optional().describe('PEM file of the private key of the certificate.'),
 })
 
 const log = z.strictObject({
@@ -116,6 +135,12 @@ const compaction = z.strictObject({
     10_000_000,
     'Entries after the snapshot at which a document is compacted when its last session leaves.',
   ),
+  ageMs: bound(
+    compactionPolicy.ageMs,
+    1_000,
+    2_000_000_000,
+    'Milliseconds after which an open document with `idleEntries` entries after the snapshot is compacted though it is open.',
+  ),
   workersMax: bound(1, 1, 64, 'Worker threads that compact.'),
   queueMax: bound(10_000, 1, 1_000_000, 'Documents that wait for their compaction; what is beyond waits for its next chance.'),
   bytesMax: bound(
@@ -126,6 +151,24 @@ const compaction = z.strictObject({
   ),
   memoryMb: bound(1_024, 64, 65_536, 'Mebibytes of heap of one compacting worker.'),
   timeMs: bound(60_000, 100, 3_600_000, 'Milliseconds of one compaction.'),
+})
+
+const materialise = z.strictObject({
+  bytesMax: bound(64 * MiB, MiB, 65_536 * MiB, 'Bytes of the documents that are kept as states, for HTTP and for foreign wires.'),
+  idleMs: bound(60_000, 1_000, 86_400_000, 'Milliseconds after which a state that nobody asked for is let go.'),
+  workersMax: bound(1, 1, 64, 'Worker threads that read, compare and edit large documents.'),
+  queueMax: bound(256, 1, 65_536, 'Pieces of such work that wait; what is beyond is refused for now.'),
+  memoryMb: bound(1_024, 64, 65_536, 'Mebibytes of heap of one such worker.'),
+  timeMs: bound(10_000, 100, 600_000, 'Milliseconds of one such piece of work.'),
+})
+
+const http = z.strictObject({
+  bodyBytesMax: bound(16 * MiB, KiB, 1024 * MiB, 'Bytes of the body of one request on a document.'),
+  requestsMax: bound(256, 1, 65_536, 'Requests on documents that are worked on at once.'),
+  clientRequestsMax: bound(64, 1, 65_536, 'Requests on documents and open change feeds of one client address.'),
+  feedsMax: bound(1_000, 1, 1_000_000, 'Change feeds that are open at once.'),
+  pageMax: bound(1_000, 1, 10_000, 'Documents of one page of a list.'),
+  heartbeatMs: bound(15_000, 100, 300_000, 'Milliseconds of silence after which a change feed says that it is alive.'),
 })
 
 const store = z.strictObject({
@@ -159,12 +202,19 @@ export const settingsSchema = z.strictObject({
     .array(host)
     .default([])
     .describe('Names that this node may be asked for by (the Host header); empty allows any, but not in development mode.'),
+  trustedProxies: z
+    .array(proxy)
+    .default([])
+    .describe('Addresses of proxies, or networks such as 10.0.0.0/8, whose X-Forwarded-For and X-Forwarded-Proto are believed.'),
   drainMs: bound(15_000, 0, 20_000, 'Milliseconds that a stopping node waits for what is on its way.'),
   auth: auth.prefault({}),
+  tls: tls.prefault({}),
   log: log.prefault({}),
   limits: limits.prefault({}),
   store: store.prefault({}),
   compaction: compaction.prefault({}),
+  materialise: materialise.prefault({}),
+  http: http.prefault({}),
 })
 
 export type Settings = z.output<typeof settingsSchema>

@@ -13,7 +13,7 @@ import { cpuMs } from './lib/cpu.mjs'
  * @property {number} pid the server's.
  * @property {() => number} serverCpuMs
  * @property {(what: string) => Promise<any>} ask has the runner do something with the server: `stall-start`, `stall-stop`, `restart`,
- *   `recover`.
+ *   `memory`, `recover`.
  */
 
 let nextId = 0

@@ -14,9 +14,9 @@ import { report, show } from './lib/report.mjs'
 
 const here = new URL('./', import.meta.url)
 /** In the order of the tables; whatever else is in targets/ follows. One that has no file prints `not run`. */
-const EXPECTED = ['meridian', 'y-websocket', 'hocuspocus', 'raw-ws', 'raw-net', 'raw-log']
+const EXPECTED = ['meridian', 'meridian-yjs', 'y-websocket', 'hocuspocus', 'raw-ws', 'raw-net', 'raw-log']
 const TARGETS = [...new Set([...EXPECTED, ...readdirSync(new URL('targets/', here)).map((file) => file.replace(/\.mjs$/, ''))])]
-const ROWS = ['w2', 'w2-max', 'w1', 'w3', 'w5', 'w6', 'start']
+const ROWS = ['w2', 'w2-max', 'w1', 'w3', 'w4', 'w5', 'w6', 'load', 'paused', 'start']
 
 const { values: given } = parseArgs({
   options: {
@@ -158,6 +158,8 @@ function generate(row, params, target, server, dir) {
         case 'restart':
           await server.restart()
           return { port: server.port, pid: server.pid }
+        case 'memory':
+          return server.memory()
         case 'recover':
           return (await target.recover?.(dir)) ?? null
         default:

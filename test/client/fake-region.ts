@@ -220,12 +220,15 @@ interface Attached {
   readonly seen: Version
   /** The document has been read, so that the attach could be answered. */
   answered: boolean
+  presence: Uint8Array
 }
 
 let sessionIds = 0
 
 export class FakeSession {
   readonly id = ++sessionIds
+  /** Who the node takes it for. */
+  subject = 'ann'
   device = ''
   readonly token: string[] = []
   readonly frames: ClientFrame[] = []
@@ -259,6 +262,7 @@ export class FakeSession {
 
   /** The socket is gone without a word. */
   drop(): void {
+    for (const channel of this.#channels.keys()) this.#present(channel, new Uint8Array(0))
     this.#region.sessions.delete(this)
     this.#close()
   }
@@ -336,7 +340,7 @@ export class FakeSession {
           protocol: 1,
           region,
           session: this.id,
-          subject: 'ann',
+          subject: this.subject,
           messageBytesMax,
           updateBytesMax,
           unackedBytesMax,
@@ -361,6 +365,7 @@ export class FakeSession {
         return
       }
       case 'detach':
+        this.#present(frame.channel, new Uint8Array(0))
         this.#channels.delete(frame.channel)
         return
       case 'ping':
@@ -369,8 +374,31 @@ export class FakeSession {
         this.token.push(frame.token)
         return
       case 'presence':
-        return
+        return this.#present(frame.channel, frame.payload)
     }
+  }
+
+  #present(channel: number, payload: Uint8Array): void {
+    const attached = this.#channels.get(channel)
+    if (attached === undefined || (payload.length === 0 && attached.presence.length === 0)) return
+    attached.presence = payload.slice()
+    for (const other of this.#region.sessions) {
+      if (other === this) continue
+      other.showPresence(this, attached.document, payload)
+      other.flush()
+    }
+  }
+
+  showPresence(of: FakeSession, document: DocumentName, payload: Uint8Array): void {
+    for (const attached of this.#channels.values()) {
+      if (attached.document === document && attached.answered)
+        this.say({ type: 'presence', handle: attached.handle, session: of.id, subject: of.subject, payload })
+    }
+  }
+
+  presenceOf(document: DocumentName): Uint8Array {
+    for (const attached of this.#channels.values()) if (attached.document === document) return attached.presence
+    return new Uint8Array(0)
   }
 
   #attach(frame: Extract<ClientFrame, { type: 'attach' }>): void {
@@ -390,6 +418,7 @@ export class FakeSession {
       cursor: frame.cursor,
       seen: frame.seen,
       answered: false,
+      presence: new Uint8Array(0),
     }
     this.#channels.set(channel, attached)
     if (!this.#region.slow) this.#answer(attached)
@@ -420,6 +449,9 @@ export class FakeSession {
       })
     }
     this.say({ type: 'current', handle, version: this.#region.version(group, document) })
+    for (const other of this.#region.sessions) {
+      if (other !== this && other.presenceOf(document).length > 0) this.showPresence(other, document, other.presenceOf(document))
+    }
   }
 
   #push(channel: number, counter: number, payload: Uint8Array): void {

@@ -49,16 +49,20 @@ describe('tokens', () => {
   const jwt = (claims: unknown): string => `h.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.s`
 
   it('reads tenant and end, of any bytes', () => {
-    expect(readClaims(jwt({ tenant: 'acme', exp: 12, sub: 'Zoë 😀' }))).toEqual({ tenant: 'acme', expiresAtMs: 12_000 })
+    expect(readClaims(jwt({ tenant: 'acme', exp: 12, sub: 'Zoë 😀' }))).toEqual({
+      tenant: 'acme',
+      subject: 'Zoë 😀',
+      expiresAtMs: 12_000,
+    })
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.integer(), (tenant, exp) => {
-        expect(readClaims(jwt({ tenant, exp }))).toEqual({ tenant, expiresAtMs: exp * 1000 })
+        expect(readClaims(jwt({ tenant, exp }))).toEqual({ tenant, subject: undefined, expiresAtMs: exp * 1000 })
       }),
     )
   })
 
   it('finds nothing in what is no JWT, and never throws', () => {
-    const none = { tenant: undefined, expiresAtMs: undefined }
+    const none = { tenant: undefined, subject: undefined, expiresAtMs: undefined }
     for (const token of ['', 'x', 'a.b.c', 'a.%.c', jwt(null), jwt([]), jwt({ tenant: 1, exp: 'x' })])
       expect(readClaims(token)).toEqual(none)
     fc.assert(fc.property(fc.string(), (token) => void readClaims(`a.${token}.c`)))
@@ -134,14 +138,14 @@ describe('records', () => {
     const stored = records.readDocument(
       [
         { key: records.headKey(name), value: records.encodeHead(head) },
-        { key: records.snapshotKey(name), value: Uint8Array.of(1) },
+        { key: records.snapshotKey(name, 'o1'), value: Uint8Array.of(1) },
         { key: records.logKey(name, { opening: 'o', number: 7 }), value: Uint8Array.of(2) },
       ],
       marks.map((mark, number) => ({ key: records.markKey(name, { opening: 'o', number }), value: records.encodeMark(mark) })),
     )
     expect(stored).toEqual({
       head,
-      snapshot: Uint8Array.of(1),
+      snapshots: [{ opening: 'o1', payload: Uint8Array.of(1) }],
       log: [{ name: { opening: 'o', number: 7 }, payload: Uint8Array.of(2) }],
       marks: marks.map((mark, number) => ({ name: { opening: 'o', number }, mark })),
     })

@@ -11,6 +11,7 @@ import type { ClientOptions, ClientSocket, ClientWorld, Handle, SocketEvents } f
 import { Client } from '@meridian/client/client'
 import { MemoryDisk, MemoryStore } from '@meridian/client/io/store-memory'
 import type { ClientStore, StoreKey, StoreOperation, StoreRecord } from '@meridian/client/store'
+import type { OpenTabPort, TabMessage, TabPort } from '@meridian/client/tabs'
 import type { FakeSession } from './fake-region.js'
 import { FakeRegion } from './fake-region.js'
 
@@ -129,7 +130,7 @@ export class SlowStore implements ClientStore {
 export class Device {
   readonly name: string
   readonly world: World
-  readonly disk = new MemoryDisk()
+  readonly disk: MemoryDisk
   readonly options: Partial<ClientOptions>
   store: SlowStore
   client: Client
@@ -138,9 +139,10 @@ export class Device {
   #timers: Timer[] = []
   #alive = { yes: true }
 
-  constructor(world: World, name: string, options: Partial<ClientOptions> = {}) {
+  constructor(world: World, name: string, options: Partial<ClientOptions> = {}, disk = new MemoryDisk()) {
     this.world = world
     this.name = name
+    this.disk = disk
     this.options = options
     this.store = new SlowStore(this.disk)
     this.client = this.#start()
@@ -238,6 +240,146 @@ export class Device {
   }
 }
 
+/** One tab's end of a browser's channel and locks. What is for it waits in order, as it was posted. */
+interface Port {
+  readonly device: Device
+  readonly tab: string
+  readonly inbox: (() => void)[]
+  readonly receive: (message: TabMessage) => void
+  readonly lost: { run: () => void }
+  isOpen: boolean
+}
+
+/** Tabs of one browser: one disk, one channel that reorders nothing, and the locks of the browser. */
+export class Browser {
+  readonly world: World
+  readonly disk = new MemoryDisk()
+  tabs: Device[] = []
+  readonly #options: Partial<ClientOptions>
+  #ports: Port[] = []
+  #holder: Port | undefined
+  #waiting: { port: Port; granted: () => void }[] = []
+  #watches: { tab: string; port: Port; gone: () => void }[] = []
+  #posted = 0
+
+  constructor(world: World, options: Partial<ClientOptions>) {
+    this.world = world
+    this.#options = options
+  }
+
+  /** Messages that were posted, once each. */
+  get postedCount(): number {
+    return this.#posted
+  }
+
+  get isBusy(): boolean {
+    return this.#ports.some((port) => port.inbox.length > 0)
+  }
+
+  get leader(): Device | undefined {
+    return this.#holder?.device
+  }
+
+  open(name = `tab ${this.tabs.length}`): Device {
+    let device: Device | undefined
+    const made: Port[] = []
+    const tabs: OpenTabPort = (tab, receive) => {
+      const port = this.#port(tab, receive, () => device)
+      made.push(port)
+      return this.#end(port)
+    }
+    device = new Device(this.world, name, { ...this.#options, tabs }, this.disk)
+    this.tabs.push(device)
+    this.world.devices.push(device)
+    return device
+  }
+
+  /** The tab dies: nothing of it runs any more, what it had posted arrives, and the browser gives back its locks. */
+  kill(device: Device): void {
+    device.kill()
+    this.tabs = this.tabs.filter((one) => one !== device)
+    this.world.devices.splice(this.world.devices.indexOf(device), 1)
+    for (const port of this.#ports) if (port.device === device) this.#leave(port)
+  }
+
+  /** One thing for each tab that something is waiting for; or for one of them. */
+  deliver(only?: Device): void {
+    for (const port of [...this.#ports]) if (only === undefined || port.device === only) port.inbox.shift()?.()
+  }
+
+  #port(tab: string, receive: (message: TabMessage) => void, device: () => Device | undefined): Port {
+    const port: Port = {
+      get device(): Device {
+        const found = device()
+        if (found === undefined) throw new Error('a port is used before its tab is there')
+        return found
+      },
+      tab,
+      inbox: [],
+      receive,
+      lost: { run: () => undefined },
+      isOpen: true,
+    }
+    this.#ports.push(port)
+    return port
+  }
+
+  #end(port: Port): TabPort {
+    return {
+      post: (message) => {
+        if (!port.isOpen) return
+        this.#posted++
+        for (const other of this.#ports) {
+          if (other === port) continue
+          const copy = structuredClone(message)
+          other.inbox.push(() => other.receive(copy))
+        }
+      },
+      lead: (how, granted, lost) => {
+        port.lost.run = lost
+        if (how === 'take' && this.#holder !== undefined && this.#holder !== port) {
+          const before = this.#holder
+          this.#holder = undefined
+          before.inbox.push(() => before.lost.run())
+          this.#waiting.unshift({ port, granted })
+        } else this.#waiting.push({ port, granted })
+        this.#grant()
+      },
+      watch: (tab, gone) => {
+        this.#watches.push({ tab, port, gone })
+        if (!this.#ports.some((other) => other.tab === tab)) this.#tellGone(tab)
+      },
+      close: () => this.#leave(port),
+    }
+  }
+
+  #grant(): void {
+    if (this.#holder !== undefined) return
+    const next = this.#waiting.shift()
+    if (next === undefined) return
+    this.#holder = next.port
+    next.port.inbox.push(() => {
+      if (this.#holder === next.port) next.granted()
+    })
+  }
+
+  #leave(port: Port): void {
+    port.isOpen = false
+    port.inbox.length = 0
+    this.#ports = this.#ports.filter((other) => other !== port)
+    this.#waiting = this.#waiting.filter((one) => one.port !== port)
+    this.#watches = this.#watches.filter((one) => one.port !== port)
+    if (this.#holder === port) this.#holder = undefined
+    this.#tellGone(port.tab)
+    this.#grant()
+  }
+
+  #tellGone(tab: string): void {
+    for (const watch of this.#watches) if (watch.tab === tab) watch.port.inbox.push(watch.gone)
+    this.#watches = this.#watches.filter((one) => one.tab !== tab)
+  }
+}
+
 export class World {
   readonly random: Random
   readonly region: FakeRegion
@@ -248,6 +390,7 @@ export class World {
   wallMs = Date.UTC(2026, 0, 1)
   /** False: dialling fails. */
   reachable = true
+  readonly browsers: Browser[] = []
 
   constructor(seed = 1) {
     this.random = seeded(seed)
@@ -260,6 +403,12 @@ export class World {
     return device
   }
 
+  browser(options: Partial<ClientOptions> = {}): Browser {
+    const browser = new Browser(this, options)
+    this.browsers.push(browser)
+    return browser
+  }
+
   /** Lets promises run out. */
   async turn(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve))
@@ -270,7 +419,9 @@ export class World {
     for (let round = 0; round < 1_000; round++) {
       await this.turn()
       const busy = this.devices.map((device) => device.wire).filter((wire) => wire?.isBusy === true)
-      if (busy.length === 0 && this.region.waitingCount === 0) return
+      const talking = this.browsers.filter((browser) => browser.isBusy)
+      if (busy.length === 0 && talking.length === 0 && this.region.waitingCount === 0) return
+      for (const browser of talking) browser.deliver()
       for (const wire of busy) {
         wire?.step('up')
         wire?.step('down')

@@ -31,6 +31,48 @@ export function registerEngineTests(name: string, engine: Engine, builders: Engi
   }
 
   describe(`engine ${name}`, () => {
+    it('given histories, when a peer that has some of one gets the differences, then it shows all of it; with all of it, nothing new', () => {
+      fc.assert(
+        fc.property(seeds, fc.nat(100), (seed, share) => {
+          const updates = builders.history(seed)
+          const some = updates.slice(0, Math.floor((updates.length * share) / 100))
+          const differences = engine.differences(updates, builders.known(some))
+          expect(builders.shown([...some, ...differences])).toBe(builders.shown(updates))
+          expect(builders.shown([...updates, ...engine.differences(updates, builders.known(updates))])).toBe(
+            builders.shown(updates),
+          )
+          expect(engine.differences(updates, new Uint8Array(0))).toEqual(updates)
+        }),
+        { numRuns: 50 },
+      )
+    })
+
+    it('given a typed text, when read, then text and JSON hold it', () => {
+      const updates = builders.typing('h\u00e9llo \u{1f30d}')
+      expect(engine.read(updates, { kind: 'text' })).toBe('h\u00e9llo \u{1f30d}')
+      expect(Object.values(JSON.parse(engine.read(updates, { kind: 'json' })) as object)).toEqual(['h\u00e9llo \u{1f30d}'])
+      expect(codeOf(() => engine.read(updates, { kind: 'text', root: 'another' }))).toBe('UPDATE_INVALID')
+    })
+
+    it('given an edit, then it is an update that inspection takes, that is new once, and the same for the same author', () => {
+      const edit = { kind: 'merge', value: { title: 'x', list: [1, { a: null }], map: { b: true } } } as const
+      const update = engine.edit([], edit, 7)
+      expect(engine.edit([], edit, 7)).toEqual(update)
+      const index = engine.emptyIndex()
+      const inspection = engine.inspect(update, inspectLimits)
+      expect(engine.judge(index, inspection)).toBe('new')
+      engine.include(index, inspection)
+      expect(engine.judge(index, inspection)).toBe('nothing')
+      expect(JSON.parse(engine.read([update], { kind: 'json' }))).toEqual({
+        title: 'x',
+        list: [1, { a: null }],
+        map: { b: true },
+      })
+      expect(engine.edit([update], edit, 8)).not.toHaveLength(0)
+      expect(engine.edit([update], { kind: 'merge', value: { title: 'x', map: { b: true } } }, 8)).toHaveLength(0)
+      expect(codeOf(() => engine.edit([update], edit, 7))).toBe('UPDATE_INVALID')
+    })
+
     it('given its name, when written as a number and read again, then it is the same engine', () => {
       expect(engineNameOf(engineNumber[engine.name])).toBe(engine.name)
     })

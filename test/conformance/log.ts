@@ -8,7 +8,18 @@ import { encodeControl } from '@meridian/core/entry'
 import { toHybridTime } from '@meridian/core/hybrid-time'
 import type { DeviceId, DocumentName, GroupId, ReplicaId } from '@meridian/core/ids'
 import { parseDevice, parseDocument, parseGroup, parseRegion, replicaParts, toPosition } from '@meridian/core/ids'
-import type { Appended, DocumentInfo, Done, GroupInfo, LastPush, Outcome, Read, RegionLog, Snapshot } from '@meridian/core/log'
+import type {
+  Appended,
+  DocumentInfo,
+  Done,
+  GroupInfo,
+  LastPush,
+  ListedDocument,
+  Outcome,
+  Read,
+  RegionLog,
+  Snapshot,
+} from '@meridian/core/log'
 import { emptyVersion } from '@meridian/core/version'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
@@ -533,11 +544,25 @@ export function registerLogTests(name: string, makePlace: () => Promise<LogPlace
           })
           expect(positions(await readDocument(notes))).toEqual([4])
           expect((await readGroup(acme)).entries.map((entry) => [entry.kind, entry.life])).toEqual([
-            ['update', 1],
-            ['update', 1],
             ['erase', 1],
             ['update', 2],
           ])
+          await reopen()
+        }
+      })
+
+      test('[RES7] given an erase, when it is durable, then nothing of the life before is read any more, and readers of the group see the hole', async () => {
+        await append(draft(notes, 'a'), draft(drawing, 'other'), draft(notes, 'b'))
+        await append(draft(notes, '', { kind: 'erase' }), draft(drawing, 'more'))
+        for (let round = 0; round < 2; round++) {
+          expect(await readDocument(notes)).toMatchObject({ entries: [{ kind: 'erase', position: 4 }], trimmed: 3 })
+          expect(await readDocument(notes, 3)).toMatchObject({ entries: [{ position: 4 }] })
+          expect(positions(await readDocument(drawing))).toEqual([2, 5])
+          expect(await readGroup(acme)).toMatchObject({
+            entries: [{ position: 2 }, { position: 4 }, { position: 5 }],
+            trimmed: 3,
+          })
+          expect(await openDocument(notes)).toMatchObject({ ended: true, tailCount: 1, tailBytes: 0, position: 4 })
           await reopen()
         }
       })
@@ -551,7 +576,7 @@ export function registerLogTests(name: string, makePlace: () => Promise<LogPlace
         )
         expect(await openDocument(notes)).toMatchObject({ life: 2, ended: false, position: 3, tailCount: 1 })
         expect(positions(await readDocument(notes))).toEqual([3])
-        expect(positions(await readGroup(acme))).toEqual([1, 2, 3, 4])
+        expect(positions(await readGroup(acme))).toEqual([2, 3, 4])
       })
 
       test('[RES7] given a trimmed life, when the next one begins, then its reads have no hole', async () => {
@@ -561,6 +586,43 @@ export function registerLogTests(name: string, makePlace: () => Promise<LogPlace
         expect(await readDocument(notes)).toMatchObject({ entries: [{ position: 3 }], trimmed: 0 })
         await putSnapshot(snapshotOf(notes, 3, { life: 2, replica: log.replica, sequence: 3, bytes: noise(10) }), { trim: true })
         expect(await readDocument(notes)).toMatchObject({ entries: [], trimmed: 3 })
+      })
+    })
+
+    describe('lists', () => {
+      test('given documents, when listed by prefix and page, then they come by their bytes, with their life, and no others', async () => {
+        const names = [
+          'acme/notes/b',
+          'acme/notes/a',
+          'acme/notes/a/b',
+          'acme/notes/\u00e9',
+          'acme/notes/\u{1f600}',
+          'acme/notes/\uff5e',
+          'acme/notes2/a',
+          'acme/note/a',
+        ]
+        await append(...names.map((name) => draft(parseDocument(name), 'x')))
+        await append(draft(parseDocument('acme/notes/b'), '', { kind: 'erase' }))
+        const list = (prefix: string, after = '', count = 100) =>
+          value<readonly ListedDocument[]>((done) => log.listDocuments(prefix, after, count, done))
+        const inOrder = [
+          'acme/notes/a',
+          'acme/notes/a/b',
+          'acme/notes/b',
+          'acme/notes/\u00e9',
+          'acme/notes/\uff5e',
+          'acme/notes/\u{1f600}',
+        ]
+        for (let round = 0; round < 2; round++) {
+          expect(await list('acme/notes/')).toEqual(
+            inOrder.map((document) => ({ document, engine: 'yjs', life: 1, ended: document === 'acme/notes/b' })),
+          )
+          expect((await list('acme/notes/a')).map((one) => one.document)).toEqual(inOrder.slice(0, 2))
+          expect((await list('acme/notes/', 'acme/notes/a/b', 2)).map((one) => one.document)).toEqual(inOrder.slice(2, 4))
+          expect(await list('acme/none/')).toEqual([])
+          expect(await list('acme/notes/', 'acme/z')).toEqual([])
+          await reopen()
+        }
       })
     })
 
@@ -702,9 +764,14 @@ class Model {
       const held = this.lives.get(document)
       if (held === undefined || life > held.life)
         this.lives.set(document, { life, ended: kind === 'erase', snapshot: undefined, trimmed: 0 })
-      else if (kind === 'erase' && life === held.life)
-        this.lives.set(document, { life, ended: true, snapshot: undefined, trimmed: 0 })
+      else if (kind === 'erase' && life === held.life) this.erase(document, life)
     })
+  }
+
+  /** RES7: only the erase itself, the newest entry, stays. */
+  private erase(document: DocumentName, life: number): void {
+    this.lives.set(document, { life, ended: true, snapshot: undefined, trimmed: this.position - 1 })
+    this.entries = this.entries.filter((entry) => entry.document !== document || entry.position >= this.position)
   }
 
   snapshot(document: DocumentName, position: number, trim: boolean): void {

@@ -49,6 +49,7 @@ function samples(setting: Setting): readonly (readonly [text: string, value: unk
     dataDir: ['a', 'b', 'c'],
     allowedOrigins: ['https://a.example', 'https://b.example', 'https://c.example'],
     allowedHosts: ['a.example', 'b.example', 'c.example'],
+    trustedProxies: ['10.0.0.1', '10.0.0.0/8', 'fd00::/8'],
     'auth.algorithm': ['ES256', 'RS256', 'EdDSA'],
     'auth.issuer': ['a', 'b', 'c'],
     'auth.audience': ['a', 'b', 'c'],
@@ -70,7 +71,7 @@ const yamlOf = (setting: Setting, text: string): string => {
 }
 
 /** Settings that stand for themselves; the others are tried in tests of their own. */
-const alone = settings.filter(({ path }) => path !== 'dev' && !/^auth\.(secret|publicKey)/.test(path))
+const alone = settings.filter(({ path }) => path !== 'dev' && !/^auth\.(secret|publicKey|jwksUrl)|^tls\./.test(path))
 
 describe('where a setting comes from', () => {
   it.each(alone.map((setting) => [setting.path, setting] as const))(

@@ -20,6 +20,7 @@ import type {
   Done,
   GroupInfo,
   LastPush,
+  ListedDocument,
   LogErrorCode,
   Outcome,
   Read,
@@ -152,11 +153,14 @@ export class MemoryStore {
 
   #insertInto(name: DocumentName, entry: Entry): void {
     let document = this.documents.get(name)
+    const turns =
+      document !== undefined &&
+      (entry.life > document.life || (entry.kind === 'erase' && entry.life === document.life && !document.ended))
     if (document === undefined) {
       const ended = entry.kind === 'erase'
       document = { engine: entry.engine, life: entry.life, ended, trimmed: 0, snapshot: undefined, entries: [], past: [] }
       this.documents.set(name, document)
-    } else if (entry.life > document.life || (entry.kind === 'erase' && entry.life === document.life && !document.ended)) {
+    } else if (turns) {
       if (entry.life > document.life) {
         document.past.push(...document.entries)
         document.entries = []
@@ -168,6 +172,18 @@ export class MemoryStore {
     }
     if (entry.life === document.life) document.entries.push(entry)
     else document.past.push(entry)
+    if (turns && document.ended) this.#erase(document, entry)
+  }
+
+  /** RES7: only the erase itself stays. */
+  #erase(document: StoredDocument, erase: Entry): void {
+    const gone = new Set([...document.past, ...document.entries].filter((entry) => entry.position < erase.position))
+    document.past = document.past.filter((entry) => !gone.has(entry))
+    document.entries = document.entries.filter((entry) => !gone.has(entry))
+    document.trimmed = erase.position - 1
+    const group = this.group(erase.group)
+    group.entries = group.entries.filter((entry) => !gone.has(entry))
+    group.trimmed = Math.max(group.trimmed, document.trimmed)
   }
 
   #control(group: StoredGroup, entry: Entry): void {
@@ -204,6 +220,7 @@ export type LogOperation =
   | 'openDocument'
   | 'openGroup'
   | 'lastPush'
+  | 'listDocuments'
   | 'readDocument'
   | 'readGroup'
   | 'readSnapshot'
@@ -320,6 +337,18 @@ export class MemoryLog implements RegionLog {
 
   lastPush(group: GroupId, device: DeviceId, done: Done<LastPush | undefined>): void {
     this.#read('lastPush', undefined, done, () => this.store.pushes.get(pushKey(group, device)))
+  }
+
+  listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void {
+    this.#read('listDocuments', undefined, done, () => {
+      const listed: ListedDocument[] = []
+      for (const [document, { engine, life, ended }] of [...this.store.documents].sort(([one], [other]) => byBytes(one, other))) {
+        if (listed.length === count) break
+        if (engine !== undefined && document.startsWith(prefix) && byBytes(document, after) > 0)
+          listed.push({ document, engine, life, ended })
+      }
+      return listed
+    })
   }
 
   readDocument(document: DocumentName, after: Position, limit: ReadLimit, done: Done<Read>): void {
@@ -511,6 +540,8 @@ export class MemoryLog implements RegionLog {
     return { entries, asOf: toPosition(asOf), more, trimmed: toPosition(trimmed) }
   }
 }
+
+const byBytes = (one: string, other: string): number => Buffer.compare(Buffer.from(one), Buffer.from(other))
 
 function firstBeyond(entries: readonly Entry[], after: number): number {
   let low = 0

@@ -14,6 +14,8 @@ import { hubLimits, sessionLimits } from '@meridian/core/limits'
 import type { RegionLog } from '@meridian/core/log'
 import type { Outgoing } from '@meridian/core/outgoing'
 import { Session, type SessionSocket } from '@meridian/core/session'
+import type { Wire } from '@meridian/core/wire'
+import { nativeWire } from '@meridian/core/wires/native/wire'
 import type { SeededRandom } from './random.js'
 import type { Scheduler } from './scheduler.js'
 
@@ -25,6 +27,8 @@ export interface SimNodeOptions {
   readonly log: RegionLog
   readonly limits?: Partial<SessionLimits>
   readonly hubLimits?: Partial<HubLimits>
+  /** The native one by default. */
+  readonly wire?: Wire
   readonly compaction?: CompactionPolicy
   readonly admit?: Admit
   readonly engines?: Partial<Record<EngineName, Engine>>
@@ -47,6 +51,8 @@ export class SimNode {
   readonly scheduler: Scheduler
   readonly sessions = new Set<SimSocket>()
   readonly limits: SessionLimits
+  /** What the next connection speaks. */
+  wire: Wire
   readonly refused: ErrorCode[] = []
   readonly #options: SimNodeOptions
   /** A node that crashed runs nothing more. */
@@ -55,6 +61,7 @@ export class SimNode {
   constructor(options: SimNodeOptions) {
     this.#options = options
     this.scheduler = options.scheduler
+    this.wire = options.wire ?? nativeWire
     this.limits = { ...sessionLimits, ...options.limits }
     this.hub = new Hub(
       {
@@ -122,7 +129,7 @@ export class SimSocket implements SessionSocket {
   constructor(node: SimNode) {
     this.node = node
     node.sessions.add(this)
-    this.session = new Session(node.hub, this, {
+    this.session = new Session(node.hub, this, node.wire, {
       region,
       limits: node.limits,
       onRefused: (code) => node.refused.push(code),

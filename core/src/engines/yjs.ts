@@ -10,12 +10,14 @@
 import * as encoding from 'lib0/encoding'
 import { digest as sha256 } from 'lib0/hash/sha256'
 import * as Y from 'yjs'
-import type { Engine, EngineIndex, EngineState, InspectLimits, Inspection, Judgement } from '../engine.js'
+import type { Edit, Engine, EngineIndex, EngineState, InspectLimits, Inspection, Judgement, Reading } from '../engine.js'
 import { assert, MeridianError } from '../errors.js'
 import { writeContent } from './yjs-content.js'
 import { Cursor, invalid } from './yjs-cursor.js'
 import { YjsIndex } from './yjs-index.js'
 import { clientMax, clockMax, inspectYjs, YjsInspection } from './yjs-inspect.js'
+import { readYjs } from './yjs-json.js'
+import { editYjs } from './yjs-patch.js'
 
 export const yjsEngine: Engine = {
   name: 'yjs',
@@ -58,6 +60,34 @@ export const yjsEngine: Engine = {
       return difference.length === 2 && difference[0] === 0 && difference[1] === 0 ? new Uint8Array(0) : difference
     })
   },
+
+  differences(updates: readonly Uint8Array[], known: Uint8Array): readonly Uint8Array[] {
+    checkStateVector(known)
+    if (known.length === 0) return updates
+    const differences: Uint8Array[] = []
+    for (const update of updates) {
+      const difference = Y.diffUpdate(update, known)
+      // No structs and no deletions.
+      if (difference.length > 2) differences.push(difference)
+    }
+    return differences
+  },
+
+  read: (updates: readonly Uint8Array[], reading: Reading): string => materialise(updates, (doc) => readYjs(doc, reading)),
+
+  /** What is formatted, or deleted by others, is not looked at again: only what the edit itself does becomes the update. */
+  edit: (updates: readonly Uint8Array[], edit: Edit, author: number): Uint8Array =>
+    materialise(updates, (doc) => {
+      if (Y.getState(doc.store, author) > 0)
+        throw new MeridianError('UPDATE_INVALID', { message: 'The author of an edit is new to its document.' })
+      doc.clientID = author
+      const made: Uint8Array[] = []
+      doc.on('update', (update: Uint8Array) => made.push(update))
+      doc.transact(() => editYjs(doc, edit))
+      const [update] = made
+      assert(made.length < 2, 'a transaction makes one update')
+      return update ?? new Uint8Array(0)
+    }),
 
   digest: (updates: readonly Uint8Array[]): string =>
     materialise(updates, (doc) => {

@@ -7,7 +7,8 @@ import type { Principal } from '@meridian/core/effects'
 
 export interface Authenticator {
   /**
-   * Rejects with MeridianError TOKEN_INVALID or TOKEN_EXPIRED and nothing else. No part of the token stands in the error, in its
+   * Rejects with MeridianError TOKEN_INVALID or TOKEN_EXPIRED, INTERNAL (to be tried again) if what tokens are checked with cannot be had
+   * now, and nothing else. No part of the token stands in the error, in its
    * cause or in a log.
    */
   authenticate(token: string): Promise<Principal>

@@ -1,5 +1,5 @@
 /**
- * JSON Web Tokens (RFC 7519) by jose, with one algorithm pinned (RFC 8725, 3.1) and one key.
+ * JSON Web Tokens (RFC 7519) by jose, with one algorithm pinned (RFC 8725, 3.1) and one key, or the keys of a JWKS URL.
  *
  * Claims: `sub`, `tenant`, `exp`, `docs: [{ match: 'notes/*', access: 'read' | 'write' }]`; `iss` and `aud` where they are configured.
  */
@@ -15,11 +15,13 @@ import {
   type JWTPayload,
   type JWTVerifyOptions,
   jwtVerify,
+  type JWTVerifyGetKey,
   type KeyObject,
 } from 'jose'
 import { z } from 'zod'
 import type { TokenConfig } from '../config.js'
 import type { Authenticator } from './authenticator.js'
+import { jwksKeys, type KeyFinder } from './jwks.js'
 
 /** Bounds of what a token may make every decision cost. */
 const grantsMax = 1_000
@@ -37,7 +39,7 @@ const modulusBitsMin = 2048
 
 /** @throws MeridianError CONFIG_INVALID if the key is none of its algorithm. */
 export async function jwtAuthenticator(config: TokenConfig, clock: Clock): Promise<Authenticator> {
-  const key = await importKey(config)
+  const key: JWTVerifyGetKey = config.jwks === undefined ? await oneKey(config) : safe(jwksKeys(config.jwks, clock), config)
   const options: Omit<JWTVerifyOptions, 'currentDate'> = {
     algorithms: [config.algorithm],
     clockTolerance: config.clockToleranceMs / 1000,
@@ -58,8 +60,23 @@ export async function jwtAuthenticator(config: TokenConfig, clock: Clock): Promi
   }
 }
 
+async function oneKey(config: TokenConfig): Promise<JWTVerifyGetKey> {
+  const key = await importKey(config)
+  return () => key
+}
+
+/** A key of a set is held to what a configured one is. */
+const safe =
+  (keys: KeyFinder, config: TokenConfig): KeyFinder =>
+  async (header, token) => {
+    const key = await keys(header, token)
+    if (key.type === 'public' && bitsOf(key) >= modulusBitsMin) return key
+    throw new MeridianError('INTERNAL', { message: `A key of auth.jwksUrl cannot be used with ${config.algorithm}.` })
+  }
+
 /** What jose throws carries the claims, so it does not go on as a cause; its code says which check failed. */
 function refusal(thrown: unknown): MeridianError {
+  if (thrown instanceof MeridianError) return thrown
   if (thrown instanceof errors.JWTExpired) return new MeridianError('TOKEN_EXPIRED')
   return new MeridianError('TOKEN_INVALID', {
     message: thrown instanceof errors.JOSEError ? `The check that failed: ${reasonOf(thrown)}.` : '',
@@ -73,6 +90,7 @@ function reasonOf(error: errors.JOSEError): string {
   }
   if (error instanceof errors.JWSSignatureVerificationFailed) return 'the signature'
   if (error instanceof errors.JOSEAlgNotAllowed) return 'the algorithm'
+  if (error instanceof errors.JWKSNoMatchingKey) return 'the key id'
   return 'the form'
 }
 
@@ -101,11 +119,14 @@ async function importKey(config: TokenConfig): Promise<CryptoKey | KeyObject | U
     throw unusable(config, 'it is neither PEM (SPKI) nor JWK of a key for it')
   }
   if (key instanceof Uint8Array || key.type !== 'public') throw unusable(config, 'it is no public key')
-  const { algorithm } = key
-  if ('modulusLength' in algorithm && typeof algorithm.modulusLength === 'number' && algorithm.modulusLength < modulusBitsMin) {
-    throw unusable(config, `it is shorter than ${modulusBitsMin} bits`)
-  }
+  if (bitsOf(key) < modulusBitsMin) throw unusable(config, `it is shorter than ${modulusBitsMin} bits`)
   return key
+}
+
+/** Of the modulus of an RSA key; other kinds have one size for each algorithm. */
+function bitsOf(key: CryptoKey | KeyObject): number {
+  const length: unknown = 'algorithm' in key && 'modulusLength' in key.algorithm ? key.algorithm.modulusLength : undefined
+  return typeof length === 'number' ? length : Number.POSITIVE_INFINITY
 }
 
 const unusable = (config: TokenConfig, why: string): MeridianError =>

@@ -1,9 +1,10 @@
-/** The command line: `meridian node`, `meridian config`. Errors are sentences, with what to do; stacks are for defects only. */
+/** The command line: `meridian node`, `meridian config`, `meridian import`. Errors are sentences, with what to do; stacks are for defects only. */
 
 import { MeridianError } from '@meridian/core/errors'
 import { Command, CommanderError } from 'commander'
 import { packageVersion } from '../io/version.js'
 import { addConfigCommand } from './config-command.js'
+import { addImportCommand } from './import-command.js'
 import { addNodeCommand } from './node-command.js'
 import { exitOk, exitOperating, exitUsage, UsageError } from './usage.js'
 
@@ -38,6 +39,7 @@ Exit codes: 0 well, 1 it failed, 2 it was asked for wrongly.
     )
   addNodeCommand(program)
   addConfigCommand(program)
+  addImportCommand(program)
   return program
 }
 

@@ -6,12 +6,14 @@ import type { Command } from 'commander'
 import { formatIssue, type NodeConfig } from '../config.js'
 import { createLogger, type Logger } from '../io/logging.js'
 import { type MeridianNode, startNode } from '../node.js'
+import { openBrowser } from './open-browser.js'
 import { addConfigOptions, configOf, type Flags } from './options.js'
 import { exitOk, exitOperating } from './usage.js'
 
 export function addNodeCommand(program: Command): void {
   const command = program.command('node').description('start a node of a region').helpGroup('Commands:')
   addConfigOptions(command)
+    .option('--open', 'in development mode, show the sample app in the browser of this machine, if it has one')
     .addHelpText(
       'after',
       `
@@ -36,7 +38,9 @@ async function run(flags: Flags): Promise<void> {
   )
   const node = await startNode(config, { logger })
   announce(node, config, logger)
+  if (flags['open'] === true && config.auth.kind === 'development') openBrowser(node.url)
   stopOnSignals(node, logger)
+  if (config.tls !== undefined) process.on('SIGHUP', () => node.reloadCertificate())
 }
 
 function announce(node: MeridianNode, config: NodeConfig, logger: Logger): void {
@@ -56,12 +60,17 @@ function block(node: MeridianNode, config: NodeConfig, development: boolean): st
     ...(development ? [`  ${loud('DEVELOPMENT MODE: no token is asked. Tenant dev, this machine only.')}`] : []),
     '',
     `    Region   ${node.region}`,
-    `    URL      ${node.url}`,
+    `    URL      ${bold(node.url)}`,
     `    Data     ${resolve(config.dataDir)}`,
     '',
     '  Try next',
     `    curl ${node.url}/readyz`,
-    ...(development ? [`    connect({ url: '${node.url}' }) with @meridian/client; see the examples folder`] : []),
+    ...(development
+      ? [
+          `    open ${node.url} in a browser: the sample app`,
+          `    connect({ url: '${node.url}' }) with @meridian/client; see the examples folder`,
+        ]
+      : []),
     '',
     '  Ctrl+C stops it: clients are told, and nothing that was saved is lost.',
     '',

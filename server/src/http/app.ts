@@ -1,9 +1,16 @@
-/** What a node answers over HTTP: is it alive, is it ready, how is it doing, what is it. */
+/**
+ * What a node answers over HTTP: is it alive, is it ready, how is it doing, what is it; behind the same checks its documents, and in development
+ * mode the sample app.
+ */
 
+import { errorTable, toMeridianError } from '@meridian/core/errors'
 import { Hono } from 'hono'
+import { type AppFiles, answerFromApp } from './app-files.js'
+import { collectionsPath, documentsPath } from './entry.js'
+import type { Asking, Client } from './forwarded.js'
 import type { Guard } from './guard.js'
-import { problem, problemOf, problemResponse } from './problem.js'
-import { toMeridianError } from '@meridian/core/errors'
+import { HttpProblem, problem, problemOf, problemResponse } from './problem.js'
+import { askingOf, type Env } from './request.js'
 
 export interface Readiness {
   readonly ready: boolean
@@ -23,7 +30,15 @@ export interface AppOptions {
   readonly about: About
   readonly readiness: () => Readiness
   readonly metrics: () => Promise<{ readonly text: string; readonly type: string }>
+  /** Whose request it is; absent where there is no socket. */
+  readonly clientOf?: (asking: Asking) => Client
+  /** The sample app; undefined where it is not served. */
+  readonly files?: AppFiles | undefined
   readonly onError: (error: unknown) => void
+  /** Documents and collections. */
+  readonly documents?: Hono<Env>
+  /** OpenAPI of these, as JSON. */
+  readonly openApi?: string
 }
 
 /** Paths that probes ask by an address instead of a name. */
@@ -31,21 +46,37 @@ const probes = new Set(['/healthz', '/readyz'])
 
 export const syncPath = '/v1/sync'
 
-export function createApp(options: AppOptions): Hono {
-  const app = new Hono()
+export function createApp(options: AppOptions): Hono<Env> {
+  const app = new Hono<Env>()
   app.use(async (context, next) => {
     if (!probes.has(context.req.path) && !options.guard.allowsHost(context.req.header('host')))
       return problemResponse(hostProblem)
-    if (context.req.method !== 'GET' && context.req.method !== 'HEAD') {
+    const isDocument = context.req.path.startsWith(documentsPath)
+    const isOpen = isDocument || context.req.path.startsWith(collectionsPath)
+    const origin = context.req.header('origin')
+    if (isOpen && !options.guard.allowsOrigin(origin)) return problemResponse(originProblem, { connection: 'close' })
+    if (isOpen && origin !== undefined && context.req.method === 'OPTIONS') return preflight(origin)
+    if (
+      isDocument ? !documentMethods.includes(context.req.method) : context.req.method !== 'GET' && context.req.method !== 'HEAD'
+    ) {
       // Nothing here takes a body, so none is waited for.
-      return problemResponse(problem(405, 'Method not allowed', 'Only GET and HEAD are answered here.'), {
-        allow: 'GET, HEAD',
+      const allow = isDocument ? documentMethods.join(', ') : 'GET, HEAD'
+      return problemResponse(problem(405, 'Method not allowed', `Only ${allow} are answered here.`), {
+        allow,
         connection: 'close',
       })
     }
     await next()
     context.header('x-content-type-options', 'nosniff')
-    context.header('cache-control', 'no-store')
+    // Once reached by TLS, for ever by TLS (RFC 6797).
+    if (options.clientOf?.(askingOf(context)).isSecure === true) context.header('strict-transport-security', 'max-age=31536000')
+    if (isDocument) context.header('cache-control', 'private, no-cache')
+    else if (!context.res.headers.has('cache-control')) context.header('cache-control', 'no-store')
+    if (isOpen && origin !== undefined) {
+      context.header('access-control-allow-origin', origin)
+      context.header('access-control-expose-headers', exposedHeaders)
+      context.header('vary', 'Origin', { append: true })
+    }
     return undefined
   })
   app.get('/healthz', (context) => context.json({ status: 'alive' }))
@@ -64,13 +95,47 @@ export function createApp(options: AppOptions): Hono {
       connection: 'upgrade',
     }),
   )
-  app.notFound(() => problemResponse(notFoundProblem))
-  app.onError((error) => {
-    options.onError(error)
-    return problemResponse(problemOf(toMeridianError(error)))
+  if (options.openApi !== undefined) {
+    const text = options.openApi
+    app.get('/v1/openapi.json', () => new Response(text, { headers: { 'content-type': 'application/json' } }))
+  }
+  if (options.documents !== undefined) app.route('/', options.documents)
+  app.notFound((context) => (options.files && answerFromApp(options.files, context)) ?? problemResponse(notFoundProblem))
+  app.onError((thrown, context) => {
+    // A body that was not read ends with its connection.
+    const unread: Record<string, string> =
+      context.req.method === 'GET' || context.req.method === 'HEAD' ? {} : { connection: 'close' }
+    if (thrown instanceof HttpProblem) return problemResponse(thrown.problem, { ...unread, ...thrown.headers })
+    const error = toMeridianError(thrown)
+    if (error.code === 'INTERNAL') options.onError(thrown)
+    const body = problemOf(error)
+    return problemResponse(body, { ...unread, ...(body.status === 503 ? { 'retry-after': '1' } : {}) })
   })
   return app
 }
+
+const documentMethods = ['GET', 'HEAD', 'POST', 'PATCH', 'PUT', 'DELETE']
+const exposedHeaders = 'ETag, Meridian-Version, Meridian-Life, Retry-After'
+
+/** CORS (WHATWG Fetch, 3.3) for pages of allowed origins. No cookies: a page brings its token itself. */
+function preflight(origin: string): Response {
+  return new Response(null, {
+    status: 204,
+    headers: {
+      'access-control-allow-origin': origin,
+      'access-control-allow-methods': documentMethods.join(', '),
+      'access-control-allow-headers': 'Authorization, Content-Type, If-None-Match, Last-Event-ID, Meridian-Push',
+      'access-control-max-age': '600',
+      vary: 'Origin',
+    },
+  })
+}
+
+export const originProblem = {
+  ...problem(403, 'Origin denied', errorTable.ORIGIN_DENIED.advice),
+  code: 'ORIGIN_DENIED',
+  retry: 'never',
+} as const
 
 export const hostProblem = problem(
   421,
@@ -81,5 +146,5 @@ export const hostProblem = problem(
 export const notFoundProblem = problem(
   404,
   'Not found',
-  `There is nothing here. This node answers /healthz, /readyz, /metrics and /version; clients connect by WebSocket at ${syncPath}.`,
+  `There is nothing here. This node answers /healthz, /readyz, /metrics, /version and /v1/openapi.json; clients connect by WebSocket at ${syncPath}.`,
 )

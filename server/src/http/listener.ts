@@ -4,20 +4,26 @@
  */
 
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { getRequestListener } from '@hono/node-server'
-import { errorTable, MeridianError } from '@meridian/core/errors'
+import type { SecureContextOptions, TLSSocket } from 'node:tls'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
+import { MeridianError } from '@meridian/core/errors'
 import type { NodeConfig } from '../config.js'
-import { hostProblem, notFoundProblem, syncPath } from './app.js'
+import { hostProblem, notFoundProblem, originProblem, syncPath } from './app.js'
 import type { Guard } from './guard.js'
 import { problem, problemBytes, problemOf, type Problem } from './problem.js'
 
 export interface ListenerOptions {
   readonly config: NodeConfig
   readonly guard: Guard
-  readonly fetch: (request: Request) => Response | Promise<Response>
+  readonly fetch: (request: Request, bindings: Partial<HttpBindings>) => Response | Promise<Response>
   readonly onConnection: (socket: Socket) => void
+  /** A handshake came to its end: the connection goes on as `secured`, which has been told of as a connection. */
+  readonly onSecured: (socket: Socket) => void
+  /** Undefined: http. */
+  readonly certificate: SecureContextOptions | undefined
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** False while the node stops. */
   readonly accepts: () => boolean
@@ -28,20 +34,26 @@ const backlog = 4096
 const headersMax = 64
 const webSocketVersion = '13'
 
-export function createListener(options: ListenerOptions): Server {
+export type Listener = Server | SecureServer
+
+export function createListener(options: ListenerOptions): Listener {
   const { limits } = options.config
-  const respond = getRequestListener(options.fetch)
-  const server = createServer(
-    {
-      maxHeaderSize: limits.headerBytesMax,
-      headersTimeout: limits.requestMs,
-      requestTimeout: limits.requestMs,
-      keepAliveTimeout: 5_000,
-      connectionsCheckingInterval: Math.min(1_000, limits.requestMs),
-      noDelay: true,
-    },
-    (request, response) => void respond(request, response),
+  const respond = getRequestListener((request, bindings) =>
+    options.fetch(request, 'incoming' in bindings ? (bindings as HttpBindings) : {}),
   )
+  const bounds = {
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: limits.requestMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: 5_000,
+    connectionsCheckingInterval: Math.min(1_000, limits.requestMs),
+    noDelay: true,
+  }
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => void respond(request, response)
+  const server: Listener =
+    options.certificate === undefined
+      ? createServer(bounds, onRequest)
+      : secured(createSecureServer({ ...bounds, ...options.certificate, handshakeTimeout: limits.requestMs }, onRequest), options)
   server.maxHeadersCount = headersMax
   server.on('connection', options.onConnection)
   server.on('upgrade', (request, socket, head) => {
@@ -55,8 +67,29 @@ export function createListener(options: ListenerOptions): Server {
   return server
 }
 
+/** Who shakes hands is a stranger as the socket beneath, and afterwards as the one above it. */
+function secured(server: SecureServer, options: ListenerOptions): SecureServer {
+  const shaking = new Map<string, Socket>()
+  const nameOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}|${remotePort}`
+  server.on('connection', (socket: Socket) => {
+    const name = nameOf(socket)
+    shaking.set(name, socket)
+    socket.once('close', () => {
+      if (shaking.get(name) === socket) shaking.delete(name)
+    })
+  })
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const beneath = shaking.get(nameOf(socket))
+    shaking.delete(nameOf(socket))
+    options.onConnection(socket)
+    if (beneath !== undefined) options.onSecured(beneath)
+  })
+  server.on('tlsClientError', (_error, socket) => socket.destroy())
+  return server
+}
+
 /** Begins to listen. @throws MeridianError CONFIG_INVALID if the address cannot be had. */
-export function listen(server: Server, config: NodeConfig): Promise<{ readonly address: string; readonly port: number }> {
+export function listen(server: Listener, config: NodeConfig): Promise<{ readonly address: string; readonly port: number }> {
   return new Promise((resolve, reject) => {
     const failed = (error: NodeJS.ErrnoException): void => {
       const why = error.code === 'EADDRINUSE' ? 'it is in use; choose another port, or stop who has it' : String(error.code)
@@ -82,9 +115,7 @@ function refusalOf(request: IncomingMessage, options: ListenerOptions): Problem 
   if (!options.guard.allowsHost(request.headers.host)) return hostProblem
   const { pathname } = splitUrl(request.url)
   if (pathname !== syncPath) return notFoundProblem
-  if (!options.guard.allowsOrigin(request.headers.origin)) {
-    return { ...problem(403, 'Origin denied', errorTable.ORIGIN_DENIED.advice), code: 'ORIGIN_DENIED', retry: 'never' }
-  }
+  if (!options.guard.allowsOrigin(request.headers.origin)) return originProblem
   // ws would take version 8, a draft whose clients name their page in another header than the one that was looked at.
   if ((request.headers['sec-websocket-version'] ?? webSocketVersion) !== webSocketVersion)
     return problem(400, 'Bad request', `Sec-WebSocket-Version is ${webSocketVersion} here.`)
@@ -103,7 +134,7 @@ function refuse(socket: Duplex, body: Problem): void {
 }
 
 /** `Upgrade: h2c` and the like may be ignored (RFC 9110, section 7.8): the request is answered as if it had not asked. */
-function answerPlainly(server: Server, request: IncomingMessage, socket: Duplex): void {
+function answerPlainly(server: Listener, request: IncomingMessage, socket: Duplex): void {
   const response = new ServerResponse(request)
   response.shouldKeepAlive = false
   response.assignSocket(request.socket)

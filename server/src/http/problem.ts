@@ -1,5 +1,6 @@
 /** Errors over HTTP: application/problem+json (RFC 9457) with the code, the retry advice and nothing of what stays on this side. */
 
+import type { Redirect } from '@meridian/core/effects'
 import type { ErrorCode, MeridianError } from '@meridian/core/errors'
 
 /** Close codes from 4400 on are the HTTP status plus 4,000; 4402 is not, as nobody asks for money here. */
@@ -17,6 +18,10 @@ export interface Problem {
   readonly detail: string
   readonly code?: ErrorCode
   readonly retry?: string
+  /** Regions that may serve the document (NOT_PLACED_HERE). */
+  readonly redirects?: readonly Redirect[]
+  /** What the region lacks, as a version token (NOT_YET_VISIBLE). */
+  readonly missing?: string
 }
 
 export function problemOf(error: MeridianError): Problem {
@@ -27,12 +32,25 @@ export function problem(status: number, title: string, detail: string): Problem 
   return { type: 'about:blank', title, status, detail }
 }
 
+/** Ends a request with this problem. */
+export class HttpProblem extends Error {
+  override readonly name = 'HttpProblem'
+  readonly problem: Problem
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(problem: Problem, headers: Readonly<Record<string, string>> = {}) {
+    super(problem.title)
+    this.problem = problem
+    this.headers = headers
+  }
+}
+
 /** `TOKEN_EXPIRED` → `Token expired`. */
 const titleOf = (code: ErrorCode): string => `${code.slice(0, 1)}${code.slice(1).toLowerCase().replaceAll('_', ' ')}`
 
 export const problemType = 'application/problem+json'
 
-export function problemResponse(body: Problem, headers: Record<string, string> = {}): Response {
+export function problemResponse(body: Problem, headers: Readonly<Record<string, string>> = {}): Response {
   return new Response(`${JSON.stringify(body)}\n`, { status: body.status, headers: { 'content-type': problemType, ...headers } })
 }
 

@@ -1,12 +1,13 @@
 /**
- * The thread that folds a document's entries into one state: engine work is heavy, and here it holds up nobody. It knows no log and no
- * document, only updates and an engine. It ends with its limits: the heap by `resourceLimits`, the time by whoever asked.
+ * The thread that folds a document's entries into one state, or reads, compares and edits what they hold: engine work is heavy, and here it
+ * holds up nobody. It knows no log and no document, only updates and an engine. It ends with its limits: the heap by `resourceLimits`, the time by whoever asked.
  */
 
 import { parentPort } from 'node:worker_threads'
 import type { Engine, EngineName } from '@meridian/core/engine'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import { assert } from '@meridian/core/errors'
+import { type EngineTask, type TaskAnswer, work } from './engine-task.js'
 
 export interface FoldRequest {
   readonly engine: EngineName
@@ -14,6 +15,8 @@ export interface FoldRequest {
   readonly bytes: Uint8Array
   /** Where each update ends. */
   readonly ends: Uint32Array
+  /** What is to be done with them; fold them if absent. */
+  readonly task?: EngineTask
 }
 
 export type FoldAnswer =
@@ -25,6 +28,7 @@ const engines: Partial<Record<EngineName, Engine>> = { yjs: yjsEngine }
 const port = parentPort
 assert(port !== null, 'this file runs as a thread')
 port.on('message', (request: FoldRequest) => {
+  if (request.task !== undefined) return port.postMessage(perform(request, request.task))
   const answer = fold(request)
   if (answer.kind === 'failed') return port.postMessage(answer)
   const state = exact(answer.state)
@@ -32,17 +36,26 @@ port.on('message', (request: FoldRequest) => {
   port.postMessage({ kind: 'folded', state, index } satisfies FoldAnswer, [state.buffer, index.buffer])
 })
 
-function fold({ engine: name, bytes, ends }: FoldRequest): FoldAnswer {
-  const engine = engines[name]
-  if (engine === undefined) return { kind: 'failed', message: 'the engine is not known here' }
+function perform(request: FoldRequest, task: EngineTask): TaskAnswer {
+  const engine = engines[request.engine]
+  return engine === undefined ? { kind: 'failed' } : work(engine, updatesOf(request), task)
+}
+
+function updatesOf({ bytes, ends }: FoldRequest): Uint8Array[] {
   const updates: Uint8Array[] = []
   let start = 0
   for (const end of ends) {
     updates.push(bytes.subarray(start, end))
     start = end
   }
+  return updates
+}
+
+function fold(request: FoldRequest): FoldAnswer {
+  const engine = engines[request.engine]
+  if (engine === undefined) return { kind: 'failed', message: 'the engine is not known here' }
   try {
-    const { bytes: state, index } = engine.snapshot(updates)
+    const { bytes: state, index } = engine.snapshot(updatesOf(request))
     return { kind: 'folded', state, index }
   } catch (thrown) {
     return { kind: 'failed', message: thrown instanceof Error ? thrown.name : 'unknown' }

@@ -7,7 +7,7 @@
  */
 
 import type { Clock } from '@meridian/core/effects'
-import type { RecentUpdate } from '@meridian/core/hub'
+import type { RecentUpdate } from '@meridian/core/delivery'
 import type { DocumentName, Position } from '@meridian/core/ids'
 import { toPosition } from '@meridian/core/ids'
 import type { DocumentInfo, Done, LogErrorCode, Outcome, Read, RegionLog, Snapshot, SnapshotInfo } from '@meridian/core/log'

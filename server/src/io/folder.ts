@@ -1,11 +1,12 @@
 /**
- * Threads that fold updates into states, with bounds on memory and time. A thread is started with the first work and ended when it has
+ * Threads that do engine work on updates, folding above all, with bounds on memory and time. A thread is started with the first work and ended when it has
  * had none for a while; one that ran out of memory or time is ended, and the next work gets a new one.
  */
 
 import { Worker } from 'node:worker_threads'
 import type { EngineName, EngineState } from '@meridian/core/engine'
 import type { FoldAnswer, FoldRequest } from './compaction-thread.js'
+import type { EngineTask, TaskAnswer } from './engine-task.js'
 
 export interface FolderOptions {
   /** Mebibytes of heap. */
@@ -18,11 +19,16 @@ export interface FolderOptions {
 
 export type Folded = { readonly kind: 'folded'; readonly state: EngineState } | { readonly kind: 'failed'; readonly why: string }
 
+export type Performed = Exclude<TaskAnswer, { kind: 'failed' }> | { readonly kind: 'failed'; readonly why: string }
+
+type Answer = FoldAnswer | TaskAnswer
+type Ended = { readonly kind: 'answered'; readonly answer: Answer } | { readonly kind: 'failed'; readonly why: string }
+
 /** One thread, one piece of work at a time. */
 export class Folder {
   readonly #options: FolderOptions
   #worker: Worker | undefined
-  #answer: ((folded: Folded) => void) | undefined
+  #answer: ((ended: Ended) => void) | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: FolderOptions) {
@@ -33,8 +39,23 @@ export class Folder {
     return this.#answer !== undefined
   }
 
-  fold(engine: EngineName, updates: readonly Uint8Array[]): Promise<Folded> {
-    const request = pack(engine, updates)
+  async fold(engine: EngineName, updates: readonly Uint8Array[]): Promise<Folded> {
+    const ended = await this.#send(pack(engine, updates))
+    if (ended.kind === 'failed') return ended
+    const { answer } = ended
+    if (answer.kind !== 'folded') return { kind: 'failed', why: 'message' in answer ? answer.message : 'engine' }
+    return { kind: 'folded', state: { bytes: answer.state, index: answer.index } }
+  }
+
+  /** Whatever else an engine does with updates. */
+  async perform(engine: EngineName, updates: readonly Uint8Array[], task: EngineTask): Promise<Performed> {
+    const ended = await this.#send({ ...pack(engine, updates), task })
+    if (ended.kind === 'failed') return ended
+    const { answer } = ended
+    return answer.kind === 'done' || answer.kind === 'refused' ? answer : { kind: 'failed', why: 'engine' }
+  }
+
+  #send(request: PackedRequest): Promise<Ended> {
     return new Promise((resolve) => {
       clearTimeout(this.#timer)
       this.#answer = resolve
@@ -55,13 +76,8 @@ export class Folder {
       name: 'compaction',
       resourceLimits: { maxOldGenerationSizeMb: this.#options.memoryMb },
     })
-    worker.on('message', (answer: FoldAnswer) => {
-      if (worker !== this.#worker) return
-      this.#finish(
-        answer.kind === 'folded'
-          ? { kind: 'folded', state: { bytes: answer.state, index: answer.index } }
-          : { kind: 'failed', why: answer.message },
-      )
+    worker.on('message', (answer: Answer) => {
+      if (worker === this.#worker) this.#finish({ kind: 'answered', answer })
     })
     worker.on('error', (error: Error & { code?: string }) => {
       if (worker === this.#worker)
@@ -74,31 +90,30 @@ export class Folder {
     return worker
   }
 
-  #finish(folded: Folded): void {
+  #finish(ended: Ended): void {
     clearTimeout(this.#timer)
     const answer = this.#answer
     this.#answer = undefined
     this.#timer = setTimeout(() => this.#end({ kind: 'failed', why: 'idle' }), this.#options.idleMs ?? 30_000)
     this.#timer.unref()
-    answer?.(folded)
+    answer?.(ended)
   }
 
   /** Ends the thread, and with it whatever it was at. */
-  #end(folded: Folded): void {
+  #end(ended: Ended): void {
     clearTimeout(this.#timer)
     const worker = this.#worker
     this.#worker = undefined
     void worker?.terminate()
     const answer = this.#answer
     this.#answer = undefined
-    answer?.(folded)
+    answer?.(ended)
   }
 }
 
-function pack(
-  engine: EngineName,
-  updates: readonly Uint8Array[],
-): FoldRequest & { bytes: Uint8Array<ArrayBuffer>; ends: Uint32Array<ArrayBuffer> } {
+type PackedRequest = FoldRequest & { bytes: Uint8Array<ArrayBuffer>; ends: Uint32Array<ArrayBuffer> }
+
+function pack(engine: EngineName, updates: readonly Uint8Array[]): PackedRequest {
   let length = 0
   for (const update of updates) length += update.length
   const bytes = new Uint8Array(length)

@@ -21,10 +21,11 @@ import type { RegionId } from '@meridian/core/ids'
 import type { SessionLimits } from '@meridian/core/limits'
 import type { Outgoing } from '@meridian/core/outgoing'
 import { Session, type SessionSocket } from '@meridian/core/session'
+import { nativeWire } from '@meridian/core/wires/native/wire'
 import { type Server, WebSocket, WebSocketServer } from 'ws'
 import type { Authenticator } from '../auth/authenticator.js'
 import type { GatewayLimits } from '../config.js'
-import { frameBinary } from './websocket-frame.js'
+import { frameMessages } from './websocket-frame.js'
 
 export interface GatewayOptions {
   readonly region: RegionId
@@ -187,7 +188,7 @@ class Connection implements SessionSocket {
     socket.on('drain', () => this.session.drained())
     socket.on('data', this.#countGreeting)
     const { region, limits, onRefused } = gateway.options
-    this.session = new Session(gateway.hub, this, { region, limits, onRefused })
+    this.session = new Session(gateway.hub, this, nativeWire, { region, limits, onRefused })
   }
 
   /** [hot] */
@@ -195,7 +196,7 @@ class Connection implements SessionSocket {
     if (this.#client.readyState !== WebSocket.OPEN) return
     let { framed } = message
     if (framed === undefined) {
-      framed = frameBinary(message.bytes)
+      framed = frameMessages(message.messages)
       message.framed = framed
     }
     const { stats } = this.#gateway

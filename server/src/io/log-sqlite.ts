@@ -25,6 +25,7 @@ import type {
   Done,
   GroupInfo,
   LastPush,
+  ListedDocument,
   LogErrorCode,
   Read,
   ReadLimit,
@@ -266,6 +267,13 @@ class ThreadedLog implements SqliteLog {
     this.ask({ kind: 'lastPush', group, device }, (result) => {
       if (result.kind === 'failed') done(failure(result))
       else if (result.kind === 'push') done({ kind: 'done', value: result.push })
+    })
+  }
+
+  listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void {
+    this.ask({ kind: 'listDocuments', prefix, after, count }, (result) => {
+      if (result.kind === 'failed') done(failure(result))
+      else if (result.kind === 'list') done({ kind: 'done', value: result.documents })
     })
   }
 

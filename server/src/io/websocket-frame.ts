@@ -28,3 +28,10 @@ export function frameBinary(payload: Uint8Array): Buffer {
   frame.set(payload, 10)
   return frame
 }
+
+/** Several messages, each in its frame, as one write. */
+export function frameMessages(messages: readonly Uint8Array[]): Buffer {
+  const [only] = messages
+  if (only !== undefined && messages.length === 1) return frameBinary(only)
+  return Buffer.concat(messages.map(frameBinary))
+}

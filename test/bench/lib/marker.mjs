@@ -100,4 +100,32 @@ export class Author {
     this.#clock += MARKER_LENGTH
     return buffer.subarray(0, at)
   }
+
+  /**
+   * The same with text behind the marker, for streams of bytes.
+   * @param {number} sequence @param {string} padding ASCII @returns {Uint8Array} a Yjs update (v1).
+   */
+  typeLong(sequence, padding) {
+    const length = MARKER_LENGTH + padding.length
+    const buffer = Buffer.alloc(64 + length)
+    buffer[0] = 1
+    buffer[1] = 1
+    let at = writeVarUint(buffer, 2, this.client)
+    at = writeVarUint(buffer, at, this.#clock)
+    if (this.#clock === 0) {
+      buffer.set([0x04, 1, 1, 0x74], at)
+      at += 4
+    } else {
+      buffer[at++] = 0x84
+      at = writeVarUint(buffer, at, this.client)
+      at = writeVarUint(buffer, at, this.#clock - 1)
+    }
+    at = writeVarUint(buffer, at, length)
+    writeMarker(buffer, at, sequence)
+    at += MARKER_LENGTH
+    at += buffer.write(padding, at, 'latin1')
+    buffer[at++] = 0
+    this.#clock += length
+    return buffer.subarray(0, at)
+  }
 }

@@ -31,7 +31,7 @@ export function table(rows) {
 }
 
 /** What ratios are taken against, if it is in the run. */
-const REFERENCES = ['hocuspocus', 'y-websocket', 'raw-log']
+const REFERENCES = ['hocuspocus', 'y-websocket', 'raw-log', 'meridian']
 const OURS = 'meridian'
 
 /**

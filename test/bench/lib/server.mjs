@@ -92,6 +92,20 @@ export async function spawnServer({ node, args, env = {}, ready = /^READY (\d+)/
         if (mine.connected) mine.send({ bench: what }, () => {})
         else done(null)
       }),
+    memory: () =>
+      new Promise((resolve, reject) => {
+        const mine = child
+        const timer = setTimeout(() => reject(new Error('the server did not say what it holds')), 60_000)
+        /** @param {any} message */
+        function done(message) {
+          if (message?.bench !== 'memory') return
+          clearTimeout(timer)
+          mine.off('message', done)
+          resolve({ rss: message.rss, live: message.live })
+        }
+        mine.on('message', done)
+        mine.send({ bench: 'memory' }, () => {})
+      }),
     tail: () => output,
     alive: () => !gone(),
   }

@@ -32,8 +32,17 @@
  * @property {() => Promise<void>} kill9 SIGKILL; resolves when the process is gone. Harmless when it already is.
  * @property {() => Promise<void>} restart starts it again on the same directory; the port may change.
  * @property {(what: 'start' | 'stop') => Promise<{ maxMs: number, p99Ms: number } | null>} stalls event-loop delays between the two calls.
+ * @property {() => Promise<Memory>} memory after a full garbage collection.
  * @property {() => string} tail the last output of the process, for error messages.
  * @property {() => boolean} alive
+ */
+
+/**
+ * Of a server's process, in bytes, worker threads included in `rss` only.
+ *
+ * @typedef {object} Memory
+ * @property {number} rss
+ * @property {number} live heap and buffers that are in use.
  */
 
 /**
@@ -80,6 +89,8 @@
  * @property {() => void} flush writes what was queued, in one write.
  * @property {() => unknown} [resume] an opaque value with which a later connection takes up where this one is.
  * @property {() => number} bytesIn bytes received on the socket, the 101 included.
+ * @property {() => void} [pause] reads nothing more from its socket, as a client does whose user has closed the lid.
+ * @property {() => void} [resumeReading]
  * @property {() => void} close drops the socket at once.
  */
 

@@ -98,6 +98,15 @@ export class WebSocketClient {
     if (!this.#closed) this.#socket.write(bytes)
   }
 
+  /** Reads no more: what the server sends stays in the kernel, and then in the server. */
+  pause() {
+    this.#socket.pause()
+  }
+
+  resume() {
+    this.#socket.resume()
+  }
+
   close() {
     this.#socket.destroy()
   }

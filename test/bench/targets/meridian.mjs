@@ -1,26 +1,5 @@
-// A Meridian node in development mode with its SQLite log, defaults.
+// A Meridian node on its native wire.
 
-import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
-import { spawnServer } from '../lib/server.mjs'
+import { meridianBy } from '../lib/meridian.mjs'
 
-const seeder = fileURLToPath(new URL('../lib/seed.mjs', import.meta.url))
-const cli = fileURLToPath(new URL('../../../server/bin/meridian.js', import.meta.url))
-
-/** @type {import('../lib/types.mjs').Target} */
-export const target = {
-  name: 'meridian',
-  wire: 'native',
-  kind: 'ours',
-  persists: true,
-  start: (dir, { node }) =>
-    spawnServer({
-      node,
-      args: [cli, 'node', '--dev', '--region', 'eu-west', '--port', '0', '--data', dir],
-      ready: /"url":"http:\/\/127\.0\.0\.1:(\d+)"/,
-    }),
-  seed: async (dir, count, { node }) => {
-    await promisify(execFile)(node, [seeder, dir, String(count)])
-  },
-}
+export const target = meridianBy('meridian', 'native')

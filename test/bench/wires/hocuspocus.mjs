@@ -93,6 +93,8 @@ export const wire = {
         },
         flush: () => socket.flush(),
         bytesIn: () => socket.bytesIn,
+        pause: () => socket.pause(),
+        resumeReading: () => socket.resume(),
         close: () => socket.close(),
       }
       return connection

@@ -148,6 +148,8 @@ export const wire = {
         flush: () => socket.flush(),
         resume: () => cursors.map((cursor) => encodeVersion(cursor)),
         bytesIn: () => socket.bytesIn,
+        pause: () => socket.pause(),
+        resumeReading: () => socket.resume(),
         close: () => socket.close(),
       }
       return connection

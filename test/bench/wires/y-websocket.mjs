@@ -9,9 +9,13 @@ const SYNC1 = Buffer.from([0, 0])
 const SYNC2 = Buffer.from([0, 1])
 const UPDATE = Buffer.from([0, 2])
 
-/** @type {import('../lib/types.mjs').Wire} */
-export const wire = {
-  name: 'y-websocket',
+/**
+ * @param {string} name
+ * @param {string} prefix what a server puts before the name of the room, as a user of the provider writes it into the address.
+ * @returns {import('../lib/types.mjs').Wire}
+ */
+export const yWebsocketWire = (name, prefix) => ({
+  name,
   feedback: 'echo',
   syncs: true,
   connect(options) {
@@ -24,7 +28,7 @@ export const wire = {
       const socket = new WebSocketClient({
         host,
         port,
-        path: `/${documents[0]}`,
+        path: `${prefix}/${documents[0]}`,
         onOpen() {
           socket.send(Buffer.concat([SYNC1, varUint(sync.stateVector.length)]), sync.stateVector)
           socket.flush()
@@ -56,9 +60,13 @@ export const wire = {
         },
         flush: () => socket.flush(),
         bytesIn: () => socket.bytesIn,
+        pause: () => socket.pause(),
+        resumeReading: () => socket.resume(),
         close: () => socket.close(),
       }
       return connection
     })
   },
-}
+})
+
+export const wire = yWebsocketWire('y-websocket', '')

@@ -48,8 +48,12 @@ function generate(algorithm: PublicKeyAlgorithm, modulusLength: number): { publi
 }
 
 /** A compact token; `undefined` claims are left out. */
-export function token(signer: Signer, claims: Readonly<Record<string, unknown>>): string {
-  const input = `${encode({ alg: signer.algorithm, typ: 'JWT' })}.${encode(claims)}`
+export function token(
+  signer: Signer,
+  claims: Readonly<Record<string, unknown>>,
+  header: Readonly<Record<string, unknown>> = {},
+): string {
+  const input = `${encode({ alg: signer.algorithm, typ: 'JWT', ...header })}.${encode(claims)}`
   return `${input}.${signer.sign(Buffer.from(input)).toString('base64url')}`
 }
 

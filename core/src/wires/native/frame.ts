@@ -14,8 +14,9 @@ import { MeridianError } from '../../errors.js'
 /**
  * Bumped with every change that an older peer would misread.
  * 1: first.
+ * 2: a token frame is answered by `granted`, a push on a channel that is not attached by `refused` NOT_ATTACHED. Peers of 1 skip and ignore both.
  */
-export const protocolVersion = 1
+export const protocolVersion = 2
 /** The oldest version that is still spoken. */
 export const protocolFloor = 1
 

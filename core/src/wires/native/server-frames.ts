@@ -146,6 +146,13 @@ export interface Pong {
   readonly nonce: number
 }
 
+/** A token frame was good: the newer token holds from now on. */
+export interface Granted {
+  readonly type: 'granted'
+  /** Milliseconds until it ends; 0 if it does not. */
+  readonly expiresInMs: number
+}
+
 /** The last frame before the node closes the connection. */
 export interface Goodbye {
   readonly type: 'goodbye'
@@ -172,6 +179,7 @@ export type ServerFrame =
   | ServerPresence
   | Pong
   | Goodbye
+  | Granted
 
 const number = {
   welcome: 1,
@@ -190,6 +198,7 @@ const number = {
   presence: 14,
   pong: 15,
   goodbye: 16,
+  granted: 17,
 } as const
 
 const retries: readonly Retry[] = ['now', 'backoff', 'never']
@@ -283,6 +292,9 @@ export function encodeServerFrame(frame: ServerFrame): Uint8Array {
         return
       case 'pong':
         encoding.writeVarUint(body, frame.nonce)
+        return
+      case 'granted':
+        encoding.writeVarUint(body, frame.expiresInMs)
         return
       case 'goodbye':
         encoding.writeVarUint(body, errorTable[frame.code].number)
@@ -416,6 +428,8 @@ export function decodeServerFrame(type: number, body: Decoder, end: number): Ser
       }
     case number.pong:
       return { type: 'pong', nonce: readVarUint(body) }
+    case number.granted:
+      return { type: 'granted', expiresInMs: readVarUint(body) }
     case number.goodbye:
       return {
         type: 'goodbye',

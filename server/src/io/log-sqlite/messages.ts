@@ -1,7 +1,7 @@
 /** What the log's main side and its two threads say to one another. */
 
 import type { MessagePort } from 'node:worker_threads'
-import type { DocumentInfo, GroupInfo, LastPush, LogErrorCode, SnapshotInfo } from '@meridian/core/log'
+import type { DocumentInfo, GroupInfo, LastPush, ListedDocument, LogErrorCode, SnapshotInfo } from '@meridian/core/log'
 import type { Batch, EntriesMessage } from './batch.js'
 import type { Damage, OpeningOptions, SnapshotPut } from './opening.js'
 import type { ThreadError } from './store.js'
@@ -72,6 +72,7 @@ export type Query =
       readonly entries: number
     }
   | { readonly kind: 'readSnapshot'; readonly document: string }
+  | { readonly kind: 'listDocuments'; readonly prefix: string; readonly after: string; readonly count: number }
 
 /** Snapshots and entries go as buffers that are handed over; the rest is small and cloned. */
 export type QueryResult =
@@ -80,6 +81,7 @@ export type QueryResult =
       readonly info: Omit<DocumentInfo, 'document' | 'snapshot'> & { readonly snapshot: SnapshotInfo | undefined }
     }
   | { readonly kind: 'group'; readonly info: GroupInfo }
+  | { readonly kind: 'list'; readonly documents: readonly ListedDocument[] }
   | { readonly kind: 'push'; readonly push: LastPush | undefined }
   | {
       readonly kind: 'entries'

@@ -53,6 +53,7 @@ export class OpeningStatements {
   readonly putDamaged: SqliteStatement
   readonly damagedAlready: SqliteStatement
   readonly damagedTo: SqliteStatement
+  readonly forgetDamaged: SqliteStatement
 
   constructor(database: SqliteDatabase) {
     const prepare = (sql: string): SqliteStatement => database.prepare(sql)
@@ -122,6 +123,7 @@ export class OpeningStatements {
       'INSERT INTO damaged (reason, found_ms, document_ref, group_ref, position, record) VALUES (?, ?, ?, ?, ?, ?)',
     )
     this.damagedAlready = prepare('SELECT 1 FROM damaged WHERE document_ref = ? AND position = ? AND reason = ?')
+    this.forgetDamaged = prepare('UPDATE damaged SET record = NULL WHERE document_ref = ?')
     this.damagedTo = prepare('SELECT max(position) FROM damaged WHERE document_ref = ?')
   }
 }

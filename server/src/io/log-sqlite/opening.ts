@@ -224,7 +224,7 @@ export class Opening {
       const state = this.document(draft)
       document = state.ref
       if (draft.life > state.life || (draft.kind === kindNumber.erase && draft.life === state.life && !state.ended))
-        this.turnLife(state, draft)
+        this.turnLife(state, group, draft)
     }
     const row = {
       position,
@@ -302,11 +302,21 @@ export class Opening {
   }
 
   /** RES7: an erase ends a life, a later one begins with its first entry. What a snapshot held of the life before goes. */
-  private turnLife(state: DocumentState, draft: DraftRow): void {
+  private turnLife(state: DocumentState, group: GroupState, draft: DraftRow): void {
     state.ended = draft.kind === kindNumber.erase
     state.life = draft.life
     this.statements.setLife.run([state.life, state.ended ? 1 : 0, state.ref])
     this.dropSnapshot(state.ref)
+    if (state.ended) this.eraseBefore(state, group, this.position - 1)
+  }
+
+  /** Nothing up to `position` is read any more from here on; the bytes go in idle moments, as those of any trim. */
+  private eraseBefore(state: DocumentState, group: GroupState, position: number): void {
+    this.statements.setTrimmed.run([position, state.ref])
+    this.statements.setGroupTrimmed.run([position, group.ref])
+    this.statements.putTrim.run([state.ref, position, state.life])
+    this.statements.forgetDamaged.run([state.ref])
+    this.garbage = true
   }
 
   private group(name: string): GroupState {
@@ -592,6 +602,8 @@ export class Opening {
       this.garbage = false
       return false
     }
+    // What is fresh stands in no list yet, by which it would be found.
+    if (trim !== undefined && Number(trim[1]) > this.settled) this.settle()
     this.widen({ reserve: true })
     this.begin()
     if (trim !== undefined) {

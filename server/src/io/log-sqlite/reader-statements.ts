@@ -10,6 +10,7 @@ export class ReaderStatements {
   readonly begin: SqliteStatement
   readonly commit: SqliteStatement
   readonly documentByName: SqliteStatement
+  readonly documentsFrom: SqliteStatement
   readonly groupByName: SqliteStatement
   readonly snapshotOf: SqliteStatement
   readonly chunkOf: SqliteStatement
@@ -39,6 +40,9 @@ export class ReaderStatements {
     this.begin = prepare('BEGIN')
     this.commit = prepare('COMMIT')
     this.documentByName = prepare('SELECT ref, engine, life, ended, trimmed, damaged FROM documents WHERE name = ?')
+    this.documentsFrom = prepare(
+      'SELECT name, engine, life, ended FROM documents WHERE name >= ? AND name > ? ORDER BY name LIMIT ?',
+    )
     this.groupByName = prepare('SELECT ref, trimmed FROM groups WHERE name = ?')
     this.snapshotOf = prepare(`SELECT ${snapshotColumns} FROM snapshots WHERE document_ref = ?`)
     this.chunkOf = prepare('SELECT checksum, bytes FROM chunks WHERE snapshot = ? AND number = ?')

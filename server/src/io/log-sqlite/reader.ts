@@ -8,10 +8,11 @@
 import type { EngineName } from '@meridian/core/engine'
 import { engineNameOf } from '@meridian/core/engine'
 import { unreachable } from '@meridian/core/errors'
-import type { RegionId, ReplicaId } from '@meridian/core/ids'
+import type { DocumentName, RegionId, ReplicaId } from '@meridian/core/ids'
 import { replicaParts, toPosition } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteRow, SqliteStatement } from '@meridian/core/io/sqlite'
 import { SqliteError } from '@meridian/core/io/sqlite'
+import type { ListedDocument } from '@meridian/core/log'
 import type { Chain } from '@meridian/core/version'
 import { decodeVersion, include, mutableVersion, raiseFloor, toChain } from '@meridian/core/version'
 import { EntriesEncoder } from './batch.js'
@@ -225,6 +226,8 @@ export class Reader {
           return this.readGroup(query)
         case 'readSnapshot':
           return this.readSnapshot(query.document)
+        case 'listDocuments':
+          return this.listDocuments(query)
         default:
           return unreachable(query)
       }
@@ -275,7 +278,8 @@ export class Reader {
     if (document.damaged) return damagedResult('set aside before')
     const snapshot = this.snapshot(document)
     const version = snapshot === undefined ? mutableVersion() : decodeVersion(snapshot.version)
-    const after = snapshot?.position ?? 0
+    // Beyond the snapshot there is a trim only where an erase ended the life.
+    const after = Math.max(snapshot?.position ?? 0, document.trimmed)
     const ends = new Map<number, number>()
     let position = after
     let tailCount = 0
@@ -309,6 +313,18 @@ export class Reader {
         tailBytes,
       },
     }
+  }
+
+  /** SQLite compares names as bytes of UTF-8. */
+  private listDocuments({ prefix, after, count }: Extract<Query, { kind: 'listDocuments' }>): QueryResult {
+    const documents: ListedDocument[] = []
+    for (const [name, number, life, ended] of this.statements.documentsFrom.all([prefix, after, count])) {
+      if (typeof name !== 'string' || !name.startsWith(prefix)) break
+      const engine = engineNameOf(Number(number))
+      if (engine === undefined) continue
+      documents.push({ document: name as DocumentName, engine, life: Number(life), ended: ended === 1 })
+    }
+    return { kind: 'list', documents }
   }
 
   private openGroup(name: string): QueryResult {

@@ -1,0 +1,109 @@
+/** What HTTP takes and answers, as schemas: requests are checked by them, and `/v1/openapi.json` is made of them. */
+
+import { z } from '@hono/zod-openapi'
+import { errorTable } from '@meridian/core/errors'
+
+/** Operations of one JSON Patch; more are several patches. */
+export const operationsMax = 1_000
+const pathLengthMax = 4_096
+
+const token = z
+  .string()
+  .max(8_192)
+  .regex(/^[A-Za-z0-9_-]*$/)
+  .describe('A version as this API gave it. Opaque.')
+
+const base64url = z.string().regex(/^[A-Za-z0-9_-]*$/)
+
+export const nameParams = z.object({
+  tenant: z.string().describe('Tenant of the token.'),
+  collection: z.string(),
+  key: z.string().describe('The rest of the path, slashes included; percent-encoded once.'),
+})
+
+export const collectionParams = nameParams.omit({ key: true })
+
+export const readQuery = z.strictObject({
+  as: z
+    .enum(['json', 'text', 'update'])
+    .optional()
+    .describe('What to answer; otherwise by `Accept`. `update` is one Yjs update, V1.'),
+  root: z.string().min(1).max(1_024).optional().describe('With `text`: which root. Not needed if only one is text.'),
+  since: base64url
+    .max(1_048_576)
+    .optional()
+    .describe('With `update`: a state vector, base64url; only what it lacks is answered.'),
+  at: token.optional().describe('Waits, no longer than limits.waitMs, until the region holds this version.'),
+})
+
+export const writeQuery = z.strictObject({
+  at: token.optional().describe('The region has to hold this version before (writes follow reads).'),
+})
+
+export const listQuery = z.strictObject({
+  prefix: z.string().max(512).default('').describe('Keys that begin with this.'),
+  after: z.string().max(512).default('').describe('Keys after this one: `next` of the page before.'),
+  limit: z.coerce.number().int().min(1).default(100).describe('Documents of a page, at most http.pageMax.'),
+  erased: z.enum(['true', 'false']).default('false').describe('Whether documents that were erased are listed too.'),
+})
+
+export const changesQuery = z.strictObject({
+  since: token.optional().describe('From here on; empty for the beginning; from now on if absent. `Last-Event-ID` wins.'),
+})
+
+const pointer = z.string().max(pathLengthMax)
+
+export const patchBody = z
+  .array(
+    z.discriminatedUnion('op', [
+      z.object({ op: z.literal(['add', 'replace', 'test']), path: pointer, value: z.unknown() }),
+      z.object({ op: z.literal('remove'), path: pointer }),
+      z.object({ op: z.literal(['move', 'copy']), from: pointer, path: pointer }),
+    ]),
+  )
+  .max(operationsMax)
+  .openapi('JsonPatch')
+
+export const templateBody = z
+  .record(z.string(), z.unknown())
+  .openapi('Template')
+  .describe('Roots by name: a string becomes a text, an array an array, an object a map.')
+
+export const problemBody = z
+  .object({
+    type: z.literal('about:blank'),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().describe('What went wrong and what to do about it.'),
+    code: z.enum(Object.keys(errorTable)).optional().describe('From the table of PROTOCOL.md.'),
+    retry: z.enum(['now', 'backoff', 'never']).optional(),
+    missing: token.optional(),
+    redirects: z.array(z.object({ region: z.string(), url: z.string() })).optional(),
+  })
+  .openapi('Problem')
+
+export const writtenBody = z
+  .object({
+    version: token,
+    life: z.int(),
+    entry: z
+      .object({ replica: z.string(), sequence: z.int() })
+      .optional()
+      .describe('The entry that was logged; absent if it added nothing.'),
+  })
+  .openapi('Written')
+
+export const listBody = z
+  .object({
+    documents: z.array(z.object({ key: z.string(), engine: z.enum(['yjs', 'automerge']), life: z.int(), erased: z.boolean() })),
+    next: z.string().optional().describe('`after` of the next page; absent on the last one.'),
+  })
+  .openapi('List')
+
+export const changeBody = z
+  .object({
+    key: z.string(),
+    life: z.int(),
+    version: token.describe('The document holds this, and maybe more: read it `at` it.'),
+  })
+  .openapi('Change')

@@ -1,0 +1,37 @@
+/**
+ * The certificate of a node: read from two files, and read again when they change or when the node is told to (SIGHUP). Connections that are open
+ * keep what they began with. What cannot be used is reported, and the certificate before goes on.
+ */
+
+import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { MeridianError } from '@meridian/core/errors'
+import type { TlsConfig } from '../config.js'
+
+/** Older versions have known holes (RFC 8996). */
+const minVersion = 'TLSv1.2'
+
+/** The two files are seldom written in one instant; what does not fit together is looked at again when the other one changes. */
+const watchMs = 5_000
+
+/** @throws MeridianError CONFIG_INVALID if the files cannot be read or do not fit together */
+export function readCertificate({ certFile, keyFile }: TlsConfig): SecureContextOptions {
+  try {
+    const context = { cert: readFileSync(certFile), key: readFileSync(keyFile), minVersion } as const
+    createSecureContext(context)
+    return context
+  } catch (cause) {
+    throw new MeridianError('CONFIG_INVALID', {
+      message: 'tls.certFile and tls.keyFile have to be PEM files of one certificate (with its chain) and of its key.',
+      cause,
+    })
+  }
+}
+
+/** Calls back when one of the files changed. The answer ends it. */
+export function watchCertificate({ certFile, keyFile }: TlsConfig, onChange: () => void): () => void {
+  for (const file of [certFile, keyFile]) watchFile(file, { interval: watchMs, persistent: false }, onChange)
+  return () => {
+    for (const file of [certFile, keyFile]) unwatchFile(file, onChange)
+  }
+}

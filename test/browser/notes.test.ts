@@ -1,0 +1,327 @@
+/** The sample app as people use it: a real node serves what `npm run build` made, and a real browser runs it. */
+
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { appFolder } from '@meridian/server/http/app-files'
+import type { Page } from 'playwright'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { NodeProcess } from '../e2e/node-process.js'
+import { contrastsBelow, namelessControls } from './accessibility.js'
+import { Profile } from './profile.js'
+
+beforeAll(() => {
+  if (!existsSync(join(appFolder, 'index.html'))) throw new Error('The sample app is not built: run npm run build first.')
+})
+
+async function startNode(flags: readonly string[] = []): Promise<NodeProcess> {
+  const directory = await mkdtemp(join(tmpdir(), 'meridian-notes-'))
+  const node = await NodeProcess.start({ directory, flags })
+  onTestFinished(async () => {
+    await node.dispose()
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+  })
+  return node
+}
+
+interface PersonOptions {
+  readonly name: string
+  readonly color?: number
+}
+
+/** A browser of somebody who has told the app a name. */
+async function openProfile({ name, color = 0 }: PersonOptions): Promise<Profile> {
+  const profile = await Profile.open()
+  onTestFinished(() => profile.close())
+  await profile.context.addInitScript(
+    (person) => localStorage.setItem('meridian-notes:person', person),
+    JSON.stringify({ name, color }),
+  )
+  return profile
+}
+
+/** What the page threw or complained of, looked at when the test is over: an error that nobody sees is one, too. */
+async function openPage(profile: Profile, url: string): Promise<Page> {
+  const tab = await profile.open(url)
+  onTestFinished(() => {
+    // The browser itself says what it could not load while it is offline.
+    expect(tab.errors.filter((error) => !/net::ERR_|WebSocket connection/.test(error))).toEqual([])
+  })
+  return tab.page
+}
+
+const textOf = (page: Page) => page.locator('.cm-content')
+const badge = (page: Page, kind: string) => page.locator(`.badge[data-kind="${kind}"]`)
+
+async function newNote(page: Page, text: string): Promise<void> {
+  await page.getByRole('button', { name: 'New', exact: true }).click()
+  await textOf(page).waitFor()
+  await page.keyboard.insertText(text)
+  await badge(page, 'saved').waitFor()
+}
+
+/** The note's name is in the list, and so in the index document, as soon as somebody rests. */
+const row = (page: Page, title: string) => page.getByRole('navigation').getByRole('link', { name: title })
+
+describe('two people', () => {
+  it('write in one note, see each other and each other’s cursor, and take back only what is theirs', async () => {
+    const node = await startNode()
+    const ada = await openPage(await openProfile({ name: 'Ada Berg', color: 1 }), node.url)
+    const bo = await openPage(await openProfile({ name: 'Bo Lind', color: 4 }), node.url)
+    await newNote(ada, 'Trip\nTent')
+    await row(bo, 'Trip').click()
+    await textOf(bo).filter({ hasText: 'Tent' }).click()
+    await bo.keyboard.press('Control+End')
+    await bo.keyboard.insertText(' and coffee')
+    await textOf(ada).filter({ hasText: 'Tent and coffee' }).waitFor()
+    await ada.locator('.cm-ySelectionInfo', { hasText: 'Bo Lind' }).waitFor()
+    await bo.locator('.cm-ySelectionInfo', { hasText: 'Ada Berg' }).waitFor()
+    expect(await ada.locator('.people').getAttribute('aria-label')).toBe('Also here: Bo Lind')
+
+    await ada.keyboard.press('Control+Home')
+    await ada.keyboard.insertText('Our ')
+    await textOf(bo).filter({ hasText: 'Our Trip' }).waitFor()
+    await bo.keyboard.press('Control+z')
+    await textOf(ada).filter({ hasNotText: 'and coffee' }).waitFor()
+    expect(await textOf(ada).innerText()).toContain('Our Trip')
+    await row(bo, 'Our Trip').waitFor()
+
+    await bo.close()
+    await ada.locator('.people').waitFor({ state: 'detached' })
+  })
+})
+
+describe('without a network', () => {
+  it('[CLI1] opens, edits, opens again and gives everything to the node when it is back', async () => {
+    const node = await startNode()
+    const profile = await openProfile({ name: 'Ada Berg' })
+    const page = await openPage(profile, node.url)
+    await newNote(page, 'Trip\nTent')
+    await row(page, 'Trip').waitFor()
+    await page.evaluate(async () => {
+      await navigator.serviceWorker.ready
+    })
+
+    await node.kill()
+    await badge(page, 'offline').waitFor()
+    await textOf(page).click()
+    await page.keyboard.press('Control+End')
+    await page.keyboard.insertText(' and tarp')
+    await page.waitForTimeout(500)
+    await page.reload()
+    await textOf(page).filter({ hasText: 'Tent and tarp' }).waitFor()
+    await badge(page, 'offline').waitFor()
+    expect(await page.locator('.connection').innerText()).toBe('Offline')
+
+    await profile.setOffline(true)
+    await page.reload()
+    await textOf(page).filter({ hasText: 'Tent and tarp' }).waitFor()
+    await profile.setOffline(false)
+
+    await node.start()
+    await page.locator('.connection').click()
+    await badge(page, 'saved').waitFor()
+    const other = await openPage(await openProfile({ name: 'Bo Lind' }), node.url)
+    await row(other, 'Trip').click()
+    await textOf(other).filter({ hasText: 'Tent and tarp' }).waitFor()
+  })
+})
+
+describe('the list', () => {
+  it('is renamed by the first line, searched without case and accents, and gives back what was deleted', async () => {
+    const node = await startNode()
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    await newNote(page, '# Café list\nbeans')
+    await newNote(page, 'Trip\nTent')
+    await row(page, 'Café list').waitFor()
+    await row(page, 'Trip').waitFor()
+    await page.getByRole('searchbox', { name: 'Search notes' }).fill('CAFE beans')
+    await row(page, 'Trip').waitFor({ state: 'detached' })
+    await row(page, 'Café list').click()
+    await page.getByRole('button', { name: 'Delete this note' }).click()
+    await row(page, 'Café list').waitFor({ state: 'detached' })
+    await page.getByRole('button', { name: 'Undo' }).click()
+    await row(page, 'Café list').waitFor()
+    await textOf(page).filter({ hasText: 'beans' }).waitFor()
+  })
+})
+
+describe('what is refused', () => {
+  it('says so with what to do, and keeps the edit', async () => {
+    const node = await startNode(['--limits-update-bytes-max', '1024'])
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    await newNote(page, 'Trip\n')
+    await page.keyboard.insertText('x'.repeat(2_000))
+    await badge(page, 'refused').waitFor()
+    const notice = page.getByRole('alert')
+    expect(await notice.innerText()).toContain('This edit is too large for the node.')
+    expect(await notice.innerText()).toContain('smaller pieces')
+    expect(await textOf(page).innerText()).toContain('xxx')
+  })
+})
+
+describe('by keyboard alone', () => {
+  it('makes a note, leaves the text, searches, walks the list and opens another note', async () => {
+    const node = await startNode()
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    await page.getByRole('button', { name: 'Write the first note' }).waitFor()
+    await page.keyboard.press('Alt+n')
+    await textOf(page).waitFor()
+    await page.keyboard.type('First')
+    await row(page, 'First').waitFor()
+    await page.keyboard.press('Alt+n')
+    await page.waitForFunction(() => document.querySelector('.cm-content')?.textContent !== 'First')
+    await page.keyboard.type('Second')
+    await row(page, 'Second').waitFor()
+
+    await page.keyboard.press('Shift+Tab')
+    const inside = await page.evaluate(() => document.activeElement?.closest('.cm-editor') !== null)
+    expect(inside).toBe(false)
+    expect(await outlineOf(page)).not.toBe('none')
+
+    await page.keyboard.press('Control+k')
+    await page.keyboard.type('first')
+    await row(page, 'Second').waitFor({ state: 'detached' })
+    await page.keyboard.press('ArrowDown')
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toContain('First')
+    expect(await outlineOf(page)).not.toBe('none')
+    await page.keyboard.press('Enter')
+    await textOf(page).filter({ hasText: 'First' }).waitFor()
+
+    await page.getByRole('button', { name: /^You are/ }).focus()
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog', { name: 'You' }).waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    expect(await page.evaluate(() => document.activeElement?.className)).toBe('me')
+  })
+
+  it('begins with a link to the note', async () => {
+    const node = await startNode()
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    await page.getByRole('button', { name: 'Write the first note' }).waitFor()
+    await page.keyboard.press('Tab')
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to the note')
+    await page.keyboard.press('Enter')
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('note')
+  })
+})
+
+const outlineOf = (page: Page): Promise<string> =>
+  page.evaluate(() => (document.activeElement === null ? 'none' : getComputedStyle(document.activeElement).outlineStyle))
+
+describe('on a phone', () => {
+  it('shows the list or the note, nothing wider than the screen, and everything large enough to touch', async () => {
+    const node = await startNode()
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    for (const width of [390, 320]) {
+      await page.setViewportSize({ width, height: 844 })
+      await page.goto(node.url)
+      await page.getByRole('button', { name: 'New', exact: true }).waitFor()
+      expect(await excessOf(page), `the list at ${width}`).toBe(0)
+      expect(await smallTargets(page)).toEqual([])
+      await newNote(
+        page,
+        `A title that is longer than the screen of any phone\n${'averylongword'.repeat(12)}\n\n\`\`\`\n${'code '.repeat(40)}`,
+      )
+      expect(await page.getByRole('navigation').isVisible()).toBe(false)
+      expect(await excessOf(page), `a note at ${width}`).toBe(0)
+      expect(await smallTargets(page)).toEqual([])
+      await page.goBack()
+      await page.getByRole('button', { name: /^You are/ }).click()
+      await page.getByRole('dialog', { name: 'You' }).waitFor()
+      expect(await excessOf(page), `a dialog at ${width}`).toBe(0)
+    }
+  })
+})
+
+/** Pixels by which something stands out of the screen. */
+const excessOf = (page: Page): Promise<number> =>
+  page.evaluate(() => {
+    const scrollers = [document.documentElement, ...document.querySelectorAll('.cm-scroller, .rows, dialog')]
+    return Math.max(...scrollers.map((element) => element.scrollWidth - element.clientWidth))
+  })
+
+/** Things to touch that are lower than 44 pixels. */
+const smallTargets = (page: Page): Promise<string[]> =>
+  page.evaluate(() =>
+    [...document.querySelectorAll<HTMLElement>('button, a.row, input')]
+      .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 44)
+      .map((element) => element.outerHTML.slice(0, 80)),
+  )
+
+describe('for everybody', () => {
+  it.each(['light', 'dark'] as const)('every control has a name and every text its contrast, %s', async (colorScheme) => {
+    const node = await startNode()
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    await page.getByRole('button', { name: 'Write the first note' }).waitFor()
+    expect(await contrastsBelow(page)).toEqual([])
+    await newNote(page, 'Trip\n- [x] Tickets\n- Tent\n\n> a quote and a [link](https://example.org)\n\n`code`\n')
+    await row(page, 'Trip').waitFor()
+    expect(await namelessControls(page)).toEqual([])
+    expect(await contrastsBelow(page)).toEqual([])
+    await page.getByRole('button', { name: /^You are/ }).click()
+    await page.getByRole('dialog', { name: 'You' }).waitFor()
+    expect(await namelessControls(page)).toEqual([])
+    expect(await contrastsBelow(page)).toEqual([])
+    await page.getByRole('button', { name: 'Sign in with a token' }).click()
+    await page.getByRole('dialog', { name: 'Sign in' }).waitFor()
+    await page.getByRole('textbox', { name: 'Token' }).fill('no token')
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+    expect(await page.getByRole('dialog').getByRole('alert').innerText()).toContain('three parts with dots')
+    expect(await contrastsBelow(page)).toEqual([])
+    await page.keyboard.press('Escape')
+    await node.kill()
+    await badge(page, 'offline').waitFor()
+    expect(await contrastsBelow(page)).toEqual([])
+  })
+
+  it('has one main part, one name of the app, a language, and a note with a name', async () => {
+    const node = await startNode()
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    await newNote(page, 'Trip')
+    await row(page, 'Trip').waitFor()
+    expect(await page.getByRole('main').count()).toBe(1)
+    expect(await page.getByRole('heading', { level: 1 }).allInnerTexts()).toEqual(['Notes'])
+    expect(await page.locator('html').getAttribute('lang')).toBe('en')
+    expect(await page.getByRole('textbox', { name: 'Text of the note' }).count()).toBe(1)
+    await page.getByRole('article', { name: 'Trip' }).waitFor()
+    await page.waitForFunction(() => document.title === 'Trip · Meridian Notes')
+  })
+
+  it('moves nothing for those who asked for it', async () => {
+    const node = await startNode()
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    await page.emulateMedia({ reducedMotion: 'reduce' })
+    await page.getByRole('button', { name: 'New', exact: true }).waitFor()
+    const longest = await page.evaluate(() =>
+      Math.max(
+        ...[...document.querySelectorAll('*')].map((element) => Number.parseFloat(getComputedStyle(element).transitionDuration)),
+      ),
+    )
+    expect(longest).toBeLessThanOrEqual(0.001)
+  })
+})
+
+describe('installed', () => {
+  it('has a manifest with icons that are there, of the sizes that it says', async () => {
+    const node = await startNode()
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    const sizes = await page.evaluate(async () => {
+      const link = document.querySelector<HTMLLinkElement>('link[rel=manifest]')
+      const manifest: unknown = await (await fetch(link?.href ?? '')).json()
+      const icons = (manifest as { readonly icons: readonly { readonly src: string; readonly sizes: string }[] }).icons
+      return Promise.all(
+        icons.map(async ({ src, sizes }) => {
+          const image = new Image()
+          image.src = src
+          await image.decode()
+          return sizes === 'any' ? image.naturalWidth > 0 : `${image.naturalWidth}x${image.naturalHeight}` === sizes
+        }),
+      )
+    })
+    expect(sizes).toEqual([true, true, true, true])
+  })
+})
