@@ -120,8 +120,9 @@ export class Device {
       defer: (run) => void Promise.resolve().then(guard(run)),
       after: (ms, run) => {
         let off = false
+        // Whole milliseconds, as timers have: simulated time is too large a number for fractions.
         scheduler.after(
-          ms,
+          Math.ceil(ms),
           guard(() => {
             if (!off) run()
           }),

@@ -66,7 +66,7 @@ const healMs = 400_000
 export class Schedule {
   readonly seed: number
   readonly #random: SeededRandom
-  readonly #region: Region
+  readonly region: Region
   readonly #ledger = new Ledger()
   readonly #watched = new Map<string, Watched>()
   readonly #faults: readonly Fault[]
@@ -86,7 +86,7 @@ export class Schedule {
     if (this.#isTight) Object.assign(this.#hubLimits, tightHub)
     const often = random.pick([0.2, 0.5, 0.9])
     this.#faults = faults.filter(() => random.chance(often))
-    this.#region = new Region({
+    this.region = new Region({
       random: random.fork(),
       deviceCount: random.between(2, 4),
       limits: this.#limits,
@@ -94,8 +94,7 @@ export class Schedule {
       compaction: {
         openEntries: random.pick([6, 30, 20_000]),
         openBytes: random.pick([2_000, 1024 * 1024]),
-        idleEntries: random.pick([4, 500]),
-      },
+        idleEntries: random.pick([4, 500]), ageMs: 600_000 },
       compactCount: random.pick([6, 500]),
       tokenMs: random.pick([45_000, 3_600_000]),
       onDurable: (entries, drafts) => {
@@ -107,8 +106,8 @@ export class Schedule {
 
   async run(): Promise<ScheduleReport> {
     try {
-      const until = this.#region.scheduler.nowMs + this.#random.between(troubleMs.least, troubleMs.most)
-      for (const device of this.#region.devices) this.#openAll(device)
+      const until = this.region.scheduler.nowMs + this.#random.between(troubleMs.least, troubleMs.most)
+      for (const device of this.region.devices) this.#openAll(device)
       this.#plan(until, [2, 400], () => this.#edit())
       if (this.#faults.length > 0) this.#plan(until, [50, 4_000], () => this.#strike())
       await this.#pass(until)
@@ -124,7 +123,7 @@ export class Schedule {
       faults: this.#counts,
       edits: this.#ledger.edits.size,
       saved: this.#saved,
-      restarts: this.#region.restarts,
+      restarts: this.region.restarts,
       steps: this.#steps,
     }
   }
@@ -133,7 +132,7 @@ export class Schedule {
 
   /** Happens again and again, after so many milliseconds each. */
   #plan(until: number, [least, most]: readonly [number, number], run: () => void): void {
-    const { scheduler } = this.#region
+    const { scheduler } = this.region
     const again = (): void => {
       if (scheduler.nowMs >= until) return
       run()
@@ -144,7 +143,7 @@ export class Schedule {
 
   /** One thing after the other, each with all the promises that hang on it. */
   async #pass(until: number): Promise<void> {
-    const { scheduler } = this.#region
+    const { scheduler } = this.region
     while (this.#ledger.wrong.length === 0 && scheduler.step(until)) {
       this.#steps++
       if (this.#steps > 400_000) throw new Error('the world does not come to rest')
@@ -206,7 +205,7 @@ export class Schedule {
   }
 
   #edit(): void {
-    const device = this.#random.pick(this.#region.devices)
+    const device = this.#random.pick(this.region.devices)
     const document = this.#random.below(allNames.length)
     const watched = this.#open(device, document)
     const { ydoc } = watched.handle
@@ -272,7 +271,7 @@ export class Schedule {
   // What fails.
 
   #strike(): void {
-    const region = this.#region
+    const region = this.region
     const random = this.#random
     const fault = this.#pickFault()
     const device = random.pick(region.devices)
@@ -355,7 +354,7 @@ export class Schedule {
   }
 
   #restore(): void {
-    const region = this.#region
+    const region = this.region
     if (region.backups.length === 0 || this.#random.chance(0.5)) {
       region.backups.push(region.store.copy())
       return
@@ -374,7 +373,7 @@ export class Schedule {
   // The end.
 
   async #heal(): Promise<void> {
-    const region = this.#region
+    const region = this.region
     region.tokensDown = false
     region.log.failReads(undefined)
     for (const device of region.devices) {
@@ -395,7 +394,7 @@ export class Schedule {
   }
 
   #isCalm(): boolean {
-    if (this.#region.devices.some((device) => device.client.pending > 0)) return false
+    if (this.region.devices.some((device) => device.client.pending > 0)) return false
     return [...this.#watched.values()].every((one) => isAtRest(one.handle.status) && this.#isEqual(one))
   }
 
@@ -413,7 +412,7 @@ export class Schedule {
       if (!isAtRest(status)) ledger.fail(`${where} is still ${JSON.stringify(status)}`)
       if (!this.#isEqual(watched)) ledger.fail(`${where} differs from the log`)
     }
-    for (const device of this.#region.devices) {
+    for (const device of this.region.devices) {
       if (device.client.pending > 0) ledger.fail(`device ${device.number} has ${device.client.pending} edits pending`)
       for (const thrown of device.reported) ledger.fail(`device ${device.number} threw ${String(thrown)}`)
       const own = device.errors.find((error) => error.code === 'INTERNAL')
@@ -430,7 +429,7 @@ export class Schedule {
       }
       this.#judgeStore(document, list)
     }
-    for (const socket of this.#region.node?.sessions ?? []) {
+    for (const socket of this.region.node?.sessions ?? []) {
       const most = this.#limits.bufferedBytesMax + 16_384
       if (socket.bufferedBytesPeak > most) ledger.fail(`[SES4] a socket held ${socket.bufferedBytesPeak} bytes`)
     }
@@ -439,18 +438,18 @@ export class Schedule {
   /** What a reader of the store gets, by snapshot and entries, is what the entries said when they were written. */
   #judgeStore(document: number, list: readonly string[]): void {
     const name = nameOf(document)
-    const held = this.#region.store.documents.get(name)
+    const held = this.region.store.documents.get(name)
     if (held === undefined || held.ended) return
     const doc = new Y.Doc({ guid: 'judge' })
     doc.clientID = 0
-    Y.applyUpdate(doc, foldedBy(this.#region.store, name).snapshot.state.bytes)
+    Y.applyUpdate(doc, foldedBy(this.region.store, name).snapshot.state.bytes)
     if (listOf(doc).join() !== list.join())
       this.#ledger.fail(`[LOG4] snapshot and entries of ${allNames[document]} say something else`)
   }
 
   /** Everybody closes: nothing is left behind. */
   async #leave(): Promise<void> {
-    const { scheduler, devices, node } = this.#region
+    const { scheduler, devices, node } = this.region
     for (const device of devices) void device.client.close()
     this.#watched.clear()
     await this.#pass(scheduler.nowMs + times.silenceMs * 3)
