@@ -171,6 +171,8 @@ interface Slot {
   waiters: Waiter[]
   origin: Origin | undefined
   ready: Later
+  /** The status until the local records are in the live copy; the same object until something changes. */
+  loading: DocumentStatus | undefined
 }
 
 interface Later {
@@ -343,7 +345,13 @@ export class Client implements Store {
   // For handles.
 
   statusOf(document: DocumentName): DocumentStatus {
-    return !this.#isClosed ? (this.#sync.status(document) ?? closedStatus) : closedStatus
+    if (this.#isClosed) return closedStatus
+    const status = this.#sync.status(document) ?? closedStatus
+    const slot = this.#slots.get(document)
+    if (slot?.live === undefined || slot.live.isLoaded || status.kind === 'erased') return status
+    // Sync may be further, if it pushes for a document that was closed: its copy shows nothing of that before it is loaded.
+    if (slot.loading?.pending !== status.pending) slot.loading = { kind: 'loading', pending: status.pending }
+    return slot.loading
   }
 
   async saved(handle: DocumentHandle, signal: Signal | undefined): Promise<void> {
@@ -444,6 +452,7 @@ export class Client implements Store {
       waiters: [],
       origin: undefined,
       ready: later(),
+      loading: undefined,
     }
     const report = (thrown: unknown): void => this.#report(thrown)
     slot.live = new LiveDocument(this.#world.random, (update) => this.#sync.edit(document, update), report)
@@ -496,6 +505,7 @@ export class Client implements Store {
     const { age } = this.#sync
     for (const waiter of slot.waiters) waiter.age ??= age
     this.#judgeWaiters(slot)
+    for (const handle of slot.handles) handle.changed()
   }
 
   async #read(document: DocumentName): Promise<StoredDocument> {

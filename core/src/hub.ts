@@ -764,6 +764,7 @@ function fallBehind(document: LiveDocument, from: Position): void {
     if (attachment.state !== 'live') continue
     attachment.state = 'behind'
     attachment.position = from
+    attachment.subscriber.holdBack()
   }
 }
 

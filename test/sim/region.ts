@@ -29,6 +29,8 @@ export interface RegionOptions {
   readonly compactCount: number
   /** Milliseconds that a token lasts. */
   readonly tokenMs: number
+  /** A compaction drops what its snapshot covers. */
+  onTrim(): void
   onDurable(entries: readonly Entry[], drafts: readonly Draft[]): void
 }
 
@@ -150,6 +152,7 @@ export class Region {
     if (this.node !== node || held === undefined || held.ended || held.entries.length === 0)
       return node.hub.compacted(document, undefined)
     const { snapshot, info } = foldedBy(this.store, document)
+    this.options.onTrim()
     node.later(
       () =>
         this.log.putSnapshot(snapshot, { trim: true }, (outcome) => {

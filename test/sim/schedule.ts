@@ -53,7 +53,8 @@ const tightLimits = {
   readBytes: 1_024,
   unackedBytesMax: 4_096,
   waitingPushesMax: 16,
-  messageBytesMax: 4_096,
+  // No less than a greeting may have.
+  messageBytesMax: 64 * 1024,
   readsMax: 1,
 }
 const tightHub = { batchEntriesMax: 4, batchBytesMax: 4_096, pendingBytesMax: 8_192, tailBytesMax: 2_048 }
@@ -67,7 +68,7 @@ export class Schedule {
   readonly seed: number
   readonly #random: SeededRandom
   readonly region: Region
-  readonly #ledger = new Ledger()
+  readonly ledger = new Ledger()
   readonly #watched = new Map<string, Watched>()
   readonly #faults: readonly Fault[]
   readonly #counts: Partial<Record<Fault, number>> = {}
@@ -97,9 +98,12 @@ export class Schedule {
         idleEntries: random.pick([4, 500]), ageMs: 600_000 },
       compactCount: random.pick([6, 500]),
       tokenMs: random.pick([45_000, 3_600_000]),
+      onTrim: () => {
+        this.ledger.trimmed = true
+      },
       onDurable: (entries, drafts) => {
-        this.#ledger.durable(entries)
-        for (const { group, push } of drafts) if (push !== undefined) this.#ledger.pushed(group, push.device, push.counter)
+        this.ledger.durable(entries)
+        for (const { group, push } of drafts) if (push !== undefined) this.ledger.pushed(group, push.device, push.counter)
       },
     })
   }
@@ -112,16 +116,16 @@ export class Schedule {
       if (this.#faults.length > 0) this.#plan(until, [50, 4_000], () => this.#strike())
       await this.#pass(until)
       await this.#heal()
-      if (this.#ledger.wrong.length === 0) this.#judge()
-      if (this.#ledger.wrong.length === 0) await this.#leave()
+      if (this.ledger.wrong.length === 0) this.#judge()
+      if (this.ledger.wrong.length === 0) await this.#leave()
     } catch (thrown) {
-      this.#ledger.fail(thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown))
+      this.ledger.fail(thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown))
     }
     return {
       seed: this.seed,
-      wrong: this.#ledger.wrong,
+      wrong: this.ledger.wrong,
       faults: this.#counts,
-      edits: this.#ledger.edits.size,
+      edits: this.ledger.edits.size,
       saved: this.#saved,
       restarts: this.region.restarts,
       steps: this.#steps,
@@ -144,7 +148,7 @@ export class Schedule {
   /** One thing after the other, each with all the promises that hang on it. */
   async #pass(until: number): Promise<void> {
     const { scheduler } = this.region
-    while (this.#ledger.wrong.length === 0 && scheduler.step(until)) {
+    while (this.ledger.wrong.length === 0 && scheduler.step(until)) {
       this.#steps++
       if (this.#steps > 400_000) throw new Error('the world does not come to rest')
       await new Promise((resolve) => setImmediate(resolve))
@@ -160,11 +164,11 @@ export class Schedule {
       if (!watched.changed) continue
       watched.changed = false
       touched.add(watched.device)
-      this.#ledger.shows(watched)
+      this.ledger.shows(watched)
     }
     for (const device of touched) {
       const mine = [...this.#watched.values()].filter((one) => one.device === device)
-      for (const one of mine) this.#ledger.ordered(one, mine)
+      for (const one of mine) this.ledger.ordered(one, mine)
     }
   }
 
@@ -192,11 +196,11 @@ export class Schedule {
       () => {
         if (device.client !== client || this.#watched.get(key) !== watched) return
         const list = listOf(handle.ydoc)
-        for (const edit of this.#ledger.edits.values()) {
+        for (const edit of this.ledger.edits.values()) {
           if (edit.device !== device.number || edit.document !== document || !edit.stored || edit.removed) continue
-          if (document === doomed && this.#ledger.erased) continue
+          if (document === doomed && this.ledger.erased) continue
           if (!list.includes(edit.text))
-            this.#ledger.fail(`[CLI1] ${edit.text} was stored on device ${device.number} and is not there at its next opening`)
+            this.ledger.fail(`[CLI1] ${edit.text} was stored on device ${device.number} and is not there at its next opening`)
         }
       },
       () => undefined,
@@ -213,24 +217,24 @@ export class Schedule {
     const list = ydoc.getArray<string>('list')
     if (list.length > 0 && this.#random.chance(0.12)) {
       const index = this.#random.below(list.length)
-      const edit = this.#ledger.edits.get(list.get(index))
+      const edit = this.ledger.edits.get(list.get(index))
       if (edit !== undefined) edit.removed = true
       list.delete(index, 1)
       return
     }
-    const size = this.#random.chance(0.05) ? this.#random.between(500, 9_000) : 0
+    const size = this.#random.chance(0.05) ? this.#random.between(500, this.#random.chance(0.05) ? 150_000 : 9_000) : 0
     const edit: Edit = {
-      text: `e${this.#ledger.edits.size}${size > 0 ? '.'.repeat(size) : ''}`,
+      text: `e${this.ledger.edits.size}${size > 0 ? '.'.repeat(size) : ''}`,
       document,
       device: device.number,
-      era: this.#ledger.era,
+      era: this.ledger.era,
       causes: this.#causes(device, document),
       stored: false,
       savedIn: undefined,
       free: false,
       removed: false,
     }
-    this.#ledger.edits.set(edit.text, edit)
+    this.ledger.edits.set(edit.text, edit)
     list.insert(this.#random.below(list.length + 1), [edit.text])
     this.#ask(device, watched, edit)
   }
@@ -238,7 +242,7 @@ export class Schedule {
   #ask(device: Device, watched: Watched, edit: Edit): void {
     const { client } = device
     // The edit is in the outbox when this turn is over.
-    const { era } = this.#ledger
+    const { era } = this.ledger
     watched.handle.stored().then(
       () => {
         if (device.client === client) edit.stored = true
@@ -249,9 +253,9 @@ export class Schedule {
     watched.handle.saved().then(
       () => {
         // A region that was restored meanwhile may have said it before.
-        if (device.client !== client || era !== this.#ledger.era) return
+        if (device.client !== client || era !== this.ledger.era) return
         this.#saved++
-        this.#ledger.saved(edit)
+        this.ledger.saved(edit)
       },
       () => undefined,
     )
@@ -261,9 +265,11 @@ export class Schedule {
     const causes: [number, string][] = []
     for (let other = 0; other < documentNames.length; other++) {
       const watched = this.#watched.get(`${device.number} ${other}`)
-      const last = watched === undefined ? [] : [...watched.shown]
-      const text = last.at(-1)
-      if (other !== document && text !== undefined) causes.push([other, text])
+      if (watched === undefined || other === document) continue
+      // What the region has. An own edit that waits for its document may be passed by edits of others (outbox.ts).
+      const durable = new Set(listOf(this.ledger.doc(nameOf(other))))
+      const text = [...watched.shown].findLast((shown) => durable.has(shown))
+      if (text !== undefined) causes.push([other, text])
     }
     return causes
   }
@@ -296,7 +302,7 @@ export class Schedule {
       }
       case 'killDevice':
         this.#forget(device)
-        this.#ledger.killed(device.number)
+        this.ledger.killed(device.number)
         device.restart()
         return random.chance(0.7) ? this.#openAll(device) : undefined
       case 'fullDevice':
@@ -361,7 +367,7 @@ export class Schedule {
     }
     const copy = this.#random.pick(region.backups).copy()
     region.crash()
-    this.#ledger.restored(copy)
+    this.ledger.restored(copy)
     region.start(copy)
   }
 
@@ -386,7 +392,7 @@ export class Schedule {
     const { scheduler } = region
     const until = scheduler.nowMs + healMs
     // Someone who waits does nothing but wait: no reconnect(), no new token by hand.
-    while (scheduler.nowMs < until && this.#ledger.wrong.length === 0) {
+    while (scheduler.nowMs < until && this.ledger.wrong.length === 0) {
       await this.#pass(scheduler.nowMs + 2_000)
       if (this.#isCalm()) break
     }
@@ -400,11 +406,11 @@ export class Schedule {
 
   #isEqual({ handle, document }: Watched): boolean {
     if (handle.status.kind === 'erased') return true
-    return listOf(handle.ydoc).join() === listOf(this.#ledger.doc(nameOf(document))).join()
+    return listOf(handle.ydoc).join() === listOf(this.ledger.doc(nameOf(document))).join()
   }
 
   #judge(): void {
-    const ledger = this.#ledger
+    const ledger = this.ledger
     for (const watched of this.#watched.values()) {
       const { device, document, handle } = watched
       const where = `${allNames[document]} of device ${device}`
@@ -430,7 +436,8 @@ export class Schedule {
       this.#judgeStore(document, list)
     }
     for (const socket of this.region.node?.sessions ?? []) {
-      const most = this.#limits.bufferedBytesMax + 16_384
+      // The mark, and what goes in one message when it is reached.
+      const most = this.#limits.bufferedBytesMax + this.#limits.messageBytesMax
       if (socket.bufferedBytesPeak > most) ledger.fail(`[SES4] a socket held ${socket.bufferedBytesPeak} bytes`)
     }
   }
@@ -444,7 +451,7 @@ export class Schedule {
     doc.clientID = 0
     Y.applyUpdate(doc, foldedBy(this.region.store, name).snapshot.state.bytes)
     if (listOf(doc).join() !== list.join())
-      this.#ledger.fail(`[LOG4] snapshot and entries of ${allNames[document]} say something else`)
+      this.ledger.fail(`[LOG4] snapshot and entries of ${allNames[document]} say something else`)
   }
 
   /** Everybody closes: nothing is left behind. */
@@ -453,7 +460,7 @@ export class Schedule {
     for (const device of devices) void device.client.close()
     this.#watched.clear()
     await this.#pass(scheduler.nowMs + times.silenceMs * 3)
-    if (node === undefined) return this.#ledger.fail('the node is down in the end')
+    if (node === undefined) return this.ledger.fail('the node is down in the end')
     const { hub } = node
     const left = {
       sessions: node.sessions.size,
@@ -462,7 +469,7 @@ export class Schedule {
       pending: hub.pendingBytes,
     }
     for (const [what, count] of Object.entries(left))
-      if (count > 0) this.#ledger.fail(`[SES3] ${count} ${what} are left after everybody has gone`)
+      if (count > 0) this.ledger.fail(`[SES3] ${count} ${what} are left after everybody has gone`)
   }
 }
 
