@@ -196,6 +196,8 @@ export class Client implements Store {
   #source: TokenSource
   #socket: ClientSocket | undefined
   #wake: { readonly atMs: number; readonly cancel: () => void } | undefined
+  /** Call off reads of the store that are to be tried again. */
+  readonly #retries = new Set<() => void>()
   #storageStatus: StorageStatus = { kind: 'fine' }
   #status: StoreStatus
   #isTelling = false
@@ -521,6 +523,7 @@ export class Client implements Store {
     if (!this.#isWiped) this.#sync.flush()
     this.#sync.receive({ type: 'close' })
     this.#wakeAt(undefined)
+    for (const cancel of this.#retries) cancel()
     const closed = new MeridianError('CLOSED', { message: 'The store was closed.' })
     for (const slot of this.#slots.values()) {
       for (const waiter of slot.waiters.splice(0)) waiter.reject(closed)
@@ -609,8 +612,14 @@ export class Client implements Store {
       await this.#writer.drained()
       this.#sync.stateRead(document, stateOf(records.updatesOf(await this.#read(document))))
     } catch (thrown) {
+      // A store that was closed meanwhile has nothing more to read, and its process may end.
+      if (this.#isClosed) return
       this.#storeFailed(thrown)
-      this.#world.after(storeRetryMs, () => this.#readState(document))
+      const cancel = this.#world.after(storeRetryMs, () => {
+        this.#retries.delete(cancel)
+        this.#readState(document)
+      })
+      this.#retries.add(cancel)
     }
   }
 

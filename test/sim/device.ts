@@ -79,6 +79,8 @@ export class Device {
   storeFault: ErrorCode | undefined
   client: Client
   link: Link | undefined
+  /** What would keep the process of the newest opening alive. */
+  readonly timers = new Set<object>()
   /** Openings so far. */
   openings = 0
   #alive = { yes: true }
@@ -100,6 +102,7 @@ export class Device {
   /** `kill -9`, and a new process on the same disk. The system of the device closes its socket. */
   restart(): void {
     this.#alive.yes = false
+    this.timers.clear()
     this.link?.close()
     this.link = undefined
     this.client = this.#start()
@@ -119,17 +122,16 @@ export class Device {
       monotonicMs: () => scheduler.nowMs - epochMs,
       defer: (run) => void Promise.resolve().then(guard(run)),
       after: (ms, run) => {
-        let off = false
+        const timer = {}
+        this.timers.add(timer)
         // Whole milliseconds, as timers have: simulated time is too large a number for fractions.
         scheduler.after(
           Math.ceil(ms),
           guard(() => {
-            if (!off) run()
+            if (this.timers.delete(timer)) run()
           }),
         )
-        return () => {
-          off = true
-        }
+        return () => this.timers.delete(timer)
       },
       dial: (_url, events) => {
         const link = this.world.network.dial(

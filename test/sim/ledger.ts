@@ -150,7 +150,9 @@ export class Ledger {
         const other = all.find((one) => one.document === document)
         if (other === undefined || other.handle.status.kind !== 'current' || other.shown.has(cause)) continue
         if (this.edits.get(cause)?.removed === true || document === doomed) continue
-        this.fail(`[SES5] device ${effects.device} shows ${text.slice(0, 10)} of ${allNames[effects.document]} and not its cause ${cause.slice(0, 10)}`)
+        this.fail(
+          `[SES5] device ${effects.device} shows ${text.slice(0, 10)} of ${allNames[effects.document]} and not its cause ${cause.slice(0, 10)}`,
+        )
       }
     }
   }

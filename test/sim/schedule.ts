@@ -95,7 +95,9 @@ export class Schedule {
       compaction: {
         openEntries: random.pick([6, 30, 20_000]),
         openBytes: random.pick([2_000, 1024 * 1024]),
-        idleEntries: random.pick([4, 500]), ageMs: 600_000 },
+        idleEntries: random.pick([4, 500]),
+        ageMs: 600_000,
+      },
       compactCount: random.pick([6, 500]),
       tokenMs: random.pick([45_000, 3_600_000]),
       onTrim: () => {
@@ -454,15 +456,20 @@ export class Schedule {
       this.ledger.fail(`[LOG4] snapshot and entries of ${allNames[document]} say something else`)
   }
 
-  /** Everybody closes: nothing is left behind. */
+  /** Everybody closes, some of them with work left: nothing is left behind, on the node or in their processes. */
   async #leave(): Promise<void> {
     const { scheduler, devices, node } = this.region
-    for (const device of devices) void device.client.close()
+    for (const device of devices) {
+      if (this.#random.chance(0.3)) device.restart()
+      await this.#pass(scheduler.nowMs + this.#random.between(0, 100))
+      void device.client.close()
+    }
     this.#watched.clear()
     await this.#pass(scheduler.nowMs + times.silenceMs * 3)
     if (node === undefined) return this.ledger.fail('the node is down in the end')
     const { hub } = node
     const left = {
+      timers: devices.reduce((sum, device) => sum + device.timers.size, 0),
       sessions: node.sessions.size,
       counted: hub.sessionCount,
       documents: hub.documentCount,
