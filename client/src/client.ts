@@ -171,6 +171,8 @@ interface Slot {
   waiters: Waiter[]
   origin: Origin | undefined
   ready: Later
+  /** The status until the local records are in the live copy; the same object until something changes. */
+  loading: DocumentStatus | undefined
 }
 
 interface Later {
@@ -194,6 +196,8 @@ export class Client implements Store {
   #source: TokenSource
   #socket: ClientSocket | undefined
   #wake: { readonly atMs: number; readonly cancel: () => void } | undefined
+  /** Call off reads of the store that are to be tried again. */
+  readonly #retries = new Set<() => void>()
   #storageStatus: StorageStatus = { kind: 'fine' }
   #status: StoreStatus
   #isTelling = false
@@ -343,7 +347,13 @@ export class Client implements Store {
   // For handles.
 
   statusOf(document: DocumentName): DocumentStatus {
-    return !this.#isClosed ? (this.#sync.status(document) ?? closedStatus) : closedStatus
+    if (this.#isClosed) return closedStatus
+    const status = this.#sync.status(document) ?? closedStatus
+    const slot = this.#slots.get(document)
+    if (slot?.live === undefined || slot.live.isLoaded || status.kind === 'erased') return status
+    // Sync may be further, if it pushes for a document that was closed: its copy shows nothing of that before it is loaded.
+    if (slot.loading?.pending !== status.pending) slot.loading = { kind: 'loading', pending: status.pending }
+    return slot.loading
   }
 
   async saved(handle: DocumentHandle, signal: Signal | undefined): Promise<void> {
@@ -444,6 +454,7 @@ export class Client implements Store {
       waiters: [],
       origin: undefined,
       ready: later(),
+      loading: undefined,
     }
     const report = (thrown: unknown): void => this.#report(thrown)
     slot.live = new LiveDocument(this.#world.random, (update) => this.#sync.edit(document, update), report)
@@ -496,6 +507,7 @@ export class Client implements Store {
     const { age } = this.#sync
     for (const waiter of slot.waiters) waiter.age ??= age
     this.#judgeWaiters(slot)
+    for (const handle of slot.handles) handle.changed()
   }
 
   async #read(document: DocumentName): Promise<StoredDocument> {
@@ -511,6 +523,7 @@ export class Client implements Store {
     if (!this.#isWiped) this.#sync.flush()
     this.#sync.receive({ type: 'close' })
     this.#wakeAt(undefined)
+    for (const cancel of this.#retries) cancel()
     const closed = new MeridianError('CLOSED', { message: 'The store was closed.' })
     for (const slot of this.#slots.values()) {
       for (const waiter of slot.waiters.splice(0)) waiter.reject(closed)
@@ -599,8 +612,14 @@ export class Client implements Store {
       await this.#writer.drained()
       this.#sync.stateRead(document, stateOf(records.updatesOf(await this.#read(document))))
     } catch (thrown) {
+      // A store that was closed meanwhile has nothing more to read, and its process may end.
+      if (this.#isClosed) return
       this.#storeFailed(thrown)
-      this.#world.after(storeRetryMs, () => this.#readState(document))
+      const cancel = this.#world.after(storeRetryMs, () => {
+        this.#retries.delete(cancel)
+        this.#readState(document)
+      })
+      this.#retries.add(cancel)
     }
   }
 

@@ -241,7 +241,8 @@ export class Connection {
   #refreshMs: number | undefined
   #attempt = 0
   #enteredMs = 0
-  #heardMs = 0
+  /** When the newest ping went, or the welcome came. */
+  #pingedMs = 0
   #pinged = false
   #heartbeatMs = 0
   #nonce = 0
@@ -276,9 +277,9 @@ export class Connection {
   /** A message came: the other side lives. */
   heard(): void {
     if (this.#phase !== 'online') return
-    this.#heardMs = this.#effects.monotonicMs()
     this.#pinged = false
-    this.#dueMs = this.#heardMs + this.#heartbeatMs
+    // A probe is answered; the next ping goes a heartbeat after the last one, however much is heard: the node wants a sign of life, too.
+    this.#dueMs = this.#pingedMs + this.#heartbeatMs
   }
 
   receive(event: ConnectionEvent): void {
@@ -367,6 +368,7 @@ export class Connection {
     this.#move('online')
     this.#enteredMs = this.#effects.monotonicMs()
     this.#heartbeatMs = Math.max(1, welcome.heartbeatMs)
+    this.#pingedMs = this.#enteredMs
     this.heard()
     this.#planRefresh()
     this.#effects.entered(welcome)
@@ -397,7 +399,7 @@ export class Connection {
     if (this.#dueMs === undefined || now < this.#dueMs) return
     if (this.#pinged) return this.#wait('TIMEOUT', 'backoff', 0)
     this.#ping()
-    this.#dueMs = Math.max(now, this.#heardMs) + this.#heartbeatMs
+    this.#dueMs = now + this.#heartbeatMs
   }
 
   #probe(): void {
@@ -408,6 +410,7 @@ export class Connection {
 
   #ping(): void {
     this.#pinged = true
+    this.#pingedMs = this.#effects.monotonicMs()
     this.#effects.send(encodeClientFrame({ type: 'ping', nonce: ++this.#nonce }))
   }
 

@@ -48,6 +48,7 @@ export class CatchUp {
   #reads = 0
   /** True while documents that fell behind are read from the log. What is newer waits for them, so that log order holds across all. */
   #readingBehind = false
+  #heldBack = false
   #running = false
 
   constructor(hub: Hub, outflow: Outflow, session: CatchUpSession, { wire, limits }: { wire: Wire; limits: SessionLimits }) {
@@ -58,8 +59,14 @@ export class CatchUp {
     this.#limits = limits
   }
 
-  get isReadingBehind(): boolean {
-    return this.#readingBehind
+  /** What is newer waits, so that log order holds across all documents. */
+  get isBehind(): boolean {
+    return this.#readingBehind || this.#heldBack
+  }
+
+  /** A document was set behind and is read on with the next `run`. */
+  holdBack(): void {
+    this.#heldBack = true
   }
 
   /** Brings a document that was just attached to the head of the log. */
@@ -224,6 +231,7 @@ export class CatchUp {
   // Reading on after having fallen behind.
 
   #readOnBehind(): 'waits' | 'went on' {
+    this.#heldBack = false
     const behind = [...this.#session.attachments()].filter((attachment) => attachment.state === 'behind')
     const [first] = behind
     if (first === undefined) return 'waits'

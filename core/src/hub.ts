@@ -474,6 +474,7 @@ export class Hub {
         document.life = item.draft.life
         this.#ended(document)
         item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
+        this.#release(document)
         continue
       }
       if (item.draft.life > document.life) document.begin(item.draft.life, toPosition(position - 1))
@@ -764,6 +765,7 @@ function fallBehind(document: LiveDocument, from: Position): void {
     if (attachment.state !== 'live') continue
     attachment.state = 'behind'
     attachment.position = from
+    attachment.subscriber.holdBack()
   }
 }
 

@@ -339,12 +339,16 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
 
   /** [hot] */
   deliver(shared: Shared): 'taken' | 'stalled' {
-    return this.#catchUp.isReadingBehind ? 'stalled' : this.#outflow.deliver(shared)
+    return this.#catchUp.isBehind ? 'stalled' : this.#outflow.deliver(shared)
   }
 
   /** [hot] */
   flush(): void {
     this.#outflow.flush()
+  }
+
+  holdBack(): void {
+    this.#catchUp.holdBack()
   }
 
   wake(): void {

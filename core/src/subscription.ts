@@ -10,7 +10,9 @@ export interface Subscriber {
   deliver(shared: Shared): 'taken' | 'stalled'
   /** Sends what was taken since the last flush. */
   flush(): void
-  /** Something that it holds open was set behind outside a delivery: it reads on. */
+  /** Something that it holds open was set behind outside a delivery: nothing newer of its group may pass that, so it takes nothing until it is woken. */
+  holdBack(): void
+  /** It reads on. */
   wake(): void
   /** Nothing more is known of the document until it is loaded anew. */
   failed(subscription: Subscription, code: LogErrorCode): void

@@ -142,6 +142,10 @@ export class Visit implements LaneSession {
     return 'stalled'
   }
 
+  holdBack(): void {
+    // One document has no order with others.
+  }
+
   wake(): void {
     // It reads nothing.
   }

@@ -286,13 +286,24 @@ describe('times', () => {
     expect(bench.connection.status).toEqual({ kind: 'waiting', code: 'TIMEOUT' })
   })
 
-  it('given an answer in time, then the next ping is a heartbeat later', () => {
+  it('given a node that never stops talking, then it is pinged all the same, since who only reads gives no other sign of life', () => {
+    const bench = new Bench().to('online')
+    for (let second = 0; second < 35; second++) {
+      bench.nowMs += 1_000
+      bench.connection.heard()
+      bench.do({ type: 'time' })
+    }
+    expect(bench.connection.phase).toBe('online')
+    expect(bench.frames).toEqual([1, 2, 3].map((nonce) => ({ type: 'ping', nonce })))
+  })
+
+  it('given an answer in time, then the next ping is a heartbeat after the last one', () => {
     const bench = new Bench().to('online')
     bench.nowMs = 10_000
     bench.do({ type: 'time' })
     bench.nowMs = 15_000
     bench.connection.heard()
-    expect(bench.connection.dueMs).toBe(25_000)
+    expect(bench.connection.dueMs).toBe(20_000)
   })
 
   it('given a probe without an answer, then the socket is dead after its time', () => {

@@ -114,6 +114,21 @@ describe('a log that fails', () => {
     expect(textOf(payloadsOf(reader.frames))).toBe('ab')
   })
 
+  test('[SES5] given a failed commit that is durable after all, when the next one finds it out, then nothing of that passes it', () => {
+    const rig = new Rig()
+    const writer = rig.peer().attach(1, one).attach(2, notes('two'))
+    const reader = rig.peer().attach(1, one).attach(2, notes('two'))
+    rig.settle()
+    rig.log.failAppend('LOG_UNAVAILABLE', 'kept')
+    const cause = new Author(1).type('cause')
+    writer.push(1, 1, cause)
+    rig.settle()
+    writer.send({ type: 'resume', channel: 1, counter: 1 }).push(1, 1, cause).push(2, 2, new Author(2).type('effect'))
+    rig.settle()
+    // What comes twice does no harm; what comes first counts.
+    expect([...new Set(payloadsOf(reader.frames).map((payload) => textOf([payload])))]).toEqual(['cause', 'effect'])
+  })
+
   test('[SES2] given a restart, when a saved push is sent again, then its old replica is told before the ack names it', () => {
     const rig = new Rig()
     const update = new Author(1).type('a')

@@ -815,6 +815,16 @@ describe('erasing', () => {
     expect(rig.hub.documentCount).toBe(0)
   })
 
+  test('[RES7] given a document that nobody has open, when it is erased, then nothing of it stays in memory', () => {
+    const { rig, writer } = written(['a'])
+    writer.send({ type: 'detach', channel: 1 })
+    rig.settle()
+    erase(rig, one)
+    rig.settle()
+    expect(rig.durable.map((entry) => entry.kind)).toEqual(['update', 'erase'])
+    expect(rig.hub.documentCount).toBe(0)
+  })
+
   test('[RES7] given an erase that failed and is durable all the same, when the log goes on, then everybody is told', () => {
     const { rig, writer } = written(['a'])
     rig.log.failAppend('LOG_UNAVAILABLE', 'kept')

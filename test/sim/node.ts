@@ -33,7 +33,7 @@ export interface SimNodeOptions {
   readonly admit?: Admit
   readonly engines?: Partial<Record<EngineName, Engine>>
   /** What tokens say; any other token is a writer of tenant `acme` with that name. */
-  readonly tokens?: Map<string, Principal | MeridianError>
+  readonly tokens?: { get(token: string): Principal | MeridianError | undefined }
   readonly compact?: (document: DocumentName) => void
 }
 

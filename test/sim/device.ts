@@ -1,0 +1,163 @@
+/**
+ * A device in a simulated region: the real `Client` over a disk that is slow, fills up and outlives the process. A killed process does
+ * nothing more; what its disk had not performed is lost, and what it had is there, answered or not.
+ */
+
+import type { ClientOptions, ClientWorld, Handle } from '@meridian/client/client'
+import { Client } from '@meridian/client/client'
+import type { MemoryDisk } from '@meridian/client/io/store-memory'
+import { MemoryStore } from '@meridian/client/io/store-memory'
+import type { ClientStore, StoreKey, StoreOperation, StoreRecord } from '@meridian/client/store'
+import type { ErrorCode } from '@meridian/core/errors'
+import { MeridianError } from '@meridian/core/errors'
+import type { Link, Network } from './network.js'
+import type { SeededRandom } from './random.js'
+import { epochMs } from './scheduler.js'
+import type { Scheduler } from './scheduler.js'
+
+export interface DeviceWorld {
+  readonly scheduler: Scheduler
+  readonly network: Network
+  token(device: number): string | Promise<string>
+}
+
+/** Milliseconds of one write of a device's disk; one now and then takes much longer. */
+const writeMs = { most: 15, hiccup: 1_500 }
+
+class DeviceStore implements ClientStore {
+  readonly lingerMs: number
+  readonly #disk: MemoryStore
+  readonly #device: Device
+  readonly #isAlive: () => boolean
+
+  constructor(device: Device, disk: MemoryDisk, isAlive: () => boolean) {
+    this.#device = device
+    this.#disk = new MemoryStore(disk)
+    this.#isAlive = isAlive
+    this.lingerMs = device.random.pick([0, 0, 100])
+  }
+
+  async read(prefix: StoreKey): Promise<readonly StoreRecord[]> {
+    await this.#wait()
+    return this.#disk.read(prefix)
+  }
+
+  async write(batch: readonly StoreOperation[]): Promise<void> {
+    // What is handed over belongs to the store from now on; the records are copied when they are written.
+    await this.#wait()
+    if (this.#device.storeFault !== undefined) throw new MeridianError(this.#device.storeFault)
+    await this.#disk.write(batch)
+    // Durable, and not answered yet.
+    await this.#wait()
+  }
+
+  async close(): Promise<void> {
+    await this.#disk.close()
+  }
+
+  /** Never ends for a process that was killed meanwhile. */
+  #wait(): Promise<void> {
+    const { random, world } = this.#device
+    const ms = random.chance(0.03) ? random.between(0, writeMs.hiccup) : random.between(0, writeMs.most)
+    return new Promise((resolve) => {
+      world.scheduler.after(ms, () => {
+        if (this.#isAlive()) resolve()
+      })
+    })
+  }
+}
+
+export class Device {
+  readonly number: number
+  readonly world: DeviceWorld
+  readonly random: SeededRandom
+  readonly disk: MemoryDisk
+  readonly errors: MeridianError[] = []
+  readonly reported: unknown[] = []
+  /** False: dialling fails. */
+  reachable = true
+  storeFault: ErrorCode | undefined
+  client: Client
+  link: Link | undefined
+  /** What would keep the process of the newest opening alive. */
+  readonly timers = new Set<object>()
+  /** Openings so far. */
+  openings = 0
+  #alive = { yes: true }
+  readonly #options: Partial<ClientOptions>
+
+  constructor(world: DeviceWorld, number: number, random: SeededRandom, disk: MemoryDisk, options: Partial<ClientOptions> = {}) {
+    this.world = world
+    this.number = number
+    this.random = random
+    this.disk = disk
+    this.#options = options
+    this.client = this.#start()
+  }
+
+  open(name: string): Handle {
+    return this.client.open(name)
+  }
+
+  /** `kill -9`, and a new process on the same disk. The system of the device closes its socket. */
+  restart(): void {
+    this.#alive.yes = false
+    this.timers.clear()
+    this.link?.close()
+    this.link = undefined
+    this.client = this.#start()
+  }
+
+  #start(): Client {
+    this.openings++
+    const alive = { yes: true }
+    this.#alive = alive
+    const { scheduler } = this.world
+    const guard = (run: () => void) => (): void => {
+      if (alive.yes) run()
+    }
+    const world: ClientWorld = {
+      clock: { now: () => scheduler.nowMs },
+      random: this.random.fork(),
+      monotonicMs: () => scheduler.nowMs - epochMs,
+      defer: (run) => void Promise.resolve().then(guard(run)),
+      after: (ms, run) => {
+        const timer = {}
+        this.timers.add(timer)
+        // Whole milliseconds, as timers have: simulated time is too large a number for fractions.
+        scheduler.after(
+          Math.ceil(ms),
+          guard(() => {
+            if (this.timers.delete(timer)) run()
+          }),
+        )
+        return () => this.timers.delete(timer)
+      },
+      dial: (_url, events) => {
+        const link = this.world.network.dial(
+          {
+            opened: guard(() => events.opened()),
+            message: (bytes) => {
+              if (alive.yes) events.message(bytes)
+            },
+            lost: guard(() => events.lost()),
+          },
+          () => this.reachable,
+        )
+        this.link = link
+        return link
+      },
+      report: (thrown) => this.reported.push(thrown),
+    }
+    return new Client(world, {
+      url: 'http://region.test',
+      tenant: 'acme',
+      token: () => this.world.token(this.number),
+      storage: new DeviceStore(this, this.disk, () => alive.yes),
+      onError: (error) => {
+        if (alive.yes) this.errors.push(error)
+      },
+      ...this.#options,
+    })
+  }
+}
