@@ -413,9 +413,10 @@ export class Hub {
   #takeBatch(): Item[] {
     let bytes = 0
     let count = 0
-    while (count < this.#pending.length && count < this.limits.batchEntriesMax && bytes < this.limits.batchBytesMax) {
+    for (; count < this.#pending.length && count < this.limits.batchEntriesMax; count++) {
       bytes += this.#pending[count]?.bytes ?? 0
-      count++
+      // One is always taken, whatever its size.
+      if (count > 0 && bytes > this.limits.batchBytesMax) break
     }
     if (count === this.#pending.length) {
       const batch = this.#pending

@@ -268,6 +268,18 @@ describe('the bound of what is unacked', () => {
     }
   })
 
+  test('[SES3] given n pushes that wait, when one more comes, then LIMIT_UNACKED for that one, and those in front of it go on', () => {
+    const author = new Author(1)
+    const rig = new Rig({ limits: { waitingPushesMax: 2 } })
+    const writer = attached(rig, one)
+    rig.hold('lastPush')
+    for (let counter = 1; counter <= 3; counter++) writer.push(1, counter, author.type('a'))
+    rig.settle()
+    expect(refused(writer)).toEqual(['3 LIMIT_UNACKED'])
+    rig.releaseAll()
+    expect([acked(writer).at(-1), rig.durable.length]).toEqual([2, 2])
+  })
+
   test('[SES3] given nothing unacked, when one push is larger than the bound, then it passes', () => {
     const rig = new Rig({ limits: { unackedBytesMax: 1 } })
     const writer = attached(rig, one)
