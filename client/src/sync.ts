@@ -1168,7 +1168,9 @@ export class Sync {
         this.#out.push(encodeClientFrame({ type: 'detach', channel }))
       })
     }
-    this.#documents.delete(document.name)
+    this.#waiters.delete(document)
+    // Another one may be open under its name by now.
+    if (this.#documents.get(document.name) === document) this.#documents.delete(document.name)
   }
 
   #sendOut(): void {

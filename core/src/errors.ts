@@ -63,7 +63,12 @@ const rows = {
     advice: 'The update is no valid update of its engine; nothing was stored.',
   },
   UPDATE_TOO_LARGE: { number: 14, close: 4413, retry: 'never', advice: 'Make smaller edits, or raise limits.updateBytesMax.' },
-  DOCUMENT_TOO_LARGE: { number: 15, close: 4413, retry: 'never', advice: 'Split the document into several.' },
+  DOCUMENT_TOO_LARGE: {
+    number: 15,
+    close: 4413,
+    retry: 'never',
+    advice: 'Split the document into several, or raise limits.documentBytesMax.',
+  },
   PREMATURE: {
     number: 16,
     close: 4425,

@@ -237,6 +237,7 @@ export class Hub {
     if (document.ended) document.isBeginning = true
     this.#seal(document.group)
     document.pendingCount++
+    document.pendingBytes += payload.length
     this.#add({
       group: document.group,
       document,
@@ -256,6 +257,11 @@ export class Hub {
       counter: push.counter,
       bytes: push.bytes,
     })
+  }
+
+  /** A document is at its bound: folding the entries behind its snapshot may make room for what comes next. */
+  makeRoom(document: LiveDocument): void {
+    if (!document.compacting && document.tailCount > 0) this.#compact(document)
   }
 
   /** SES7: saved when everything before it is, without an entry of its own. */
@@ -407,9 +413,10 @@ export class Hub {
   #takeBatch(): Item[] {
     let bytes = 0
     let count = 0
-    while (count < this.#pending.length && count < this.limits.batchEntriesMax && bytes < this.limits.batchBytesMax) {
+    for (; count < this.#pending.length && count < this.limits.batchEntriesMax; count++) {
       bytes += this.#pending[count]?.bytes ?? 0
-      count++
+      // One is always taken, whatever its size.
+      if (count > 0 && bytes > this.limits.batchBytesMax) break
     }
     if (count === this.#pending.length) {
       const batch = this.#pending
@@ -481,6 +488,7 @@ export class Hub {
       if (document.tailCount === 0) document.tailSinceMs = this.effects.clock.now()
       document.tailCount++
       document.tailBytes += item.draft.payload.length
+      document.pendingBytes -= item.draft.payload.length
       const update = new RecentEntry(document.position, document, { replica, replicaIndex, sequence }, item.draft.payload)
       this.tail.add(update)
       if (document.commit !== this.#commit) {
@@ -584,6 +592,7 @@ export class Hub {
       item.group.sealing = false
       if (item.document !== undefined && item.draft !== undefined) {
         item.document.pendingCount--
+        item.document.pendingBytes -= item.draft.payload.length
         if (item.draft.kind === 'erase') item.document.erasing--
         item.document.isBeginning = false
         // It holds what never became durable; the next push loads it anew.

@@ -282,12 +282,17 @@ export class Lane implements Receipt {
       return 'wait'
     }
     document.premature.delete(this.#retry)
-    this.#admitted = push.counter
     if (judgement === 'nothing') {
+      this.#admitted = push.counter
       this.#hub.barrier(document, this.#pushed(push))
       return 'done'
     }
     const payload = engine.trim(index, push.inspection, push.payload)
+    if (document.bytes + payload.length > this.#limits.documentBytesMax) {
+      this.#hub.makeRoom(document)
+      return { refuse: 'DOCUMENT_TOO_LARGE' }
+    }
+    this.#admitted = push.counter
     engine.include(index, push.inspection)
     this.#hub.append(document, payload, decision.epoch, this.#pushed(push))
     if (document.premature.size > 0) for (const run of [...document.premature]) run()

@@ -14,6 +14,8 @@ export interface SessionLimits {
   readonly documentsMax: number
   /** Bytes of one update. */
   readonly updateBytesMax: number
+  /** Bytes of a document: its snapshot and the updates behind it, as they are stored. Beyond it updates are refused, and reads go on. */
+  readonly documentBytesMax: number
   /** Payload bytes of one session that were pushed and not yet acked; one push is always allowed. */
   readonly unackedBytesMax: number
   /** Pushes of one session and group that wait to be judged. However small they are, each is held with what it takes to go on with it. */
@@ -40,6 +42,7 @@ export const sessionLimits: SessionLimits = {
   greetingMs: 10_000,
   documentsMax: 1_000,
   updateBytesMax: 64 * 1024 * 1024,
+  documentBytesMax: 256 * 1024 * 1024,
   unackedBytesMax: 4 * 1024 * 1024,
   waitingPushesMax: 65_536,
   presenceBytesMax: 4 * 1024,

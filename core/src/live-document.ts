@@ -51,6 +51,8 @@ export class LiveDocument {
   snapshot: SnapshotInfo | undefined
   tailCount = 0
   tailBytes = 0
+  /** Payload bytes on their way into the log. */
+  pendingBytes = 0
   /** When the oldest entry behind the snapshot was first known of here, by the clock of the node. */
   tailSinceMs = 0
   compacting = false
@@ -132,6 +134,11 @@ export class LiveDocument {
 
   get snapshotBytes(): number {
     return this.snapshot?.bytes ?? 0
+  }
+
+  /** What a load of it reads, and what is on its way to that: the size that `documentBytesMax` bounds. */
+  get bytes(): number {
+    return this.snapshotBytes + this.tailBytes + this.pendingBytes
   }
 
   /** The version changed. */

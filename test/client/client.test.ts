@@ -309,6 +309,23 @@ describe('crashes and losses', () => {
     expect(world.region.resends).toBe(0)
   })
 
+  it('[SES2] given a document that waits for its region, when it is closed and opened again, then the end of the first wait takes nothing of it', async () => {
+    const world = new World()
+    const device = world.device('a')
+    world.region.faults = { ...noFaults, attach: () => ({ code: 'LOG_UNAVAILABLE', retryAfterMs: 1_000 }) }
+    const first = device.open('notes/1')
+    await world.settle()
+    expect(first.status.kind).toBe('waiting')
+    await first.close()
+    // Still being read, or its own wait has just begun, when that of the first one ends.
+    const second = device.open('notes/1')
+    add(second, 'x')
+    await world.pass(20_000)
+    world.region.faults = noFaults
+    await world.pass(60_000)
+    expect([second.status, durable(world)]).toEqual([{ kind: 'current', pending: 0, access: 'write' }, ['x']])
+  })
+
   it('[SES1] given a client in sync, when it connects again, then the region sends no update', async () => {
     const world = new World()
     const device = world.device('a')

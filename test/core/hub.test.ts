@@ -43,6 +43,32 @@ describe('what is durable', () => {
   })
 })
 
+describe('one commit', () => {
+  const author = new Author(1)
+  const first = author.type('a')
+  const updates = ['b', 'c', 'd'].map((text) => author.type(text))
+  const bytes = updates.reduce((sum, update) => sum + update.length, 0)
+
+  test.each([
+    ['n entries', { batchEntriesMax: 3 }, 2],
+    ['n + 1 entries', { batchEntriesMax: 2 }, 3],
+    ['n bytes', { batchBytesMax: bytes }, 2],
+    ['n + 1 bytes', { batchBytesMax: bytes - 1 }, 3],
+  ])(
+    '[SES3] given %s that wait, when the commit before them is answered, then one carries them, or the rest goes into the next',
+    (_, hubLimits, commits) => {
+      const rig = new Rig({ hubLimits })
+      const writer = rig.peer().attach(1, one)
+      rig.settle().hold('append')
+      writer.push(1, 1, first)
+      rig.settle()
+      updates.forEach((update, index) => writer.push(1, index + 2, update))
+      rig.settle().releaseAll()
+      expect([rig.durable.length, rig.log.appendCount]).toEqual([4, commits])
+    },
+  )
+})
+
 describe('documents that come and go', () => {
   test('[ATT2] given a document that everybody left, when somebody opens it while its entries are still in memory, then all of them come', () => {
     const rig = new Rig()

@@ -268,6 +268,18 @@ describe('the bound of what is unacked', () => {
     }
   })
 
+  test('[SES3] given n pushes that wait, when one more comes, then LIMIT_UNACKED for that one, and those in front of it go on', () => {
+    const author = new Author(1)
+    const rig = new Rig({ limits: { waitingPushesMax: 2 } })
+    const writer = attached(rig, one)
+    rig.hold('lastPush')
+    for (let counter = 1; counter <= 3; counter++) writer.push(1, counter, author.type('a'))
+    rig.settle()
+    expect(refused(writer)).toEqual(['3 LIMIT_UNACKED'])
+    rig.releaseAll()
+    expect([acked(writer).at(-1), rig.durable.length]).toEqual([2, 2])
+  })
+
   test('[SES3] given nothing unacked, when one push is larger than the bound, then it passes', () => {
     const rig = new Rig({ limits: { unackedBytesMax: 1 } })
     const writer = attached(rig, one)
@@ -348,6 +360,59 @@ describe('what is refused', () => {
       rig.settle()
       expect(refused(writer)).toEqual(expected)
     }
+  })
+
+  test('[SES3] given a document of n and of n + 1 bytes, when an update makes it so, then it passes and is DOCUMENT_TOO_LARGE, and reads go on', () => {
+    const author = new Author(1)
+    const first = author.type('a'.repeat(100))
+    const second = author.type('b'.repeat(100))
+    const bytes = first.length + second.length
+    for (const [documentBytesMax, text, expected] of [
+      [bytes, 'both', []],
+      [bytes - 1, 'first', ['2 DOCUMENT_TOO_LARGE']],
+    ] as const) {
+      // Both at once: what is on its way counts as what is stored.
+      const rig = new Rig({ limits: { documentBytesMax } })
+      const writer = attached(rig, one)
+      writer.push(1, 1, first).push(1, 2, second)
+      rig.settle()
+      expect(refused(writer)).toEqual(expected)
+      const reader = attached(rig, one)
+      expect(textOf(payloadsOf(reader.frames))).toBe('a'.repeat(100) + (text === 'both' ? 'b'.repeat(100) : ''))
+    }
+  })
+
+  test('[SES3] given a document at its bound, when its entries are folded, then there is room again', () => {
+    const author = new Author(1)
+    const updates = Array.from({ length: 20 }, () => author.type('a'))
+    const bytes = updates.reduce((sum, update) => sum + update.length, 0)
+    const rig = new Rig({ limits: { documentBytesMax: bytes } })
+    const writer = attached(rig, one)
+    updates.forEach((update, index) => writer.push(1, index + 1, update))
+    rig.settle()
+    const more = author.type('b')
+    writer.push(1, 21, more)
+    rig.settle()
+    expect([refused(writer), rig.compactions]).toEqual([['21 DOCUMENT_TOO_LARGE'], [one]])
+    rig.compact(one)
+    writer.send({ type: 'resume', channel: 1, counter: 21 }).push(1, 21, more)
+    rig.settle()
+    expect(acked(writer).at(-1)).toBe(21)
+  })
+
+  test('[SES3] given commits that fail, when they were refused, then their bytes count no more', () => {
+    const update = new Author(1).type('a'.repeat(100))
+    const rig = new Rig({ limits: { documentBytesMax: update.length } })
+    const writer = attached(rig, one)
+    for (let counter = 1; counter <= 5; counter++) {
+      rig.log.failAppend('LOG_UNAVAILABLE', 'lost')
+      writer.push(1, counter, update).send({ type: 'resume', channel: 1, counter: counter + 1 })
+      rig.settle()
+      writer.send({ type: 'resume', channel: 1, counter: counter + 1 })
+    }
+    writer.push(1, 6, update)
+    rig.settle()
+    expect(acked(writer).at(-1)).toBe(6)
   })
 
   test('given a token that reads only, when it pushes, then WRITE_DENIED, and nothing is logged', () => {

@@ -321,6 +321,28 @@ describe('attaching', () => {
     expect(payloadsOf(peer.frames)).toEqual([])
   })
 
+  test('[SES3] given n + 1 documents to be read, when the log is slow, then n reads are under way, and all of them come', () => {
+    const documents = [notes('one'), notes('two'), notes('three')]
+    const rig = new Rig({ limits: { readsMax: 2 } })
+    const writer = attached(rig, ...documents)
+    documents.forEach((_, index) => writer.push(index + 1, index + 1, new Author(index + 1).type('a')))
+    rig.settle().restart()
+    const { log } = rig
+    const read = log.readDocument.bind(log)
+    let begun = 0
+    log.readDocument = (...asked) => {
+      begun++
+      read(...asked)
+    }
+    rig.hold('readDocument')
+    const reader = attached(rig, ...documents)
+    expect(begun).toBe(2)
+    rig.release('readDocument', 'perform').release('readDocument', 'answer')
+    expect(begun).toBe(3)
+    rig.releaseAll()
+    expect(reader.of('current')).toHaveLength(3)
+  })
+
   test('[SES3] given attaches and detaches in a flood, when the log is slow, then the session keeps none of them', () => {
     const { rig } = written(['a'])
     rig.restart().hold('readDocument')

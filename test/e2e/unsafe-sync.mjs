@@ -14,11 +14,13 @@ function weaken(constructor) {
   }
 }
 
-for (const name of ['libsql', 'node:sqlite']) {
+// The one that the node uses: `node:sqlite` where it is, else libsql.
+for (const name of ['node:sqlite', 'libsql']) {
   try {
     const module = require(name)
     weaken(name === 'libsql' ? module : module.DatabaseSync)
+    break
   } catch {
-    // Each version of Node.js has one of the two.
+    // Not on this Node.
   }
 }

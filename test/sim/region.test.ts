@@ -22,6 +22,10 @@ describe('a region under any schedule', () => {
     [15, 'a document that was opened while it was still pushed for said current before it was loaded'],
     [20, 'a failed commit that was durable after all was passed by the commit that found it out'],
     [354, 'a document that nobody had open stayed in memory after it was erased'],
+    [
+      102_917,
+      'a document that was closed while it waited took the one that was opened after it out of the machine, with its edits',
+    ],
   ])('[SES5] seed %i: %s', (seed) => expectAllWell(seed))
 
   it('[LOG1] [LOG2] [SES1] [SES2] [CLI2] loses nothing, doubles nothing and comes to rest, for fixed seeds', {

@@ -185,7 +185,7 @@ export class Schedule {
     const held = this.#watched.get(key)
     if (held !== undefined) return held
     const handle = device.open(allNames[document] ?? '')
-    const watched: Watched = { handle, device: device.number, document, shown: new Set(), changed: false }
+    const watched: Watched = { handle, device: device.number, document, shown: new Set(), changed: true }
     this.#watched.set(key, watched)
     handle.ydoc.on('update', () => {
       watched.changed = true

@@ -85,14 +85,22 @@ type NativeConstructor = new (path: string) => NativeDatabase
 const require = createRequire(import.meta.url)
 const loaded = new Map<SqliteDriverName, NativeConstructor | undefined>()
 
-/** The drivers that work here, the preferred one first. */
+/**
+ * The driver of this Node. libsql is not even loaded where `node:sqlite` is there: an addon that is not used can do no harm, and this one has
+ * been seen to abort Node 24 in a thread that ends.
+ */
+export function sqliteDriver(): SqliteDriverName | undefined {
+  return (['node', 'libsql'] as const).find((name) => load(name) !== undefined)
+}
+
+/** Every driver that works here, the preferred one first; loads all of them, for tests only. */
 export function sqliteDrivers(): SqliteDriverName[] {
   return (['node', 'libsql'] as const).filter((name) => load(name) !== undefined)
 }
 
 /** @throws SqliteError */
 export function openSqlite(path: string, options: SqliteOptions = {}): SqliteDatabase {
-  const name = options.driver ?? sqliteDrivers()[0]
+  const name = options.driver ?? sqliteDriver()
   const constructor = name === undefined ? undefined : load(name)
   if (name === undefined || constructor === undefined) {
     throw new SqliteError(

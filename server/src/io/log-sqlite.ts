@@ -18,7 +18,7 @@ import { MeridianError, unreachable } from '@meridian/core/errors'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
 import { parseReplica, toPosition } from '@meridian/core/ids'
 import type { SqliteDriverName } from '@meridian/core/io/sqlite'
-import { sqliteDrivers } from '@meridian/core/io/sqlite'
+import { sqliteDriver } from '@meridian/core/io/sqlite'
 import type {
   Appended,
   DocumentInfo,
@@ -105,7 +105,7 @@ export interface SqliteLog extends RegionLog {
  * LOG_DAMAGED, LOG_FULL or LOG_UNAVAILABLE
  */
 export async function openSqliteLog(options: SqliteLogOptions): Promise<SqliteLog> {
-  const driver = options.driver ?? sqliteDrivers()[0]
+  const driver = options.driver ?? sqliteDriver()
   if (driver === undefined) {
     throw new MeridianError('LOG_UNAVAILABLE', {
       message: 'There is no SQLite here: use Node 22.15 or later, or install the optional dependency libsql.',

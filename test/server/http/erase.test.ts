@@ -1,14 +1,14 @@
 /** [RES7] What was erased is in no record of the store any more. */
 
 import { join } from 'node:path'
-import { openSqlite, sqliteDrivers } from '@meridian/core/io/sqlite'
+import { openSqlite, sqliteDriver } from '@meridian/core/io/sqlite'
 import { expect, it } from 'vitest'
 import * as Y from 'yjs'
 import { startTestNode, temporaryFolder } from '../support/running-node.js'
 
 /** Every record of every table that holds `text`, as table and rowid. */
 function recordsWith(directory: string, text: string): string[] {
-  const [driver] = sqliteDrivers()
+  const driver = sqliteDriver()
   if (driver === undefined) throw new Error('there is no SQLite')
   const database = openSqlite(join(directory, 'log.db'), { driver })
   try {

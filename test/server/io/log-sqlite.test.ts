@@ -1,7 +1,7 @@
 /** The SQLite log under every driver that there is here: the suite of all logs, and what a disk and a killed process can do to it. */
 
 import type { ChildProcess } from 'node:child_process'
-import { spawn, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   cpSync,
   existsSync,
@@ -21,7 +21,7 @@ import { MeridianError } from '@meridian/core/errors'
 import type { DocumentName } from '@meridian/core/ids'
 import { parseDocument, parseRegion, replicaParts, toPosition } from '@meridian/core/ids'
 import type { SqliteDriverName } from '@meridian/core/io/sqlite'
-import { openSqlite, sqliteDrivers } from '@meridian/core/io/sqlite'
+import { openSqlite, sqliteDriver, sqliteDrivers } from '@meridian/core/io/sqlite'
 import type { Appended, DocumentInfo, Done, GroupInfo, LastPush, Outcome, Read, RegionLog, Snapshot } from '@meridian/core/log'
 import type { LogAlarm, SqliteLog, SqliteLogOptions } from '@meridian/server/io/log-sqlite'
 import { openSqliteLog } from '@meridian/server/io/log-sqlite'
@@ -37,14 +37,23 @@ const region = parseRegion('eu-west')
  * The driver that this Node uses: CI runs on one Node with each. With MERIDIAN_SQLITE_DRIVERS=all both run where both are there; libsql 0.5
  * has been seen to abort Node 24 in a thread that ends, where no node would use it.
  */
-const drivers = process.env['MERIDIAN_SQLITE_DRIVERS'] === 'all' ? sqliteDrivers() : sqliteDrivers().slice(0, 1)
+const drivers =
+  process.env['MERIDIAN_SQLITE_DRIVERS'] === 'all' ? sqliteDrivers() : [sqliteDriver()].filter((name) => name !== undefined)
 /** Rounds of killing a process, for all drivers together; a soak sets more. */
 const killRounds = Math.ceil(Number(process.env['MERIDIAN_KILL_ROUNDS'] ?? 24) / drivers.length)
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 
-test('given this Node, when the drivers are listed, then they are all that work on it, the built-in one first', () => {
+test('given this Node, when a store is opened, then the built-in driver is used where there is one, and libsql is not even loaded', () => {
   const builtIn = major > 22 || (major === 22 && minor >= 15)
-  expect(sqliteDrivers()).toEqual(builtIn ? ['node', 'libsql'] : ['libsql'])
+  const script = `
+    import { createRequire } from 'node:module'
+    import { openSqlite } from '@meridian/core/io/sqlite'
+    const database = openSqlite(':memory:')
+    const isLoaded = Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes('libsql'))
+    console.log(database.driver, isLoaded)`
+  const cwd = fileURLToPath(new URL('../../..', import.meta.url))
+  const said = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd, encoding: 'utf8' })
+  expect(said.trim()).toBe(builtIn ? 'node false' : 'libsql true')
 })
 
 test('given more appends than an int32 counts, when a batch goes through the mailbox, then it keeps its id', () => {
