@@ -237,6 +237,22 @@ describe('two tabs', () => {
     expect([one.client.status.connection.kind, two.client.status.connection.kind]).toEqual(['closed', 'closed'])
     expect(browser.disk.records.size).toBe(0)
   })
+
+  it('leave what somebody has signed in to since, when a tab thaws that had not heard of the sign-out', async () => {
+    const { world, browser, one, two, second } = await twoTabs()
+    world.reachable = false
+    one.cut()
+    add(second, 'of before')
+    await world.settle()
+    // Nothing reaches the frozen tab until the other one has signed out, and somebody has signed in there and written.
+    two.store.held = true
+    await one.client.signOut()
+    browser.disk.records.set('["of after"]', { key: ['of after'], value: Uint8Array.of(1) })
+    two.store.release()
+    await world.pass(1_000)
+    expect(two.client.status.connection.kind).toBe('closed')
+    expect([...browser.disk.records.keys()]).toEqual(['["of after"]'])
+  })
 })
 
 const documents = ['notes/1', 'notes/2'] as const
