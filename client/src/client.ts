@@ -230,6 +230,8 @@ export class Client implements Store {
       writeAnew: () => {
         this.#writer.write([putMeta])
         this.#sync.writeAnew()
+        // A tab that has opened one since has read a store without it.
+        for (const document of this.#slots.keys()) if (this.#tabs?.isWanted(document) === true) this.#showCopy(document)
       },
       // Nothing stands there.
       writeProbe: () => this.#writer.write([{ kind: 'delete', key: ['probe'] }]),
@@ -800,6 +802,12 @@ export class Client implements Store {
     if (status !== undefined) this.#post({ type: 'status', tab: this.#opening, document, status })
   }
 
+  /** To tabs that do not find on the device what stands here. */
+  #showCopy(document: DocumentName): void {
+    const state = this.#liveState(document)
+    if (state !== undefined) this.#post({ type: 'show', tab: this.#opening, document, updates: [state] })
+  }
+
   async #flush(to: string, document: DocumentName): Promise<void> {
     await this.#writer.drained().catch(() => undefined)
     this.#post({ type: 'flushed', tab: this.#opening, to, document })
@@ -843,6 +851,7 @@ export class Client implements Store {
       case 'opened':
         this.#tellUnsaved(message.document)
         this.#slots.get(message.document)?.presence?.again()
+        if (this.#writer.isStuck) this.#showCopy(message.document)
         if (sync.leads) void this.#flush(message.tab, message.document)
         return
       case 'edit':

@@ -59,6 +59,11 @@ export class Writer {
     return this.#durable === this.#ticket
   }
 
+  /** True if the device does not have, for now, what was handed in: it is full, gone, or cannot be reached. */
+  get isStuck(): boolean {
+    return this.#held || this.#attempt > 0
+  }
+
   write(batch: readonly StoreOperation[]): void {
     for (const operation of batch) this.#enqueue(operation)
     this.#ticket++

@@ -2,6 +2,7 @@
 
 import { MeridianError } from '@meridian/core/errors'
 import { describe, expect, it } from 'vitest'
+import type { Browser, Device } from './world.js'
 import { add, documentOf, listOf, World } from './world.js'
 
 const durable = (world: World, name = 'notes/1'): string[] =>
@@ -179,6 +180,45 @@ describe('a store that is lost under a running client', () => {
     const again = device.open('notes/1')
     await again.ready
     expect(listOf(again)).toEqual(['x'])
+  })
+})
+
+describe('a tab that opens while the device does not have what another one shows', () => {
+  it.each([
+    ['a full device', (one: Device) => (one.store.failure = 'STORE_FULL')],
+    ['a lost store that is not made again yet', (one: Device, browser: Browser) => ((one.store.held = true), browser.lose())],
+  ])('[CLI1] given %s, then it shows it, too', async (_, fail) => {
+    const world = new World()
+    const browser = world.browser()
+    const one = browser.open()
+    const first = one.open('notes/1')
+    await world.pass(300)
+    fail(one, browser)
+    const other = world.device('other').open('notes/1')
+    await world.settle()
+    add(other, 'x')
+    await world.turn()
+    await world.settle()
+    expect(listOf(first)).toEqual(['x'])
+    const second = browser.open().open('notes/1')
+    await world.pass(1_000)
+    expect(listOf(second)).toEqual(['x'])
+  })
+
+  it('[CLI1] given a tab that made the store again before the one that leads had noticed, then it shows it when that has', async () => {
+    const world = new World()
+    const browser = world.browser()
+    const one = browser.open()
+    const first = one.open('notes/1')
+    await world.pass(300)
+    add(first, 'x')
+    await world.pass(300)
+    browser.disk.records.clear()
+    const second = browser.open().open('notes/1')
+    await world.pass(1_000)
+    one.store.lose()
+    await world.pass(1_000)
+    expect(listOf(second)).toEqual(['x'])
   })
 })
 
