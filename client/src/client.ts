@@ -524,6 +524,15 @@ export class Client implements Store {
     this.#judgeWaiters(slot)
   }
 
+  /** What was not on the device yet when the document was loaded. */
+  async #readAgain(document: DocumentName): Promise<void> {
+    try {
+      this.#apply(document, records.updatesOf(await this.#read(document)))
+    } catch (thrown) {
+      this.#storeFailed(thrown)
+    }
+  }
+
   async #read(document: DocumentName): Promise<StoredDocument> {
     const [found, marks] = await Promise.all([
       this.#storage.read(records.documentPrefix(document)),
@@ -705,6 +714,7 @@ export class Client implements Store {
         if (!this.#sync.leads) this.#tellUnsaved()
         for (const slot of this.#slots.values()) slot.presence?.left(tab)
       },
+      flushedLate: (document) => void this.#readAgain(document),
       heard: (message) => this.#heard(message),
     })
   }
@@ -851,7 +861,7 @@ export class Client implements Store {
       case 'opened':
         this.#tellUnsaved(message.document)
         this.#slots.get(message.document)?.presence?.again()
-        if (this.#writer.isStuck) this.#showCopy(message.document)
+        if (this.#writer.isBehind) this.#showCopy(message.document)
         if (sync.leads) void this.#flush(message.tab, message.document)
         return
       case 'edit':

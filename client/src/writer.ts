@@ -59,9 +59,9 @@ export class Writer {
     return this.#durable === this.#ticket
   }
 
-  /** True if the device does not have, for now, what was handed in: it is full, gone, or cannot be reached. */
-  get isStuck(): boolean {
-    return this.#held || this.#attempt > 0
+  /** True if the device may not have, for now, what was handed in: it is slow, full or gone. */
+  get isBehind(): boolean {
+    return this.#held || !this.isIdle
   }
 
   write(batch: readonly StoreOperation[]): void {

@@ -185,6 +185,7 @@ describe('a store that is lost under a running client', () => {
 
 describe('a tab that opens while the device does not have what another one shows', () => {
   it.each([
+    ['a slow device', (one: Device) => (one.store.held = true)],
     ['a full device', (one: Device) => (one.store.failure = 'STORE_FULL')],
     ['a lost store that is not made again yet', (one: Device, browser: Browser) => ((one.store.held = true), browser.lose())],
   ])('[CLI1] given %s, then it shows it, too', async (_, fail) => {
@@ -201,6 +202,27 @@ describe('a tab that opens while the device does not have what another one shows
     await world.settle()
     expect(listOf(first)).toEqual(['x'])
     const second = browser.open().open('notes/1')
+    await world.pass(1_000)
+    expect(listOf(second)).toEqual(['x'])
+  })
+
+  it('[CLI1] given a leader that says too late that it has written, then it shows it when that is said', async () => {
+    const world = new World()
+    const browser = world.browser()
+    const one = browser.open()
+    await world.pass(300)
+    one.store.held = true
+    const first = one.open('notes/1')
+    add(first, 'x')
+    await world.turn()
+    const two = browser.open()
+    const second = two.open('notes/1')
+    await world.turn()
+    // It reads the device after a while without an answer.
+    world.nowMs += 300
+    two.runTimers(world.nowMs)
+    await world.turn()
+    one.store.release()
     await world.pass(1_000)
     expect(listOf(second)).toEqual(['x'])
   })
