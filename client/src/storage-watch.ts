@@ -48,6 +48,7 @@ export class StorageWatch {
   #told: StorageStatus = fine
   #renewing: Promise<void> | undefined
   #isLost = false
+  #lossCount = 0
   #isEnded = false
   #attempt = 0
   #cancel: (() => void) | undefined
@@ -96,6 +97,7 @@ export class StorageWatch {
         return this.#tell({ kind: 'evicted' })
       case 'lost':
         this.#isLost = true
+        this.#lossCount++
         this.#writer.hold()
         this.#tell({ kind: 'lost' })
         void this.#renew()
@@ -127,8 +129,14 @@ export class StorageWatch {
   }
 
   async #tryToRenew(): Promise<void> {
+    const { renew } = this.#store
+    let lossCount = -1
     try {
-      await this.#store.renew?.()
+      // It may be lost again while it is made.
+      while (lossCount !== this.#lossCount) {
+        lossCount = this.#lossCount
+        await renew?.call(this.#store)
+      }
     } catch (thrown) {
       const error = toMeridianError(thrown)
       this.#effects.report(error)
