@@ -16,6 +16,8 @@ export interface NodeOptions {
   readonly directory: string
   /** More flags of `meridian node`, after `--dev --port … --data …`. */
   readonly flags?: readonly string[]
+  /** False: without `--dev`, so that tokens are asked for. Default true. */
+  readonly isDevelopment?: boolean
   /** More flags of Node.js itself. */
   readonly nodeFlags?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
@@ -94,7 +96,7 @@ export class NodeProcess {
   async start(changes: Partial<Omit<NodeOptions, 'directory'>> = {}): Promise<void> {
     if (this.#child !== undefined) throw new Error('the node runs already')
     this.#options = { ...this.#options, ...changes }
-    const { directory, flags = [], nodeFlags = [], environment = {}, under = [] } = this.#options
+    const { directory, flags = [], isDevelopment = true, nodeFlags = [], environment = {}, under = [] } = this.#options
     const [command, ...before] = [...under, process.execPath]
     const child = spawn(
       command,
@@ -105,7 +107,7 @@ export class NodeProcess {
         ...nodeFlags,
         meridian,
         'node',
-        '--dev',
+        ...(isDevelopment ? ['--dev'] : []),
         '--port',
         String(this.port),
         '--data',

@@ -2,12 +2,27 @@
 
 import { connect } from '@meridian/client/io/browser'
 import type { Handle, Store } from '@meridian/client/io/browser'
+import { toMeridianError } from '@meridian/core/errors'
+
+interface Who {
+  readonly tenant: string
+  readonly user: string
+  readonly token?: string
+}
 
 const query = new URLSearchParams(location.search)
 
 let store: Store | undefined
 let note: Handle | undefined
 let socketCount = 0
+let persistCount = 0
+
+const { storage } = navigator
+const persist = storage.persist.bind(storage)
+storage.persist = () => {
+  persistCount++
+  return persist()
+}
 
 const Native = globalThis.WebSocket
 globalThis.WebSocket = class extends Native {
@@ -25,11 +40,30 @@ function list() {
 const channel = new BroadcastChannel('test clock')
 
 const api = {
-  async open(name: string): Promise<string> {
-    store = connect({ url: query.get('node') ?? '', tenant: 'dev', user: 'ann' })
+  /** In the store of the page, which the first call connects. */
+  async open(name: string, who: Who = { tenant: 'dev', user: 'ann' }): Promise<string> {
+    store ??= connect({ url: query.get('node') ?? '', ...who })
     note = store.open(name)
     return note.ready
   },
+  async close(): Promise<void> {
+    await note?.close()
+  },
+  /** Something that does not compress, in one edit. */
+  addRandom(bytes: number): void {
+    let text = ''
+    for (let at = 0; at < bytes; at += 8_192) text += btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(6_144))))
+    list().push([text])
+  },
+  refreshToken(token: string): void {
+    store?.refreshToken(token)
+  },
+  /** As a script of the page, or somebody in the developer tools, does it. */
+  async deleteDatabases(): Promise<void> {
+    for (const { name } of await indexedDB.databases())
+      if (name !== undefined) await new Promise((resolve) => indexedDB.deleteDatabase(name).addEventListener('success', resolve))
+  },
+  isPersistAsked: (): boolean => persistCount > 0,
   add(...texts: string[]): void {
     for (const text of texts) list().push([text])
   },
@@ -47,10 +81,24 @@ const api = {
     const late = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), limitMs))
     return Promise.race([note?.saved().then(() => true) ?? false, late])
   },
-  async stored(): Promise<void> {
-    await note?.stored()
+  /** Undefined, or the code of why it is not. */
+  async stored(): Promise<string | undefined> {
+    return note?.stored().then(
+      () => undefined,
+      (thrown: unknown) => toMeridianError(thrown).code,
+    )
   },
   status: () => ({ connection: store?.status.connection.kind, document: note?.status, pending: note?.pending }),
+  /** What stands in the way of the connection. */
+  refusal: (): string | undefined => {
+    const { connection } = store?.status ?? {}
+    return connection?.kind === 'refused' ? connection.code : undefined
+  },
+  storage: (): string | undefined => store?.status.storage.kind,
+  sizes: (): number[] =>
+    list()
+      .toArray()
+      .map((text) => text.length),
   socketCount: (): number => socketCount,
   show(state: { readonly [field: string]: unknown }): void {
     note?.presence.set(state)
