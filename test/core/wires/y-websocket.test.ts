@@ -278,3 +278,17 @@ test('[SES3] given a presence state that is too large, when it comes again and a
   expect(large.closedWith).toBeUndefined()
   expect(other.presence).toEqual([])
 })
+
+test('[SES6] given a client that comes again with the clock that it had, when it says so, then it is told to take a newer one', () => {
+  const rig = new Rig()
+  const client = open(rig, notes('one'))
+  rig.settle()
+  client.show(encodeAwareness([{ clientId: 5, clock: 3, state: {} }]))
+  client.show(encodeAwareness([{ clientId: 5, clock: 5, state: {} }]))
+  rig.settle()
+  expect(client.presence.flatMap((update) => decodeAwareness(update))).toEqual([
+    { clientId: 5, clock: 3, state: {} },
+    { clientId: 5, clock: 4, state: null },
+    { clientId: 5, clock: 5, state: {} },
+  ])
+})

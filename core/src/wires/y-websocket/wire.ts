@@ -263,6 +263,9 @@ class YWebsocketConversation implements Conversation {
     this.#session.show(attachment, payload)
     this.#quietTicks = 0
     this.#session.send(encodeAwarenessMessage(encodeAwareness(mine)))
+    // Others may have been told that the client of an earlier connection is gone, or hold what it says now for old: said to be gone, it answers
+    // with a clock that everybody takes. Without that it would be hidden until its second renewal, 30 s later.
+    if (first && entries.length === 1) this.#session.send(encodeAwarenessMessage(encodeAwareness(lastWords(mine))))
   }
 
   /** Empty if there is nothing. */
