@@ -82,6 +82,8 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
   /** Bytes in the socket's buffer at the last tick. */
   #bufferedBefore = 0
   #tokenPending = false
+  /** Nothing is read from the socket before the token was checked. */
+  #held = false
 
   readonly #channels = new Map<number, Attachment>()
   /** Documents that were detached before the log had answered: it still works for them. */
@@ -161,6 +163,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     this.#principal = principal
     if (first) {
       this.#state = 'open'
+      this.#readOn()
       try {
         this.conversation.welcome(principal)
       } catch (thrown) {
@@ -236,6 +239,12 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
       this.#tokenPending = true
     }
     this.#socket.authenticate(token)
+  }
+
+  /** For a wire whose token came with the request: nothing more is read until it was checked, so that nothing has to be kept. */
+  holdUntilKnown(): void {
+    this.#held = true
+    this.#socket.pause()
   }
 
   attachment(channel: number): Attachment | undefined {
@@ -323,6 +332,12 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     this.#presence.announce(attachment, presence)
   }
 
+  /** What is still shown here once another session shows the rest. Others hear of it from that one, so they are told nothing. */
+  handOver(attachment: Attachment, payload: Uint8Array): void {
+    this.#presence.forget(attachment)
+    attachment.presence = payload.length === 0 ? undefined : this.#presenceOf(attachment, payload, gone)
+  }
+
   send(frame: Uint8Array): void {
     this.#outflow.send(frame)
   }
@@ -398,6 +413,13 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     return false
   }
 
+  /** Also before a close, whose answer has to be read. */
+  #readOn(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.#socket.resume()
+  }
+
   #regrant(principal: Principal): void {
     for (const attachment of [...this.#channels.values()]) {
       const access = accessOf(principal, attachment.document.name)
@@ -460,6 +482,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
       text: (error?.message ?? `[${code}] ${row.advice}`).slice(0, 500),
     })
     this.flush()
+    this.#readOn()
     this.#socket.close(row.close, code)
     this.#leave()
   }

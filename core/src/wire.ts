@@ -134,6 +134,8 @@ export interface WireSession {
   device: DeviceId | undefined
   /** The first token, or a newer one of the same subject and tenant. */
   authenticate(token: string): void
+  /** For a wire whose token came with the request: nothing more is read until it was checked, so that nothing has to be kept. */
+  holdUntilKnown(): void
   attach(opening: Opening): void
   attachment(channel: number): Attachment | undefined
   holds(attachment: Attachment): boolean
@@ -148,6 +150,8 @@ export interface WireSession {
   require(attachment: Attachment, seen: Version): void
   /** What the client shows of itself; empty: nothing more. @throws MeridianError LIMIT_PRESENCE */
   show(attachment: Attachment, payload: Uint8Array): void
+  /** What is still shown here once another session shows the rest. Others hear of it from that one, so they are told nothing. */
+  handOver(attachment: Attachment, payload: Uint8Array): void
   /** Ends the connection with a typed goodbye. */
   fail(error: MeridianError): void
 

@@ -4,7 +4,7 @@ import { yjsEngine } from '@meridian/core/engines/yjs'
 import { toPosition } from '@meridian/core/ids'
 import type { Materialised, Materialiser } from '@meridian/core/materialised'
 import { emptyVersion } from '@meridian/core/version'
-import { encodeAwareness } from '@meridian/core/awareness'
+import { decodeAwareness, encodeAwareness } from '@meridian/core/awareness'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
 import { expect, test } from 'vitest'
 import { registerWireTests, type WireClient } from '../../conformance/wire.js'
@@ -175,4 +175,120 @@ test('[SES6] given a presence state, when its own client says it, then it gets i
   second.show(state)
   rig.settle()
   expect(first.presence).toHaveLength(before)
+})
+
+test('[LOG1] given a step 1 while an update is on its way, when that is not durable, then the node does not say that it holds it', () => {
+  const rig = new Rig()
+  const writer = open(rig, notes('one'))
+  rig.settle().hold('append')
+  writer.push(new Author(1).type('a'))
+  rig.settle()
+  const told = (client: YClient): string[] => client.sent.filter((frame) => frame[0] === 0 && frame[1] === 0).map(hex)
+  const other = open(rig, notes('one'))
+  rig.settle()
+  expect(told(other)).toEqual([])
+  rig.log.failAppend('LOG_UNAVAILABLE', 'lost')
+  rig.releaseAll()
+  rig.advance(3_000)
+  expect(told(other)).toEqual(['00000100'])
+  const third = open(rig, notes('one'))
+  rig.settle()
+  writer.push(new Author(2).type('b'))
+  rig.settle()
+  expect(told(third)).toEqual(['00000100'])
+})
+
+test('[LOG1] given a step 1 while an update is on its way, when that is durable, then the node says that it holds it', () => {
+  const rig = new Rig()
+  const writer = open(rig, notes('one'))
+  rig.settle().hold('append')
+  writer.push(new Author(1).type('a'))
+  const other = open(rig, notes('one'))
+  rig.settle().releaseAll()
+  expect(other.sent.filter((frame) => frame[0] === 0 && frame[1] === 0).map(hex)).toEqual(['000003010101'])
+})
+
+test('[SES6] given a client that came again before its old connection was found dead, when that ends, then others are not told that the client is gone', () => {
+  const rig = new Rig()
+  const witness = open(rig, notes('one'))
+  const before = open(rig, notes('one'))
+  rig.settle()
+  const state = encodeAwareness([{ clientId: 5, clock: 3, state: { name: 'x' } }])
+  before.show(state)
+  rig.settle()
+  const after = open(rig, notes('one'))
+  rig.settle()
+  after.show(state)
+  rig.settle()
+  before.cut()
+  rig.settle()
+  const entries = (client: YClient) => client.presence.flatMap((update) => decodeAwareness(update))
+  expect(entries(witness).filter((entry) => entry.state === null)).toEqual([])
+  after.cut()
+  rig.settle()
+  expect(entries(witness).at(-1)).toEqual({ clientId: 5, clock: 4, state: null })
+})
+
+test('[SES6] given a state that a tab passed on for another one, when that comes with a newer clock, then it is its own again', () => {
+  const rig = new Rig()
+  const witness = open(rig, notes('one'))
+  const [tab, other] = [open(rig, notes('one')), open(rig, notes('one'))]
+  rig.settle()
+  other.show(encodeAwareness([{ clientId: 6, clock: 1, state: {} }]))
+  other.show(encodeAwareness([{ clientId: 5, clock: 1, state: {} }]))
+  tab.show(encodeAwareness([{ clientId: 7, clock: 1, state: {} }]))
+  tab.show(encodeAwareness([{ clientId: 5, clock: 2, state: {} }]))
+  rig.settle()
+  other.cut()
+  rig.settle()
+  const gone = witness.presence.flatMap((update) => decodeAwareness(update)).filter((entry) => entry.state === null)
+  expect(gone.map((entry) => entry.clientId)).toEqual([6])
+})
+
+test('[SES3] given a token that takes its time, when more than a greeting comes meanwhile, then nothing of it is read before, and all of it afterwards', () => {
+  const rig = new Rig()
+  materialiser.rig = rig
+  rig.node.wire = wire
+  const socket = new SimSocket(rig.node, { path: notes('one'), token: 'slow' })
+  socket.receive(sync(2, new Author(1).type('x'.repeat(100_000))))
+  socket.receive(sync(0, new Uint8Array([0])))
+  expect(socket.unreadCount).toBe(2)
+  rig.settle()
+  expect(socket.unreadCount).toBe(0)
+  expect(socket.closedWith).toBeUndefined()
+  expect(rig.durable).toHaveLength(1)
+})
+
+test('[SES6] given a client that gets no echo, when time passes, then something comes before it takes the socket for dead', () => {
+  const rig = new Rig()
+  const silent = open(rig, notes('one'))
+  rig.settle()
+  const before = silent.sent.length
+  rig.advance(29_000)
+  expect(silent.sent.slice(before).map(hex)).toEqual(['010100'])
+})
+
+test('[SES3] given a presence state that is too large, when it comes again and again, then its client is told once and stays', () => {
+  const rig = new Rig()
+  const [large, other] = [open(rig, notes('one')), open(rig, notes('one'))]
+  rig.settle()
+  for (const clock of [1, 2]) large.show(encodeAwareness([{ clientId: 5, clock, state: { name: 'x'.repeat(5_000) } }]))
+  rig.settle()
+  expect(large.sent.filter((frame) => frame[0] === 2)).toHaveLength(1)
+  expect(large.closedWith).toBeUndefined()
+  expect(other.presence).toEqual([])
+})
+
+test('[SES6] given a client that comes again with the clock that it had, when it says so, then it is told to take a newer one', () => {
+  const rig = new Rig()
+  const client = open(rig, notes('one'))
+  rig.settle()
+  client.show(encodeAwareness([{ clientId: 5, clock: 3, state: {} }]))
+  client.show(encodeAwareness([{ clientId: 5, clock: 5, state: {} }]))
+  rig.settle()
+  expect(client.presence.flatMap((update) => decodeAwareness(update))).toEqual([
+    { clientId: 5, clock: 3, state: {} },
+    { clientId: 5, clock: 4, state: null },
+    { clientId: 5, clock: 5, state: {} },
+  ])
 })

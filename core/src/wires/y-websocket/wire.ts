@@ -9,7 +9,9 @@
  *
  * - Nothing is answered before the log has been read, so that no client takes an empty document for the whole one.
  * - SES2 There are no names for pushes and no acks. What is refused for a passing reason is asked for again by another step 1; the client holds it.
- * - SES6 A client's own presence is echoed to it: it takes a socket for dead on which nothing comes for 30 s.
+ * - LOG1 A step 1 of the node names what is durable, so that a client does not keep to itself what a failed commit loses.
+ * - SES3 Nothing is read before the token was checked: a client that says much at once waits in its own socket.
+ * - SES6 A client takes a socket for dead on which nothing comes for 30 s: its own presence is echoed to it, and who shows none gets an empty one.
  */
 
 import * as decoding from 'lib0/decoding'
@@ -19,6 +21,7 @@ import { decodeAwareness, encodeAwareness, lastWords } from '../../awareness.js'
 import { decoded, readBytes, readVarUint } from '../../bytes.js'
 import type { ErrorCode } from '../../errors.js'
 import { errorTable, MeridianError } from '../../errors.js'
+import type { Receipt } from '../../hub.js'
 import { parseDocumentPath } from '../../ids.js'
 import type { RefusedPush } from '../../lane.js'
 import type { SessionLimits } from '../../limits.js'
@@ -49,6 +52,9 @@ const refusalMs = 1_000
 
 /** The only one. */
 const channel = 1
+
+/** Ticks without an echo after which an empty one is sent. */
+const aliveTicks = 20
 
 /** Ticks between two requests for what was refused, doubled each time up to the most. */
 const askAgainTicks = { first: 1, most: 32 } as const
@@ -88,8 +94,8 @@ function entriesOf(payload: Uint8Array): readonly AwarenessEntry[] {
   }
 }
 
-/** Which session speaks for a client, by document: what others relay is not theirs. */
-const speakers = new WeakMap<LiveDocument, Map<number, Attachment>>()
+/** Which connection speaks for a client, by document: what others relay is not theirs. */
+const speakers = new WeakMap<LiveDocument, Map<number, YWebsocketConversation>>()
 
 class YWebsocketConversation implements Conversation {
   readonly #session: WireSession
@@ -102,6 +108,8 @@ class YWebsocketConversation implements Conversation {
   #known: Uint8Array | undefined
   #answering = false
   #toldReadOnly = false
+  #toldTooLarge = false
+  #quietTicks = 0
   #own = new Map<number, AwarenessEntry>()
   #heardAwareness = false
   /** Ticks until what was refused is asked for again; undefined if nothing was. */
@@ -117,6 +125,7 @@ class YWebsocketConversation implements Conversation {
   }
 
   begin(): void {
+    this.#session.holdUntilKnown()
     this.#session.authenticate(this.#request.token)
   }
 
@@ -129,7 +138,7 @@ class YWebsocketConversation implements Conversation {
   receive(message: Uint8Array): void {
     if (this.#session.state === 'closed') return
     if (this.#session.state !== 'open') {
-      // Bounded by `greetingBytesMax`, which the session counts.
+      // What had left the socket before it was held; bounded by `greetingBytesMax`, which the session counts.
       this.#early.push(new Uint8Array(message))
       return
     }
@@ -178,7 +187,23 @@ class YWebsocketConversation implements Conversation {
     })
     if (loaded === undefined) return
     if (typeof loaded === 'string') return this.#session.fail(new MeridianError(loaded))
-    this.#session.send(encodeStep1(loaded.engine.stateVector(loaded.index)))
+    const step1 = encodeStep1(loaded.engine.stateVector(loaded.index))
+    if (attachment.document.pendingCount === 0) return this.#session.send(step1)
+    // The index has what is on its way into the log, too. If that fails, whoever was told of it would not send it again.
+    const receipt: Receipt = {
+      saved: () => {
+        if (this.#session.holds(attachment)) this.#session.send(step1)
+      },
+      failed: () => this.#askLater(),
+    }
+    const { engine } = attachment
+    this.#session.hub.barrier(attachment.document, { name: undefined, counter: 0, engine, bytes: 0, receipt, origin: attachment })
+  }
+
+  #askLater(): void {
+    if (this.#askIn !== undefined) return
+    this.#askIn = this.#askTicks
+    this.#askTicks = Math.min(2 * this.#askTicks, askAgainTicks.most)
   }
 
   #answer(): void {
@@ -226,40 +251,67 @@ class YWebsocketConversation implements Conversation {
     try {
       entries = decodeAwareness(update)
     } catch (thrown) {
-      // Others go without it; a close would make the client come again and say the same.
-      if (thrown instanceof MeridianError && thrown.code === 'LIMIT_PRESENCE') return
+      if (thrown instanceof MeridianError && thrown.code === 'LIMIT_PRESENCE') return this.#tellTooLarge()
       throw thrown
     }
     const first = !this.#heardAwareness
     this.#heardAwareness = true
     const mine = entries.filter((entry) => this.#takes(attachment, entry, first))
     if (mine.length === 0) return
-    const payload = encodeAwareness([...this.#own.values()])
-    if (payload.length > this.#session.limits.presenceBytesMax) return
-    this.#session.show(attachment, this.#own.size === 0 ? new Uint8Array(0) : payload)
+    const payload = this.#shown()
+    if (payload.length > this.#session.limits.presenceBytesMax) return this.#tellTooLarge()
+    this.#session.show(attachment, payload)
+    this.#quietTicks = 0
     this.#session.send(encodeAwarenessMessage(encodeAwareness(mine)))
+    // Others may have been told that the client of an earlier connection is gone, or hold what it says now for old: said to be gone, it answers
+    // with a clock that everybody takes. Without that it would be hidden until its second renewal, 30 s later.
+    if (first && entries.length === 1) this.#session.send(encodeAwarenessMessage(encodeAwareness(lastWords(mine))))
+  }
+
+  /** Empty if there is nothing. */
+  #shown(): Uint8Array {
+    return this.#own.size === 0 ? new Uint8Array(0) : encodeAwareness([...this.#own.values()])
+  }
+
+  /** Others go without it; a close would make the client come again and say the same. */
+  #tellTooLarge(): void {
+    if (this.#toldTooLarge) return
+    this.#toldTooLarge = true
+    this.#session.send(encodePermissionDenied(`Others do not see this presence. ${errorTable.LIMIT_PRESENCE.advice}`))
   }
 
   /**
-   * Providers pass on what they hear. A client belongs to the session that said so first, or that comes with a newer clock; the first message of a
-   * connection is of its own client, which may be known from a connection that is dead and not yet found so.
+   * Providers pass on what they hear. A client belongs to the connection that says the newest of it, first to the one that said so first; the
+   * first message of a connection is of its own client, which may be known from a connection that is dead and not yet found so.
    */
   #takes(attachment: Attachment, entry: AwarenessEntry, first: boolean): boolean {
     let table = speakers.get(attachment.document)
     if (table === undefined) speakers.set(attachment.document, (table = new Map()))
     const own = this.#own.get(entry.clientId)
     if (own === undefined) {
+      if (entry.state === null) return false
       const speaker = table.get(entry.clientId)
-      if (speaker !== undefined && speaker !== attachment && !first) return false
-      if (entry.state === null || (speaker === undefined && !first && shownByOthers(attachment, entry.clientId))) return false
+      if (speaker === undefined ? !first && shownByOthers(attachment, entry.clientId) : !speaker.#yields(entry, first))
+        return false
     } else if (entry.clock < own.clock || (entry.clock === own.clock && entry.state !== null)) return false
     if (entry.state === null) {
       this.#own.delete(entry.clientId)
       table.delete(entry.clientId)
     } else {
       this.#own.set(entry.clientId, entry)
-      table.set(entry.clientId, attachment)
+      table.set(entry.clientId, this)
     }
+    return true
+  }
+
+  /** From here on another connection speaks for the client, so that the end of this one is not taken for the end of the client. */
+  #yields({ clientId, clock }: AwarenessEntry, first: boolean): boolean {
+    const own = this.#own.get(clientId)
+    const attachment = this.#attached
+    if (own === undefined || attachment === undefined) return true
+    if (!first && clock <= own.clock) return false
+    this.#own.delete(clientId)
+    this.#session.handOver(attachment, this.#shown())
     return true
   }
 
@@ -286,12 +338,14 @@ class YWebsocketConversation implements Conversation {
     }
     if (errorTable[code].retry === 'never') return this.#session.fail(new MeridianError(code))
     this.#session.resume(attachment, counter)
-    if (this.#askIn !== undefined) return
-    this.#askIn = this.#askTicks
-    this.#askTicks = Math.min(2 * this.#askTicks, askAgainTicks.most)
+    this.#askLater()
   }
 
   tick(): void {
+    if (++this.#quietTicks >= aliveTicks) {
+      this.#quietTicks = 0
+      this.#session.send(emptyAwareness)
+    }
     if (this.#askIn === undefined || --this.#askIn > 0) return
     this.#askIn = undefined
     this.#askForRest()
@@ -336,7 +390,7 @@ class YWebsocketConversation implements Conversation {
 
   detached(attachment: Attachment): void {
     const table = speakers.get(attachment.document)
-    for (const clientId of this.#own.keys()) if (table?.get(clientId) === attachment) table.delete(clientId)
+    for (const clientId of this.#own.keys()) if (table?.get(clientId) === this) table.delete(clientId)
     this.#own.clear()
   }
 
@@ -345,6 +399,8 @@ class YWebsocketConversation implements Conversation {
     this.#early = []
   }
 }
+
+const emptyAwareness = encodeAwarenessMessage(encodeAwareness([]))
 
 function shownByOthers(attachment: Attachment, clientId: number): boolean {
   return attachment.document.subscriptions.some(
