@@ -235,7 +235,8 @@ export class Client implements Store {
         this.#writer.write([putMeta])
         this.#sync.writeAnew()
         // A tab that has opened one since has read a store without it.
-        for (const document of this.#slots.keys()) if (this.#tabs?.isWanted(document) === true) this.#showCopy(document)
+        for (const document of this.#tabs?.wanted() ?? []) this.#showCopy(document)
+        if (!this.#sync.leads) this.#tellUnsaved()
       },
       // Nothing stands there.
       writeProbe: () => this.#writer.write([{ kind: 'delete', key: ['probe'] }]),
@@ -834,7 +835,8 @@ export class Client implements Store {
   /** To tabs that do not find on the device what stands here. */
   #showCopy(document: DocumentName): void {
     const state = this.#liveState(document)
-    if (state !== undefined) this.#post({ type: 'show', tab: this.#opening, document, updates: [state] })
+    const updates = state === undefined ? this.#sync.payloads(document) : [state]
+    if (updates.length > 0) this.#post({ type: 'show', tab: this.#opening, document, updates: updates.map(copy) })
   }
 
   async #flush(to: string, document: DocumentName): Promise<void> {

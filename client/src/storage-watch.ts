@@ -122,9 +122,7 @@ export class StorageWatch {
   }
 
   #renew(): Promise<void> {
-    this.#renewing ??= this.#tryToRenew().finally(() => {
-      this.#renewing = undefined
-    })
+    this.#renewing ??= this.#tryToRenew()
     return this.#renewing
   }
 
@@ -138,6 +136,7 @@ export class StorageWatch {
         await renew?.call(this.#store)
       }
     } catch (thrown) {
+      this.#renewing = undefined
       const error = toMeridianError(thrown)
       this.#effects.report(error)
       this.#writer.refuse(error)
@@ -148,6 +147,8 @@ export class StorageWatch {
       })
       return
     }
+    // In this turn, so that a loss from now on is another one.
+    this.#renewing = undefined
     if (this.#isEnded) return
     this.#isLost = false
     this.#attempt = 0

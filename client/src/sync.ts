@@ -240,7 +240,12 @@ export class Sync {
       if (document.link.kind === 'erased') continue
       const state = this.#effects.snapshot(document.name)
       if (state === undefined && document.link.kind !== 'loading') this.#beginAnew(document)
-      this.#journal.anew(document, state, (item) => item.record.opening === opening || (this.leads && !item.isHeld))
+      this.#journal.anew(document, state, (item) => {
+        const isOurs = item.record.opening === opening || (this.leads && !item.isHeld)
+        // Whoever leads may not know of it, if the tab that made it is gone: it is told, and this tab writes it should it lead.
+        if (!isOurs && !item.isHeld) item.isUnwritten = true
+        return isOurs
+      })
       if (this.leads && document.life > 0) this.#journal.headChanged(document)
       this.#changed.add(document)
     }

@@ -156,23 +156,27 @@ describe('a store that is lost under a running client', () => {
     expect(listOf(again)).toEqual(['x'])
   })
 
-  it('[SES2] given one that is lost again while it is made, then it is made again', async () => {
-    const world = new World()
-    const device = world.device('a')
-    const handle = device.open('notes/1')
-    await world.settle()
-    add(handle, 'x')
-    device.lose()
-    device.lose()
-    await handle.stored()
-    await world.settle()
-    expect(durable(world)).toEqual(['x'])
-    world.reachable = false
-    device.restart()
-    const again = device.open('notes/1')
-    await again.ready
-    expect(listOf(again)).toEqual(['x'])
-  })
+  it.each([0, 1, 2, 3, 4, 5, 6])(
+    '[SES2] given one that is lost again %d turns after it was, then it is made again',
+    async (turns) => {
+      const world = new World()
+      const device = world.device('a')
+      const handle = device.open('notes/1')
+      await world.settle()
+      add(handle, 'x')
+      device.lose()
+      for (let each = 0; each < turns; each++) await Promise.resolve()
+      device.lose()
+      await handle.stored()
+      await world.settle()
+      expect(durable(world)).toEqual(['x'])
+      world.reachable = false
+      device.restart()
+      const again = device.open('notes/1')
+      await again.ready
+      expect(listOf(again)).toEqual(['x'])
+    },
+  )
 
   it('given a write that was on its way to it, then that it ended well is not believed', async () => {
     const world = new World()
