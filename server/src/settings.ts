@@ -80,6 +80,12 @@ const limits = z.strictObject({
   greetingSocketsMax: bound(2_000, 1, 1_000_000, 'Connections whose client is not known yet; above it the oldest one is closed.'),
   documentsMax: bound(sessionLimits.documentsMax, 1, 1_000_000, 'Documents that one session has attached at once.'),
   updateBytesMax: bound(sessionLimits.updateBytesMax, KiB, 1024 * MiB, 'Bytes of one update.'),
+  inlineBytesMax: bound(
+    hubLimits.inlineBytesMax,
+    KiB,
+    MiB,
+    'Bytes of updates that are looked into in one go; larger updates are looked into by a thread.',
+  ),
   unackedBytesMax: bound(
     sessionLimits.unackedBytesMax,
     KiB,
