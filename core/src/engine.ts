@@ -22,15 +22,28 @@ export interface InspectLimits {
   readonly depthMax: number
   /** Different authors (Yjs client ids) in one update; the cost of some engines is quadratic in it. */
   readonly clientsMax: number
+  /** Ranges of things that one update brings, and of things that it deletes; judging and including it cost that much. */
+  readonly rangesMax: number
 }
 
-export const inspectLimits: InspectLimits = { updateBytesMax: 64 * 1024 * 1024, depthMax: 64, clientsMax: 65_536 }
+export const inspectLimits: InspectLimits = {
+  updateBytesMax: 64 * 1024 * 1024,
+  depthMax: 64,
+  clientsMax: 65_536,
+  rangesMax: 1_048_576,
+}
 
 /** What one update holds and what it builds on; made by `inspect`, read by `judge` and `include` of the same engine only. */
 export interface Inspection {
   readonly engine: EngineName
   /** Bytes of the update, to bound what waits. */
   readonly bytes: number
+}
+
+/** An inspection on its way from one thread to another: lists of numbers, which only its engine can read. */
+export interface PackedInspection {
+  readonly bytes: number
+  readonly lists: readonly Uint32Array<ArrayBuffer>[]
 }
 
 /** What a document holds, in the least form that can judge an update. For Yjs: client id → next clock, and the merged delete set. */
@@ -72,11 +85,16 @@ export interface Engine {
   inspect(update: Uint8Array, limits: InspectLimits): Inspection
   emptyIndex(): EngineIndex
   judge(index: EngineIndex, inspection: Inspection): Judgement
+  /** The inspection for another thread. */
+  pack(inspection: Inspection): PackedInspection
+  unpack(packed: PackedInspection): Inspection
   /**
-   * An update that was judged `new` without the part that is held already, before it is included; the same bytes if there is none. What
+   * The part of an update, judged `new` and not included yet, that is held already, in a form for `cut`; undefined if there is none. What
    * is stored and passed on never overlaps, because engines may fail on a half held part that contradicts what they hold.
    */
-  trim(index: EngineIndex, inspection: Inspection, update: Uint8Array): Uint8Array
+  overlap(index: EngineIndex, inspection: Inspection): Uint8Array | undefined
+  /** The update without its `overlap`. */
+  cut(update: Uint8Array, overlap: Uint8Array): Uint8Array
   /** Adds to `index` what an update that was judged `new` holds. */
   include(index: EngineIndex, inspection: Inspection): void
   /** What a peer is told that is held: its state vector (heads). */

@@ -19,9 +19,10 @@ import { compactionPolicy, dueWhenIdle, dueWhileOpen } from './compaction.js'
 import type { Shared } from './delivery.js'
 import { Delivery, RecentEntry } from './delivery.js'
 import type { Admit, Clock, Random } from './effects.js'
-import type { Engine, EngineName } from './engine.js'
+import type { Engine, EngineIndex, EngineName } from './engine.js'
 import { inspectLimits } from './engine.js'
-import type { Draft, PushName } from './entry.js'
+import type { EngineAside } from './engine-aside.js'
+import type { Draft, Entry, PushName } from './entry.js'
 import { encodeControl } from './entry.js'
 import { assert, MeridianError } from './errors.js'
 import type { HybridTime } from './hybrid-time.js'
@@ -44,6 +45,7 @@ export interface HubEffects {
   readonly random: Random
   readonly admit: Admit
   readonly engines: Partial<Record<EngineName, Engine>>
+  readonly aside: EngineAside
   /** Runs at the end of this turn, when sockets that are readable have been read, or a moment later, so that others can join a commit. */
   schedule(run: () => void, when: 'end of turn' | 'in a moment'): void
   /** Asks for a new snapshot. Answered by `compacted`, whether there is one or not. */
@@ -729,19 +731,45 @@ export class Hub {
             if (failed !== undefined) this.#indexed(document, loading, failed)
           })
         }
-        const whole = guarded(() => {
-          for (const { kind, payload } of outcome.value.entries)
-            if (kind === 'update') engine.include(index, engine.inspect(payload, storedLimits))
-          return true
+        this.#includeAll(document, { engine, index, loading }, outcome.value.entries, (failed) => {
+          if (failed !== undefined) this.#indexed(document, loading, failed)
+          else if (outcome.value.more) read(outcome.value.asOf)
+          else this.#indexed(document, loading, { kind: 'loaded', engine, index })
         })
-        if (whole === undefined) this.#indexed(document, loading, 'DOCUMENT_DAMAGED')
-        else if (outcome.value.more) read(outcome.value.asOf)
-        else this.#indexed(document, loading, { kind: 'loaded', engine, index })
       })
     }
     if (document.position <= from) this.#indexed(document, loading, { kind: 'loaded', engine, index })
     else read(from)
     return undefined
+  }
+
+  /** Includes what a read brought, in order; large updates are looked into beside the loop. */
+  #includeAll(
+    document: LiveDocument,
+    { engine, index, loading }: { readonly engine: Engine; readonly index: EngineIndex; readonly loading: IndexLoading },
+    entries: readonly Entry[],
+    done: (failed: LogErrorCode | undefined) => void,
+  ): void {
+    const include = (from: number): void => {
+      for (let at = from; at < entries.length; at++) {
+        const entry = entries[at]
+        if (entry === undefined || entry.kind !== 'update') continue
+        const { payload } = entry
+        if (payload.length > this.limits.inlineBytesMax) {
+          this.effects.aside.inspect(engine.name, payload, storedLimits, (answer) => {
+            if (document.index !== loading) return
+            if (typeof answer === 'string') return done(answer === 'LOG_UNAVAILABLE' ? answer : 'DOCUMENT_DAMAGED')
+            if (guarded(() => (engine.include(index, answer), true)) === undefined) return done('DOCUMENT_DAMAGED')
+            include(at + 1)
+          })
+          return
+        }
+        const included = guarded(() => (engine.include(index, engine.inspect(payload, storedLimits)), true))
+        if (included === undefined) return done('DOCUMENT_DAMAGED')
+      }
+      done(undefined)
+    }
+    include(0)
   }
 
   /** Ends a load of the index, well or with the code of what failed, which those who waited see and nobody after them. */
@@ -779,7 +807,8 @@ function fallBehind(document: LiveDocument, from: Position): void {
 }
 
 const noPayload = new Uint8Array(0)
-const indexRead = { bytes: 4 * 1024 * 1024, entries: 20_000 }
+/** Little, because what one read brings is included in one go. */
+const indexRead = { bytes: 64 * 1024, entries: 2_048 }
 const storedLimits = { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }
 
 /** What stands in the log was inspected when it came; if an engine refuses it now, it is damaged. */

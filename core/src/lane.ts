@@ -10,8 +10,10 @@
  */
 
 import type { Attachment } from './attachment.js'
-import type { Inspection, InspectLimits } from './engine.js'
+import { sameBytes } from './bytes.js'
+import type { Engine, EngineIndex, Inspection, InspectLimits } from './engine.js'
 import { inspectLimits } from './engine.js'
+import type { AsideError } from './engine-aside.js'
 import type { ErrorCode } from './errors.js'
 import { toMeridianError } from './errors.js'
 import type { Hub, Pushed, Receipt } from './hub.js'
@@ -52,10 +54,16 @@ interface WaitingPush {
   readonly attachment: Attachment
   readonly counter: number
   payload: Uint8Array
-  readonly since: number
+  /** When it came, or when it was looked into beside the loop: it waits for others only since then. */
+  since: number
   /** True once the payload was copied out of the socket's buffer. */
   kept: boolean
-  inspection: Inspection | undefined
+  /** What it holds, or why it is refused; undefined until it was looked into. */
+  inspection: Inspection | ErrorCode | undefined
+  /** It without what was held when that was cut off beside the loop. */
+  rest: { readonly overlap: Uint8Array; readonly update: Uint8Array | AsideError } | undefined
+  /** Work on it goes on beside the loop. */
+  aside: boolean
 }
 
 /** Pushes that may let others pass while they wait, and of which one session without names may have as many waiting before it is not read from. */
@@ -81,7 +89,11 @@ export class Lane implements Receipt {
   #working = false
   #closed = false
   /** Why the first push waits, with a deadline on some. */
-  #holdup: 'none' | 'log' | 'premature' | 'not visible' = 'none'
+  #holdup: 'none' | 'log' | 'aside' | 'premature' | 'not visible' = 'none'
+  /** Bytes that were looked into since others had their turn. */
+  #inlineBytes = 0
+  /** Others have their turn. */
+  #yielded = false
   /** The session token, until the region covers it (SES5). */
   #required: Version | undefined
   #ack: PendingAck | undefined
@@ -121,7 +133,16 @@ export class Lane implements Receipt {
       return
     }
     this.#unackedBytes += payload.length
-    this.#waiting.push({ attachment, counter, payload, since: this.#hub.effects.clock.now(), kept: false, inspection: undefined })
+    this.#waiting.push({
+      attachment,
+      counter,
+      payload,
+      since: this.#hub.effects.clock.now(),
+      kept: false,
+      inspection: undefined,
+      rest: undefined,
+      aside: false,
+    })
     this.work()
     const last = this.#waiting.at(-1)
     if (last !== undefined) this.#keep(last)
@@ -142,12 +163,16 @@ export class Lane implements Receipt {
 
   /** Admits what can be admitted, in order. [hot] */
   work(): void {
-    if (this.#working || this.#closed) return
+    if (this.#working || this.#closed || this.#yielded) return
     this.#working = true
     let aside = Math.min(this.#waiting.length - 1, asideMax)
     for (;;) {
       const first = this.#waiting[0]
       if (first === undefined) break
+      if (this.#inlineBytes >= this.#hub.limits.inlineBytesMax) {
+        this.#yield()
+        break
+      }
       this.#holdup = 'none'
       const step = this.#admit(first)
       if (step === 'wait') {
@@ -270,33 +295,95 @@ export class Lane implements Receipt {
       return 'wait'
     }
     const { engine, index } = loaded
-    try {
-      push.inspection ??= engine.inspect(push.payload, this.#inspectLimits)
-    } catch (thrown) {
-      return { refuse: toMeridianError(thrown).code }
-    }
-    const judgement = engine.judge(index, push.inspection)
+    const inspection = this.#inspect(push, engine)
+    if (inspection === 'wait') return 'wait'
+    if (typeof inspection === 'string') return { refuse: inspection }
+    const judgement = engine.judge(index, inspection)
     if (judgement === 'premature') {
       this.#holdup = 'premature'
       document.premature.add(this.#retry)
       return 'wait'
     }
     document.premature.delete(this.#retry)
-    if (judgement === 'nothing') {
-      this.#admitted = push.counter
-      this.#hub.barrier(document, this.#pushed(push))
-      return 'done'
-    }
-    const payload = engine.trim(index, push.inspection, push.payload)
-    if (document.bytes + payload.length > this.#limits.documentBytesMax) {
+    const payload = judgement === 'nothing' ? undefined : this.#cut(push, { engine, index, inspection })
+    if (payload === 'wait') return 'wait'
+    if (typeof payload === 'string') return { refuse: payload }
+    if (payload !== undefined && document.bytes + payload.length > this.#limits.documentBytesMax) {
       this.#hub.makeRoom(document)
       return { refuse: 'DOCUMENT_TOO_LARGE' }
     }
     this.#admitted = push.counter
-    engine.include(index, push.inspection)
+    if (payload === undefined) {
+      this.#hub.barrier(document, this.#pushed(push))
+      return 'done'
+    }
+    engine.include(index, inspection)
     this.#hub.append(document, payload, decision.epoch, this.#pushed(push))
     if (document.premature.size > 0) for (const run of [...document.premature]) run()
     return 'done'
+  }
+
+  /** What is large is looked into beside the loop; those behind it wait. */
+  #inspect(push: WaitingPush, engine: Engine): Inspection | ErrorCode | 'wait' {
+    if (push.inspection !== undefined) return push.inspection
+    const { aside } = this.#hub.effects
+    if (push.payload.length > this.#hub.limits.inlineBytesMax) {
+      return this.#beside(push, (done) =>
+        aside.inspect(engine.name, push.payload, this.#inspectLimits, (answer) => {
+          push.inspection = answer
+          done()
+        }),
+      )
+    }
+    this.#inlineBytes += push.payload.length
+    try {
+      push.inspection = engine.inspect(push.payload, this.#inspectLimits)
+    } catch (thrown) {
+      push.inspection = toMeridianError(thrown).code
+    }
+    return push.inspection
+  }
+
+  /** The update without what is held. Others may have brought more of that while it was cut: then once more, which ends, as what is held only grows. */
+  #cut(
+    push: WaitingPush,
+    { engine, index, inspection }: { readonly engine: Engine; readonly index: EngineIndex; readonly inspection: Inspection },
+  ): Uint8Array | AsideError | 'wait' {
+    const { payload, rest } = push
+    const overlap = engine.overlap(index, inspection)
+    if (overlap === undefined) return payload
+    if (rest !== undefined && sameBytes(rest.overlap, overlap)) return rest.update
+    if (payload.length <= this.#hub.limits.inlineBytesMax) return engine.cut(payload, overlap)
+    return this.#beside(push, (done) =>
+      this.#hub.effects.aside.cut(engine.name, payload, overlap, (update) => {
+        push.rest = { overlap, update }
+        done()
+      }),
+    )
+  }
+
+  /** Nothing of the push is worked on twice at once, however often its turn comes meanwhile. */
+  #beside(push: WaitingPush, begin: (done: () => void) => void): 'wait' {
+    this.#holdup = 'aside'
+    if (push.aside) return 'wait'
+    push.aside = true
+    this.#keep(push)
+    begin(() => {
+      push.aside = false
+      push.since = this.#hub.effects.clock.now()
+      this.#retry()
+    })
+    return 'wait'
+  }
+
+  /** A message may hold very many updates, and each is cheap: what comes next waits until other sockets were read. */
+  #yield(): void {
+    this.#yielded = true
+    this.#hub.effects.schedule(() => {
+      this.#yielded = false
+      this.#inlineBytes = 0
+      this.#retry()
+    }, 'end of turn')
   }
 
   #pushed({ attachment, counter, payload }: WaitingPush): Pushed {

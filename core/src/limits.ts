@@ -62,6 +62,11 @@ export interface HubLimits {
   readonly batchBytesMax: number
   /** Payload bytes that wait for their commit, over all sessions; above it no session is read from. */
   readonly pendingBytesMax: number
+  /**
+   * Bytes of updates that are looked into in one go: a larger one is looked into elsewhere, and after so many of one session and group
+   * others have their turn. The worst shapes take a third of a millisecond for a kibibyte.
+   */
+  readonly inlineBytesMax: number
   /** Bytes of the newest entries that are kept in memory for those who lag a little. */
   readonly tailBytesMax: number
 }
@@ -71,5 +76,6 @@ export const hubLimits: HubLimits = {
   batchEntriesMax: 8_192,
   batchBytesMax: 16 * 1024 * 1024,
   pendingBytesMax: 64 * 1024 * 1024,
+  inlineBytesMax: 32 * 1024,
   tailBytesMax: 8 * 1024 * 1024,
 }

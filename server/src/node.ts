@@ -38,6 +38,7 @@ import { Gateway } from './io/gateway.js'
 import { createLogger, type Logger } from './io/logging.js'
 import { type LogAlarm, openSqliteLog, type SqliteLog } from './io/log-sqlite.js'
 import { LogMaterialiser } from './io/materialiser.js'
+import { UpdateThread } from './io/update-thread.js'
 import { measuredLog } from './io/measured-log.js'
 import { readCertificate, watchCertificate } from './io/tls.js'
 import { packageVersion } from './io/version.js'
@@ -71,6 +72,9 @@ const tickMs = 1_000
  * them the writes to each socket, at 1,000 updates a second; it is less than anybody sees, and less than the sync of most disks.
  */
 const gatherMs = 1
+
+/** Mebibytes of heap and milliseconds for one large update: 16 MiB of the worst shapes took 10 s on a machine with six times as much to do as it can. */
+const updateThreadLimits = { memoryMb: 1_024, timeMs: 60_000 }
 
 /** Closing the log checkpoints it. Beyond this the process ends anyway: what is durable is so already. */
 const logCloseMs = 5_000
@@ -128,6 +132,7 @@ class RunningNode implements MeridianNode {
   readonly #gateway: Gateway
   readonly #compactor: Compactor
   readonly #materialiser: LogMaterialiser
+  readonly #updateThread: UpdateThread
   readonly #documents: Documents
   readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
@@ -167,6 +172,7 @@ class RunningNode implements MeridianNode {
     })
     this.#compactor = compactor
     this.#materialiser = new LogMaterialiser({ log: measured, clock, engines, limits: config.materialise })
+    this.#updateThread = new UpdateThread(engines, updateThreadLimits)
     this.#hub = new Hub(
       {
         log: measured,
@@ -174,6 +180,7 @@ class RunningNode implements MeridianNode {
         random,
         admit,
         engines,
+        aside: this.#updateThread,
         schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),
       },
@@ -311,7 +318,7 @@ class RunningNode implements MeridianNode {
     this.#server.closeAllConnections()
     await served
     this.#hub.close()
-    await Promise.all([this.#compactor.close(), this.#materialiser.close()])
+    await Promise.all([this.#compactor.close(), this.#materialiser.close(), this.#updateThread.close()])
     const deadline = timer(logCloseMs)
     const closed = new Promise<'closed'>((resolve) => log.close(() => resolve('closed')))
     const first = await Promise.race([closed, deadline.passed])

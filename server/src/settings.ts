@@ -86,6 +86,12 @@ const limits = z.strictObject({
     16 * 1024 * MiB,
     'Bytes of a document, its snapshot and the updates behind it; beyond it updates are refused.',
   ),
+  inlineBytesMax: bound(
+    hubLimits.inlineBytesMax,
+    KiB,
+    MiB,
+    'Bytes of updates that are looked into in one go; larger updates are looked into by a thread.',
+  ),
   unackedBytesMax: bound(
     sessionLimits.unackedBytesMax,
     KiB,

@@ -1,11 +1,13 @@
 /** The pushes of one session in one group: in order, bounded, and each told what became of it. */
 
 import type { Engine } from '@meridian/core/engine'
+import { inspectLimits } from '@meridian/core/engine'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import type { DocumentName } from '@meridian/core/ids'
 import type { LogErrorCode } from '@meridian/core/log'
 import { emptyVersion, include } from '@meridian/core/version'
 import { describe, expect, test } from 'vitest'
+import * as Y from 'yjs'
 import { groupOf, principal } from '../sim/node.js'
 import { Author, notes, payloadsOf, type Peer, textOf, versionOf } from '../sim/peer.js'
 import { Rig } from '../sim/rig.js'
@@ -16,6 +18,9 @@ const two = notes('two')
 const acked = (peer: Peer): number[] => peer.of('ack').map((ack) => ack.counter)
 const refused = (peer: Peer): string[] => peer.of('refused').map((frame) => `${frame.counter} ${frame.code}`)
 const written = (rig: Rig, document: DocumentName): string => textOf(rig.entriesOf(document).map((entry) => entry.payload))
+
+/** A varUint of two bytes. */
+const lengthOf = (length: number): number[] => [128 | (length & 127), length >> 7]
 
 function attached(rig: Rig, ...documents: DocumentName[]): Peer {
   const peer = rig.peer()
@@ -344,6 +349,159 @@ describe('the bound of what is unacked', () => {
     writer.push(1, ++counter, next)
     rig.settle()
     expect(acked(writer).at(-1)).toBe(counter)
+  })
+})
+
+describe('what is looked into beside the loop', () => {
+  const large = 'x'.repeat(300)
+  const limits = { inlineBytesMax: 200 }
+
+  test('[SES3] given a push of n bytes and of n + 1, when it is looked into, then that is in its turn and beside the loop', () => {
+    const update = new Author(1).type(large)
+    for (const [bytes, count] of [
+      [update.length, 0],
+      [update.length - 1, 1],
+    ] as const) {
+      const rig = new Rig({ hubLimits: { inlineBytesMax: bytes } })
+      const writer = attached(rig, one)
+      writer.push(1, 1, update)
+      rig.settle()
+      expect([acked(writer), rig.node.asideCount]).toEqual([[1], count])
+    }
+  })
+
+  test('[SES2] given a large push before small ones, when they come in one message, then they are admitted in order, and once', () => {
+    const rig = new Rig({ hubLimits: limits })
+    const author = new Author(1)
+    const updates = ['a', large, 'b', 'c'].map((text) => author.type(text))
+    const writer = attached(rig, one)
+    updates.forEach((update, index) => writer.push(1, index + 1, update))
+    rig.settle()
+    expect(acked(writer).at(-1)).toBe(4)
+    expect(rig.entriesOf(one).map((entry) => entry.payload)).toEqual(updates)
+    expect(rig.node.asideCount).toBe(1)
+  })
+
+  test('given a large push, when its message is overwritten meanwhile, then what is looked into and stored is as it came', () => {
+    const rig = new Rig({ hubLimits: limits })
+    const update = new Author(1).type(large)
+    const writer = attached(rig, one)
+    const message = Buffer.concat([Uint8Array.of(6, ...lengthOf(update.length + 2), 1, 1), update])
+    writer.socket.receive(message)
+    message.fill(0)
+    rig.settle()
+    expect(written(rig, one)).toBe(large)
+  })
+
+  test('[SES2] given a large push of which others bring a part while it is looked into and cut, then what is stored overlaps nothing', () => {
+    const work: number[] = []
+    for (let steps = 0; steps < 6; steps++) {
+      const rig = new Rig({ hubLimits: limits })
+      const author = new Author(1)
+      const pieces = ['a', 'b', 'c', 'd'].map((text) => author.type(text))
+      author.type(large)
+      const whole = Y.encodeStateAsUpdate(author.doc)
+      const writer = attached(rig, one)
+      const other = attached(rig, one)
+      // Both are known to the log and the index is loaded, so that what follows is only what is meant.
+      writer.push(1, 1, new Author(2).type('-'))
+      other.push(1, 1, pieces[0] ?? whole)
+      rig.settle()
+      writer.push(1, 2, whole)
+      for (const [index, piece] of pieces.entries()) {
+        if (index === 0) continue
+        for (let step = 0; step < steps; step++) rig.scheduler.step()
+        other.push(1, index + 1, piece)
+      }
+      rig.settle()
+      expect([acked(writer).at(-1), acked(other).at(-1)]).toEqual([2, 4])
+      expect(written(rig, one)).toContain(`abcd${large}`)
+      const index = yjsEngine.emptyIndex()
+      for (const { payload } of rig.entriesOf(one)) {
+        const inspection = yjsEngine.inspect(payload, inspectLimits)
+        expect(yjsEngine.judge(index, inspection)).toBe('new')
+        expect(yjsEngine.overlap(index, inspection)).toBeUndefined()
+        yjsEngine.include(index, inspection)
+      }
+      work.push(rig.node.asideCount)
+    }
+    // One inspection and one cut, and one cut more for each piece that came between.
+    expect([Math.min(...work), Math.max(...work)]).toEqual([2, 4])
+  })
+
+  test('given a large push that is not valid, when it was looked into, then it is refused, those behind it are dropped, and the next is admitted', () => {
+    const rig = new Rig({ hubLimits: limits })
+    const author = new Author(1)
+    const writer = attached(rig, one)
+    const good = author.type('a')
+    writer.push(1, 1, new Uint8Array(300).fill(9)).push(1, 2, good)
+    rig.settle()
+    expect(refused(writer)).toEqual(['1 UPDATE_INVALID'])
+    expect(rig.durable).toEqual([])
+    writer.send({ type: 'resume', channel: 1, counter: 1 }).push(1, 1, good)
+    rig.settle()
+    expect(acked(writer)).toEqual([1])
+  })
+
+  test('given a large push whose session ends while it is looked into, then nothing is stored, and the document is let go', () => {
+    const rig = new Rig({ hubLimits: limits })
+    const writer = attached(rig, one)
+    writer.push(1, 1, new Author(1).type(large))
+    writer.socket.cut()
+    rig.settle()
+    expect(rig.durable).toEqual([])
+    expect(rig.hub.documentCount).toBe(0)
+  })
+
+  test('[SES2] given a large push that comes too early, when it was looked into late, then it waits for waitMs from then on', () => {
+    const rig = new Rig({ hubLimits: limits, limits: { waitMs: 2000 } })
+    const author = new Author(1)
+    author.type('a')
+    const late = author.type(large)
+    const writer = attached(rig, one)
+    writer.push(1, 1, late)
+    rig.advance(1000)
+    expect(refused(writer)).toEqual([])
+    rig.advance(2000)
+    expect(refused(writer)).toEqual(['1 PREMATURE'])
+  })
+
+  test('[SES3] given very many small updates in one message, when they are admitted, then no turn looks into more than the bound and one update', () => {
+    let inTurn = 0
+    let most = 0
+    const engine: Engine = {
+      ...yjsEngine,
+      inspect: (update, most_) => {
+        inTurn += update.length
+        most = Math.max(most, inTurn)
+        return yjsEngine.inspect(update, most_)
+      },
+    }
+    const rig = new Rig({ hubLimits: limits, engines: { yjs: engine } })
+    const author = new Author(1)
+    const updates = Array.from({ length: 100 }, (_, index) => author.type(String(index % 10)))
+    const writer = attached(rig, one)
+    const longest = Math.max(...updates.map((update) => update.length))
+    writer.send(...updates.map((payload, index) => ({ type: 'push', channel: 1, counter: index + 1, payload }) as const))
+    do inTurn = 0
+    while (rig.scheduler.step())
+    expect(acked(writer).at(-1)).toBe(100)
+    expect(rig.durable).toHaveLength(100)
+    expect(most).toBeLessThan(limits.inlineBytesMax + longest)
+  })
+
+  test('given a document with large entries and no snapshot, when the node starts again, then its index is read beside the loop, in order', () => {
+    const rig = new Rig({ hubLimits: limits })
+    const author = new Author(1)
+    const writer = attached(rig, one)
+    for (const [index, text] of ['a', large, 'b', large, 'c'].entries()) writer.push(1, index + 1, author.type(text))
+    rig.settle().restart()
+    const again = attached(rig, one)
+    again.push(1, 6, author.type('d'))
+    rig.settle()
+    expect(acked(again)).toEqual([6])
+    expect(rig.node.asideCount).toBe(2)
+    expect(written(rig, one)).toBe(`a${large}b${large}cd`)
   })
 })
 

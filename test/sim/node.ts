@@ -3,6 +3,7 @@
 import type { CompactionPolicy } from '@meridian/core/compaction'
 import type { Admit, Principal } from '@meridian/core/effects'
 import type { Engine, EngineName } from '@meridian/core/engine'
+import type { AsideError, EngineAside } from '@meridian/core/engine-aside'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import type { ErrorCode } from '@meridian/core/errors'
 import { MeridianError } from '@meridian/core/errors'
@@ -55,6 +56,8 @@ export class SimNode {
   wire: Wire
   readonly refused: ErrorCode[] = []
   readonly #options: SimNodeOptions
+  /** Pieces of engine work that were done beside the loop. */
+  asideCount = 0
   /** A node that crashed runs nothing more. */
   alive = true
 
@@ -70,6 +73,7 @@ export class SimNode {
         random: options.random,
         admit: options.admit ?? admitAll,
         engines: options.engines ?? { yjs: yjsEngine },
+        aside: this.#aside(options.engines ?? { yjs: yjsEngine }),
         schedule: (run) => this.later(run),
         compact: (document) => options.compact?.(document),
       },
@@ -84,6 +88,30 @@ export class SimNode {
     this.scheduler.after(delayMs, () => {
       if (this.alive) run()
     })
+  }
+
+  /** The same work a moment later, and as it crosses between threads. */
+  #aside(engines: Partial<Record<EngineName, Engine>>): EngineAside {
+    const later = <T>(work: (engine: Engine) => T, name: EngineName, done: (answer: T | AsideError) => void): void => {
+      const engine = engines[name]
+      if (engine === undefined) throw new Error(`no engine ${name}`)
+      this.asideCount++
+      this.later(() => {
+        let answer: T | AsideError
+        try {
+          answer = work(engine)
+        } catch (thrown) {
+          if (!(thrown instanceof MeridianError)) throw thrown
+          answer = thrown.code === 'UPDATE_TOO_LARGE' ? thrown.code : 'UPDATE_INVALID'
+        }
+        done(answer)
+      })
+    }
+    return {
+      inspect: (name, update, limits, done) =>
+        later((engine) => engine.unpack(engine.pack(engine.inspect(update, limits))), name, done),
+      cut: (name, update, overlap, done) => later((engine) => engine.cut(update, overlap), name, done),
+    }
   }
 
   connect(): SimSocket {

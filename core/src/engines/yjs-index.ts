@@ -14,10 +14,15 @@ import * as encoding from 'lib0/encoding'
 import type { EngineIndex, Judgement } from '../engine.js'
 import { assert } from '../errors.js'
 import { beyond, Cursor, invalid } from './yjs-cursor.js'
-import { clientMax, clockMax, type YjsInspection } from './yjs-inspect.js'
+import { clientMax, clockMax, type Numbers, type YjsInspection } from './yjs-inspect.js'
 import { ClockRanges } from './yjs-ranges.js'
 
 const encodingVersion = 1
+
+const premature = 'only updates that are not premature are included'
+
+/** Ranges of one client above which it is faster to walk along all that are held than to search for each. */
+const walkedMin = 64
 
 interface ClientState {
   /** The clock of the next struct. */
@@ -57,17 +62,25 @@ export class YjsIndex implements EngineIndex {
   }
 
   include({ structs, deletes }: YjsInspection): void {
-    for (let at = 0; at < structs.length; at += 3) this.advance(structs[at] ?? 0, structs[at + 1] ?? 0, structs[at + 2] ?? 0)
+    for (let at = 0; at < structs.length; ) {
+      const client = structs[at] ?? 0
+      const from = structs[at + 1] ?? 0
+      const held = this.next(client)
+      let to = 0
+      for (; structs[at] === client; at += 3) {
+        // What is between two ranges is held; only then is the later one not premature.
+        assert(to === 0 || (structs[at + 1] ?? 0) <= Math.max(to, held), premature)
+        to = structs[at + 2] ?? 0
+      }
+      this.advance(client, from, to)
+    }
     for (let at = 0; at < deletes.length; ) {
       const client = deletes[at] ?? 0
       let count = 1
       while (deletes[at + count * 3] === client) count++
       const state = this.clients.get(client)
       // Ranges ascend, so the last one ends last.
-      assert(
-        state !== undefined && (deletes[at + count * 3 - 1] ?? 0) <= state.next,
-        'only updates that are not premature are included',
-      )
+      assert(state !== undefined && (deletes[at + count * 3 - 1] ?? 0) <= state.next, premature)
       state.deletes ??= new ClockRanges()
       state.deletes.addAll(deletes, at, count)
       at += count * 3
@@ -77,7 +90,7 @@ export class YjsIndex implements EngineIndex {
   /** Adds the structs [from, to) of a client. */
   advance(client: number, from: number, to: number): void {
     const state = this.clients.get(client)
-    assert(from <= (state?.next ?? 0), 'only updates that are not premature are included')
+    assert(from <= (state?.next ?? 0), premature)
     if (state === undefined) this.clients.set(client, { next: to, deletes: undefined })
     else if (to > state.next) state.next = to
   }
@@ -160,13 +173,20 @@ export class YjsIndex implements EngineIndex {
     return index
   }
 
-  private holdsDeletes(deletes: readonly number[]): boolean {
+  private holdsDeletes(deletes: Numbers): boolean {
     let client = -1
     let held: ClockRanges | undefined
     for (let at = 0; at < deletes.length; at += 3) {
       if (deletes[at] !== client) {
         client = deletes[at] ?? 0
         held = this.clients.get(client)?.deletes
+        let count = 1
+        while (deletes[at + count * 3] === client) count++
+        if (count > walkedMin) {
+          if (held === undefined || !held.coversAll(deletes, at, count)) return false
+          at += (count - 1) * 3
+          continue
+        }
       }
       if (held === undefined || !held.covers(deletes[at + 1] ?? 0, deletes[at + 2] ?? 0)) return false
     }

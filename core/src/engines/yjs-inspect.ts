@@ -30,18 +30,21 @@ export const clockMax = 0xffff_ffff
  */
 export const rareMax = 16_384
 
+/** A plain list, or one of 32-bit numbers if it came from another thread. */
+export type Numbers = readonly number[] | Uint32Array
+
 /** Made by `inspectYjs` only. Flat lists of numbers, because most updates hold one struct and a need or two, and there are many updates. */
 export class YjsInspection implements Inspection {
   readonly engine = 'yjs'
   readonly bytes: number
   /** Structs without the gaps that Skip structs mark: client, from, to, …; a client's ranges stand together and ascend. */
-  readonly structs: readonly number[]
+  readonly structs: Numbers
   /** What the update does not bring itself and has to be held before: client, clock, …; one pair a client. */
-  readonly needs: readonly number[]
+  readonly needs: Numbers
   /** Delete set: client, from, to, …; a client's ranges stand together, ascend and do not overlap. */
-  readonly deletes: readonly number[]
+  readonly deletes: Numbers
 
-  constructor(bytes: number, structs: readonly number[], needs: readonly number[], deletes: readonly number[]) {
+  constructor(bytes: number, structs: Numbers, needs: Numbers, deletes: Numbers) {
     this.bytes = bytes
     this.structs = structs
     this.needs = needs
@@ -144,6 +147,7 @@ class Inspector {
       this.clock = before + length
       if (info === 10) {
         if (before > from) this.structs.push(this.client, from, before)
+        if (this.structs.length > this.limits.rangesMax * 3) throw beyond('count of gaps', at, this.limits.rangesMax)
         from = this.clock
       }
     }
@@ -279,6 +283,7 @@ class Inspector {
         if (from + length > clockMax) throw beyond('end of a deletion', start, clockMax)
         end = from + length
         deletes.push(client, from, end)
+        if (deletes.length > this.limits.rangesMax * 3) throw beyond('count of all deletions', start, this.limits.rangesMax)
       }
       if (count > 0) this.need(client, end)
     }
@@ -300,6 +305,8 @@ class Inspector {
       if ((needs[place + 1] ?? 0) < clock) needs[place + 1] = clock
       return
     }
+    if (needs.length >= this.limits.clientsMax * 2)
+      throw beyond('count of clients that are referred to', this.cursor.offset, this.limits.clientsMax)
     needs.push(client, clock)
     if (this.needPlaces !== undefined) this.needPlaces.set(client, needs.length - 2)
     else if (needs.length > needsScanned * 2) {

@@ -3,13 +3,15 @@
  * array, because it is kept for every open document. People delete next to where they deleted last, so adding mostly widens a range.
  */
 
+import type { Numbers } from './yjs-inspect.js'
+
 export class ClockRanges {
-  /** from, to, from, to, … */
-  private bounds: Uint32Array
+  /** from, to, from, to, …; a plain list while they are few, because a typed array costs 30 times as much to make, and an update may name 65,536 clients. */
+  private bounds: Uint32Array | number[]
   private used = 0
 
   constructor(capacity = 2) {
-    this.bounds = new Uint32Array(capacity * 2)
+    this.bounds = capacity <= 2 ? [0, 0, 0, 0] : new Uint32Array(capacity * 2)
   }
 
   get count(): number {
@@ -29,6 +31,17 @@ export class ClockRanges {
   covers(from: number, to: number): boolean {
     const index = this.search(from + 1)
     return index < this.count && this.from(index) <= from && to <= this.to(index)
+  }
+
+  /** Whether all of `count` ranges, which are given as those of `addAll`, are in the set. Cost: O(ranges held + `count`). */
+  coversAll(flat: Numbers, start: number, count: number): boolean {
+    let index = 0
+    for (let at = start; at < start + count * 3; at += 3) {
+      const from = flat[at + 1] ?? 0
+      while (index < this.count && this.to(index) <= from) index++
+      if (index === this.count || this.from(index) > from || this.to(index) < (flat[at + 2] ?? 0)) return false
+    }
+    return true
   }
 
   /** Adds [from, to), which is not empty. Cost: O(log ranges), and a move of the ranges after it when it joins or touches none. */
@@ -53,7 +66,7 @@ export class ClockRanges {
    * Adds `count` ranges at once: client, from, to, … in `flat` from `start`, ascending and not overlapping. In one pass when
    * they are many, so that no update costs ranges held × ranges added.
    */
-  addAll(flat: readonly number[], start: number, count: number): void {
+  addAll(flat: Numbers, start: number, count: number): void {
     if (count <= 8) {
       for (let index = 0; index < count; index++) this.add(flat[start + index * 3 + 1] ?? 0, flat[start + index * 3 + 2] ?? 0)
       return

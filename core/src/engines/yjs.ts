@@ -10,7 +10,17 @@
 import * as encoding from 'lib0/encoding'
 import { digest as sha256 } from 'lib0/hash/sha256'
 import * as Y from 'yjs'
-import type { Edit, Engine, EngineIndex, EngineState, InspectLimits, Inspection, Judgement, Reading } from '../engine.js'
+import type {
+  Edit,
+  Engine,
+  EngineIndex,
+  EngineState,
+  InspectLimits,
+  Inspection,
+  Judgement,
+  PackedInspection,
+  Reading,
+} from '../engine.js'
 import { assert, MeridianError } from '../errors.js'
 import { writeContent } from './yjs-content.js'
 import { Cursor, invalid } from './yjs-cursor.js'
@@ -28,15 +38,25 @@ export const yjsEngine: Engine = {
 
   judge: (index: EngineIndex, inspection: Inspection): Judgement => ownIndex(index).judge(ownInspection(inspection)),
 
+  pack: (inspection: Inspection): PackedInspection => {
+    const { bytes, structs, needs, deletes } = ownInspection(inspection)
+    return { bytes, lists: [structs, needs, deletes].map((list) => Uint32Array.from(list)) }
+  },
+
+  unpack: ({ bytes, lists: [structs = none, needs = none, deletes = none] }: PackedInspection): Inspection =>
+    new YjsInspection(bytes, structs, needs, deletes),
+
   /**
    * Yjs integrates the rest of a half held struct next to what it holds under the ids before, but in the parent of the incoming one. If
    * the two are different things (a client id used twice, or forged) that throws in the middle of a transaction, at once or when garbage
    * is collected, in every replica. Cut here, the rest follows what is held.
    */
-  trim(index: EngineIndex, inspection: Inspection, update: Uint8Array): Uint8Array {
+  overlap(index: EngineIndex, inspection: Inspection): Uint8Array | undefined {
     const held = ownIndex(index)
-    return trim(ownInspection(inspection), update, (client) => held.next(client))
+    return overlapOf(ownInspection(inspection), (client) => held.next(client))
   },
+
+  cut: (update: Uint8Array, overlap: Uint8Array): Uint8Array => Y.diffUpdate(update, overlap),
 
   include(index: EngineIndex, inspection: Inspection): void {
     ownIndex(index).include(ownInspection(inspection))
@@ -111,6 +131,8 @@ export function authorsOf(inspection: Inspection): readonly number[] {
   return authors
 }
 
+const none = new Uint32Array(0)
+
 /** Of the documents here, which never edit; set because Yjs would draw one by chance. */
 const readerClientId = 0
 
@@ -150,7 +172,8 @@ function load(updates: readonly Uint8Array[], garbage: 'collect' | 'keep'): Y.Do
   for (let from = 0; from < updates.length; from += updatesPerTransaction) {
     doc.transact(() => {
       for (const update of updates.slice(from, from + updatesPerTransaction)) {
-        Y.applyUpdate(doc, trim(inspectYjs(update, unlimited, Number.POSITIVE_INFINITY), update, next))
+        const overlap = overlapOf(inspectYjs(update, unlimited, Number.POSITIVE_INFINITY), next)
+        Y.applyUpdate(doc, overlap === undefined ? update : Y.diffUpdate(update, overlap))
       }
     })
   }
@@ -165,17 +188,21 @@ const unlimited: InspectLimits = {
   updateBytesMax: Number.POSITIVE_INFINITY,
   depthMax: Number.POSITIVE_INFINITY,
   clientsMax: clientMax,
+  rangesMax: Number.POSITIVE_INFINITY,
 }
 
-/** The update without the structs before `next` of their client. */
-function trim({ structs }: YjsInspection, update: Uint8Array, next: (client: number) => number): Uint8Array {
+/** What is held of the clients whose structs the update brings again, as a state vector; undefined if all that it brings is new. */
+function overlapOf({ structs }: YjsInspection, next: (client: number) => number): Uint8Array | undefined {
   const overlapped = new Map<number, number>()
+  let client = -1
   for (let at = 0; at < structs.length; at += 3) {
-    const client = structs[at] ?? 0
+    // A client's ranges ascend: if the first is not held, none is.
+    if (structs[at] === client) continue
+    client = structs[at] ?? 0
     const held = next(client)
     if ((structs[at + 1] ?? 0) < held) overlapped.set(client, held)
   }
-  return overlapped.size === 0 ? update : Y.diffUpdate(update, encodeStateVector(overlapped))
+  return overlapped.size === 0 ? undefined : encodeStateVector(overlapped)
 }
 
 function encodeStateVector(clocks: ReadonlyMap<number, number>): Uint8Array {

@@ -7,7 +7,7 @@ import { parentPort } from 'node:worker_threads'
 import type { Engine, EngineName } from '@meridian/core/engine'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import { assert } from '@meridian/core/errors'
-import { type EngineTask, type TaskAnswer, work } from './engine-task.js'
+import { type EngineTask, handedOver, type TaskAnswer, work } from './engine-task.js'
 
 export interface FoldRequest {
   readonly engine: EngineName
@@ -28,7 +28,10 @@ const engines: Partial<Record<EngineName, Engine>> = { yjs: yjsEngine }
 const port = parentPort
 assert(port !== null, 'this file runs as a thread')
 port.on('message', (request: FoldRequest) => {
-  if (request.task !== undefined) return port.postMessage(perform(request, request.task))
+  if (request.task !== undefined) {
+    const answer = perform(request, request.task)
+    return port.postMessage(answer, handedOver(answer))
+  }
   const answer = fold(request)
   if (answer.kind === 'failed') return port.postMessage(answer)
   const state = exact(answer.state)

@@ -13,6 +13,10 @@ function parse(text: string): Uint8Array {
   if (bytes.length * 2 !== digits.length) throw new Error('no hex')
   return bytes
 }
+/** In hex. */
+function varUint(value: number): string {
+  return value < 128 ? value.toString(16).padStart(2, '0') : ((value & 127) | 128).toString(16) + varUint(value >>> 7)
+}
 const inspect = (text: string) => inspectYjs(parse(text), inspectLimits)
 
 const listed = (ranges: ClockRanges): number[][] =>
@@ -75,6 +79,23 @@ describe('ranges of clocks', () => {
     )
   })
 
+  it('given any ranges and many that ascend, when asked whether it covers all of them, then it says what it says of each', () => {
+    fc.assert(
+      fc.property(fc.array(range, { maxLength: 30 }), fc.array(range, { minLength: 1, maxLength: 30 }), (added, asked) => {
+        const ranges = new ClockRanges()
+        for (const { from, to } of added) ranges.add(from, to)
+        const merged = new ClockRanges()
+        for (const { from, to } of asked) merged.add(from, to)
+        const flat = listed(merged).flatMap(([from = 0, to = 0]) => [7, from, to])
+        const each = listed(merged).every(([from = 0, to = 0]) => ranges.covers(from, to))
+        expect(ranges.coversAll(flat, 0, merged.count)).toBe(each)
+        for (const { from, to } of asked) ranges.add(from, to)
+        expect(ranges.coversAll(flat, 0, merged.count)).toBe(true)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   it('given a typist who deletes backwards, when each deletion is added, then one range widens', () => {
     const ranges = new ClockRanges()
     for (let clock = 1000; clock > 0; clock--) ranges.add(clock - 1, clock)
@@ -117,6 +138,19 @@ describe('the index of a Yjs document', () => {
     index.include(deletion)
     expect(index.judge(deletion)).toBe('nothing')
     expect(hex(index.encode())).toBe(hex(parse('01 01 01 04 01 01 03')))
+  })
+
+  it('given very many deletions of several clients, when judged, then they are new until the last of them is held', () => {
+    const structs = [3, 2, 1].map((client) => `01 ${varUint(client)} 00 00 ${varUint(1000)}`).join('')
+    const deletions = (count: number): string =>
+      `03 ${[3, 2, 1].map((client) => `${varUint(client)} ${varUint(count)} ${Array.from({ length: count }, (_, n) => `${varUint(n * 3)} 02`).join('')}`).join('')}`
+    const index = new YjsIndex()
+    index.include(inspect(`03 ${structs} ${deletions(199)}`))
+    const more = inspect(`00 ${deletions(200)}`)
+    expect(index.judge(inspect(`00 ${deletions(199)}`))).toBe('nothing')
+    expect(index.judge(more)).toBe('new')
+    index.include(more)
+    expect(index.judge(more)).toBe('nothing')
   })
 
   it('given an update that is premature, when included, then it is a mistake of the caller', () => {

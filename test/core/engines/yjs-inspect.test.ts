@@ -223,6 +223,19 @@ describe('inspecting updates of Yjs', () => {
     }
   })
 
+  it('[SES3] given as many gaps, deletions and clients that are referred to as the limit and one more, when inspected, then they are accepted and refused', () => {
+    const limits = { ...inspectLimits, clientsMax: 3, rangesMax: 3 }
+    const gaps = (count: number): string => `01 ${varUint(count * 2)} 01 00 ${'00 01 0a 01'.repeat(count)} 00`
+    const deletions = (count: number): string =>
+      `00 01 01 ${varUint(count)} ${Array.from({ length: count }, (_, n) => `${varUint(n * 2)} 01`).join('')}`
+    const neighbours = (count: number): string =>
+      `01 ${varUint(count)} 01 00 ${Array.from({ length: count }, (_, n) => `84 ${varUint(n + 2)} 00 01 61`).join('')} 00`
+    for (const update of [gaps, deletions, neighbours]) {
+      expect(codeOf(() => inspectYjs(parse(update(3)), limits))).toBe('accepted')
+      expect(codeOf(() => inspectYjs(parse(update(4)), limits))).toBe('UPDATE_INVALID')
+    }
+  })
+
   it('[SES3] given as many top-level types or subdocuments as the limit and one more, when inspected, then they are accepted and refused', () => {
     const roots = (count: number): string =>
       `01 ${varUint(count)} 01 00 ${Array.from({ length: count }, (_, n) => `04 01 ${text(`t${n}`)} 01 61`).join('')} 00`

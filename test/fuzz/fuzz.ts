@@ -1,0 +1,242 @@
+/**
+ * Differential fuzzing of the Yjs engine: what inspection accepts and judging calls new has to apply to a document of Yjs without a throw, be saved and
+ * loaded again, and give one digest; what it refuses is refused with a code. Everything is drawn from a seed.
+ *
+ * Not held against inspection, because it shows in no bytes but only in the document: an item whose origin and right origin stand in
+ * the wrong order or in different lists (Yjs takes it, and the order of such a list then depends on who loads it), and a list
+ * item among the entries of a map (Yjs throws when it collects it). The engine has to survive both.
+ */
+
+import { type Inspection, inspectLimits } from '@meridian/core/engine'
+import { yjsEngine } from '@meridian/core/engines/yjs'
+import { YjsIndex } from '@meridian/core/engines/yjs-index'
+import { MeridianError } from '@meridian/core/errors'
+import * as Y from 'yjs'
+import { makeHistory, randomOf } from '../core/engines/yjs-edits.js'
+
+export interface FuzzOptions {
+  readonly seed: number
+  readonly count: number
+  readonly isOver?: () => boolean
+}
+
+export interface MutatedReport {
+  count: number
+  refused: number
+  premature: number
+  nothing: number
+  new: number
+  trimmed: number
+  crossed: number
+}
+
+export interface HonestReport {
+  count: number
+  histories: number
+}
+
+const runsPerHistory = 150
+
+/** @throws Error with seed, run and the bytes at the first finding */
+export function fuzzMutated({ seed: first, count, isOver = () => false }: FuzzOptions): MutatedReport {
+  const seen: MutatedReport = { count: 0, refused: 0, premature: 0, nothing: 0, new: 0, trimmed: 0, crossed: 0 }
+  for (let seed = first; seen.count < count && !isOver(); seed++) {
+    const random = randomOf(seed)
+    const { updates } = makeHistory(seed, { authorCount: 1 + (seed % 3), stepCount: 6 + random(40) })
+    if (updates.length < 2) continue
+    const cut = random(updates.length)
+    const base = updates.slice(0, cut)
+    const encoded = indexOf(base).encode()
+    const sources = [
+      updates[cut],
+      updates[random(updates.length)],
+      yjsEngine.snapshot(updates).bytes,
+      Y.mergeUpdates(updates.slice(cut, cut + 4)),
+    ]
+    for (let run = 0; run < runsPerHistory; run++, seen.count++) {
+      const source = sources[random(sources.length)] ?? new Uint8Array()
+      const mutated = mutate(source, updates[random(updates.length)] ?? source, random)
+      try {
+        tryOne(seen, base, YjsIndex.decode(encoded), mutated, random(2) === 0)
+      } catch (cause) {
+        throw new Error(`seed ${seed}, run ${run}, after ${base.length} updates: ${Buffer.from(mutated).toString('hex')}`, {
+          cause,
+        })
+      }
+    }
+  }
+  return seen
+}
+
+/** Each update of honest histories, and what is merged, cut off and answered from them: none is refused. @throws Error at the first finding */
+export function fuzzHonest({ seed: first, count, isOver = () => false }: FuzzOptions): HonestReport {
+  const report: HonestReport = { count: 0, histories: 0 }
+  for (let seed = first; report.count < count && !isOver(); seed++) {
+    const random = randomOf(seed)
+    const { updates, docs } = makeHistory(seed, { authorCount: 1 + (seed % 5), stepCount: 20 + random(100) })
+    const index = new YjsIndex()
+    try {
+      for (const update of updates) {
+        const inspection = yjsEngine.inspect(update, inspectLimits)
+        check(yjsEngine.judge(index, inspection) !== 'premature', 'an honest update in order is premature')
+        yjsEngine.include(index, inspection)
+      }
+      const derived = [Y.mergeUpdates([...updates])]
+      for (const doc of docs) {
+        const peer = docs[random(docs.length)] ?? doc
+        derived.push(Y.encodeStateAsUpdate(doc), Y.encodeStateAsUpdate(doc, Y.encodeStateVector(peer)))
+      }
+      for (let part = 0; part < 8 && updates.length > 0; part++) {
+        const from = random(updates.length)
+        const merged = Y.mergeUpdates(updates.slice(from, from + 1 + random(12)))
+        const known = docs[random(docs.length)]
+        derived.push(merged)
+        if (known !== undefined) derived.push(Y.diffUpdate(merged, Y.encodeStateVector(known)))
+      }
+      for (const update of derived) {
+        const judgement = yjsEngine.judge(index, yjsEngine.inspect(update, inspectLimits))
+        check(judgement !== 'premature', 'what was made of honest updates is premature')
+      }
+      report.count += updates.length + derived.length
+      report.histories++
+    } catch (cause) {
+      throw new Error(`honest, seed ${seed}`, { cause })
+    }
+  }
+  return report
+}
+
+function tryOne(seen: MutatedReport, base: readonly Uint8Array[], held: YjsIndex, mutated: Uint8Array, gc: boolean): void {
+  let inspection: Inspection
+  try {
+    inspection = yjsEngine.inspect(mutated, inspectLimits)
+  } catch (thrown) {
+    if (!(thrown instanceof MeridianError) || thrown.code !== 'UPDATE_INVALID') throw thrown
+    seen.refused++
+    return
+  }
+  const judgement = yjsEngine.judge(held, inspection)
+  seen[judgement]++
+  if (judgement !== 'new') return
+  const overlap = yjsEngine.overlap(held, inspection)
+  const trimmed = overlap === undefined ? mutated : yjsEngine.cut(mutated, overlap)
+  if (overlap !== undefined) seen.trimmed++
+  if (checkApplied(base, held, { mutated, trimmed, inspection, gc }) === 'crossed') seen.crossed++
+}
+
+interface Accepted {
+  readonly mutated: Uint8Array
+  readonly trimmed: Uint8Array
+  readonly inspection: Inspection
+  readonly gc: boolean
+}
+
+/** Applies what was judged new to a plain document of Yjs and to the engine's own. */
+function checkApplied(
+  base: readonly Uint8Array[],
+  held: YjsIndex,
+  { mutated, trimmed, inspection, gc }: Accepted,
+): 'sound' | 'crossed' {
+  const doc = applied([...base, trimmed], gc) ?? applied([...base, trimmed], false)
+  if (doc === undefined) throw new Error('Yjs throws')
+  checkNothingWaits(doc)
+  yjsEngine.include(held, inspection)
+  for (const [client, clock] of Y.decodeStateVector(Y.encodeStateVector(doc)))
+    check(held.next(client) === clock, 'the index is not where the document is')
+  const saved = Y.encodeStateAsUpdate(doc)
+  yjsEngine.inspect(saved, inspectLimits)
+  const loaded = new Y.Doc()
+  loaded.clientID = 0xffff_fff1
+  Y.applyUpdate(loaded, saved)
+  checkNothingWaits(loaded)
+  const state = yjsEngine.snapshot([...base, mutated])
+  check(yjsEngine.judge(yjsEngine.decodeIndex(state.index), inspection) === 'nothing', 'the snapshot does not hold the update')
+  check(yjsEngine.judge(held, yjsEngine.inspect(state.bytes, inspectLimits)) !== 'premature', 'the snapshot is premature')
+  yjsEngine.diff([...base, mutated], new Uint8Array())
+  if (yjsEngine.digest([state.bytes]) === yjsEngine.digest([...base, mutated])) return 'sound'
+  check(isCrossed(doc, trimmed), 'the snapshot has another digest than its updates')
+  return 'crossed'
+}
+
+function checkNothingWaits(doc: Y.Doc): void {
+  check(doc.store.pendingStructs === null && doc.store.pendingDs === null, 'Yjs keeps something waiting')
+}
+
+function check(condition: boolean, finding: string): void {
+  if (!condition) throw new Error(finding)
+}
+
+function indexOf(updates: readonly Uint8Array[]): YjsIndex {
+  const index = new YjsIndex()
+  for (const update of updates) yjsEngine.include(index, yjsEngine.inspect(update, inspectLimits))
+  return index
+}
+
+/** Nothing if Yjs throws what it throws when it finds garbage that is none. */
+function applied(updates: readonly Uint8Array[], gc: boolean): Y.Doc | undefined {
+  const doc = new Y.Doc({ gc })
+  doc.clientID = 0xffff_fff0
+  try {
+    for (const update of updates) Y.applyUpdate(doc, update)
+    return doc
+  } catch (error) {
+    if (gc && error instanceof Error && error.message === 'Unexpected case') return undefined
+    throw error
+  }
+}
+
+/** Whether an item of the update has neighbours that are in different lists or in the wrong order. */
+function isCrossed(doc: Y.Doc, update: Uint8Array): boolean {
+  return Y.decodeUpdate(update).structs.some((struct) => {
+    if (!(struct instanceof Y.Item) || struct.origin === null) return false
+    const left: unknown = Y.getItem(doc.store, struct.origin)
+    if (left instanceof Y.Item && left.parentSub !== null && struct.length > 1) return true
+    if (struct.rightOrigin === null) return false
+    const right: unknown = Y.getItem(doc.store, struct.rightOrigin)
+    if (!(left instanceof Y.Item) || !(right instanceof Y.Item)) return left instanceof Y.Item || right instanceof Y.Item
+    if (left.parent !== right.parent || left.parentSub !== right.parentSub) return true
+    if (left === right) return struct.origin.clock >= struct.rightOrigin.clock
+    for (let item = left.right; item !== null; item = item.right) if (item === right) return false
+    return true
+  })
+}
+
+/** Bytes that mean something in this format: kinds with and without flags, counts, and the ends of ranges. */
+const telling = [0, 1, 2, 3, 4, 6, 7, 8, 10, 0x27, 0x7f, 0x80, 0x81, 0x84, 0x87, 0xc4, 0xff, 117, 118]
+
+function mutate(update: Uint8Array, other: Uint8Array, random: (below: number) => number): Uint8Array {
+  const bytes = [...update]
+  for (let edits = 1 + random(3); edits > 0; edits--) {
+    const at = random(bytes.length + 1)
+    switch (random(8)) {
+      case 0:
+        bytes[at] = random(256)
+        break
+      case 1:
+        bytes[at] = (bytes[at] ?? 0) ^ (1 << random(8))
+        break
+      case 2:
+        bytes.splice(at, 0, random(256))
+        break
+      case 3:
+        bytes.splice(at, 1)
+        break
+      case 4:
+        bytes[at] = telling[random(telling.length)] ?? 0
+        break
+      case 5:
+        bytes[at] = ((bytes[at] ?? 0) + (random(2) === 0 ? 1 : 255)) & 0xff
+        break
+      case 6: {
+        const from = random(other.length + 1)
+        bytes.splice(at, random(4), ...other.subarray(from, from + random(12)))
+        break
+      }
+      default: {
+        const from = random(bytes.length + 1)
+        bytes.splice(at, 0, ...bytes.slice(from, from + 1 + random(12)))
+      }
+    }
+  }
+  return Uint8Array.from(bytes)
+}
