@@ -228,6 +228,8 @@ class YWebsocketConversation implements Conversation {
   }
 
   #tellDifference(attachment: Attachment, state: Materialised, known: Uint8Array): void {
+    // Who has nothing gets everything as it is stored.
+    if (known.length === 1 && known[0] === 0) return this.#told(attachment, state.updates, state.position)
     this.#materialiser.differences(state, known, (answer) => {
       if (!this.#session.holds(attachment)) return
       if (answer.kind === 'done') return this.#told(attachment, answer.value, state.position)
