@@ -72,9 +72,25 @@ describe.each(providerVersions)('WebsocketProvider %s', (version) => {
     editor.provider.connect()
     await pause(2_500)
     expect((await fetch(documentUrl(node, room))).status).toBe(410)
+
+    // Its next life knows nothing of the one before, however often somebody who has a copy of that comes again.
+    expect((await put(node, room, JSON.stringify({ text: 'anew' }))).status).toBe(201)
+    editor.provider.connect()
+    await pause(2_500)
+    expect(editor.closes.at(-1)?.code).toBe(4410)
+    const late = await resources.own(new Editor({ version, port: node.port, room })).synced()
+    await late.reads('anew')
+    late.text.insert(0, 'begun ')
+    const witness = await resources.own(new Editor({ version, port: node.port, room })).synced()
+    await witness.reads('begun anew')
+    await node.restart()
+    witness.text.insert(0, 'well ')
+    await Promise.all([late.synced(), witness.synced()])
+    await late.reads('well begun anew')
+    expect(await (await fetch(documentUrl(node, room))).json()).toEqual({ text: 'well begun anew' })
     await other.synced()
     expect(other.closes.every(({ code }) => code === 1006)).toBe(true)
-  }, 60_000)
+  }, 90_000)
 })
 
 /** What was typed is on its way until the node can read it. */

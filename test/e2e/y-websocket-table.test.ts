@@ -269,7 +269,7 @@ describe.each(providerVersions)('WebsocketProvider %s', (version) => {
       await Promise.all(bystanders.map((one) => one.synced()))
       bystanders[0].text.insert(0, 'still here')
       await bystanders[1].reads('still here')
-      if (node.startCount === 1) expect(bystanders.map((one) => one.dialCount)).toEqual([1, 1])
+      expect(node.startCount > 1 || bystanders.every((one) => one.dialCount === 1)).toBe(true)
       expect(Math.max(0, residentBytes(node) - before) / MiB).toBeLessThan(growthMib)
     },
     180_000,
