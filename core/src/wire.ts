@@ -38,7 +38,7 @@ export interface Sizes {
 export interface Wire extends SharedEncoder {
   readonly name: string
   /**
-   * Milliseconds that a close with a code from 4400 to 4499 waits, for clients that dial again at once whatever the code; 0 for those that know
+   * Milliseconds that a close waits, unless the node stops, for clients that dial again at once whatever the code; 0 for those that know
    * better. Clients with a delay are also pinged, as they send nothing by themselves.
    */
   readonly refusalMs: number

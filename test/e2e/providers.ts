@@ -33,9 +33,10 @@ export type ProviderClass = new (url: string, room: string, doc: Y.Doc, options:
 export type ProviderVersion = '1.5' | '2.1' | '3.1'
 
 export const providerClasses: Readonly<Record<ProviderVersion, ProviderClass>> = {
+  // Its declarations lack `params`, which it has not.
   '1.5': Provider1 as unknown as ProviderClass,
-  '2.1': Provider2 as unknown as ProviderClass,
-  '3.1': Provider3 as unknown as ProviderClass,
+  '2.1': Provider2,
+  '3.1': Provider3,
 }
 
 export const providerVersions = ['1.5', '2.1', '3.1'] as const satisfies readonly ProviderVersion[]
@@ -65,12 +66,13 @@ export class Editor {
     this.version = options.version
     this.doc = options.doc ?? new Y.Doc()
     this.text = this.doc.getText(traceTextName)
-    const editor = this
+    const dialled = (): void => void this.dialCount++
+    const closed = (code: number, reason: Buffer): void => void this.closes.push({ code, reason: reason.toString() })
     class Dialled extends WebSocket {
       constructor(url: string) {
         super(url)
-        editor.dialCount++
-        this.on('close', (code, reason) => editor.closes.push({ code, reason: reason.toString() }))
+        dialled()
+        this.on('close', closed)
       }
     }
     const Class = providerClasses[options.version]

@@ -33,10 +33,10 @@ afterEach(async () => {
   for (const run of undo.splice(0).reverse()) await run()
 })
 
-async function startNode(): Promise<NodeProcess> {
+async function startNode(flags: readonly string[] = []): Promise<NodeProcess> {
   const directory = mkdtempSync(join(tmpdir(), 'meridian-yjs-'))
   undo.push(() => rmSync(directory, { recursive: true, force: true }))
-  const node = await NodeProcess.start({ directory })
+  const node = await NodeProcess.start({ directory, flags })
   undo.push(() => node.kill())
   return node
 }
@@ -108,5 +108,33 @@ describe('what a provider of 3.1 is closed for', () => {
     other.text.insert(0, 'y')
     const late = connect(node, Provider3)
     await eventually(() => late.text.toString() === 'y', 'the edit of the other')
+  }, 60_000)
+})
+
+describe.each(providers)('WebsocketProvider %s and a node that cannot answer now', (_version, Class) => {
+  test('given a difference that takes longer than it may, when it is asked for again and again, then the provider does not dial in a hot loop', async () => {
+    const node = await startNode(['--materialise-time-ms', '100'])
+    const writer = connect(node, Class)
+    await eventually(() => writer.provider.synced, 'in sync')
+    for (let index = 0; index < 12; index++) writer.text.insert(0, 'x'.repeat(1_000_000))
+    const witness = connect(node, Class)
+    await eventually(() => witness.text.length === 12_000_000, 'all of it')
+    // Whoever has something of the document asks for a difference, which is made in a thread.
+    const doc = new Y.Doc()
+    Y.applyUpdate(doc, Y.encodeStateAsUpdate(writer.doc))
+    let dials = 0
+    class Dialled extends WebSocket {
+      constructor(url: string) {
+        super(url)
+        dials++
+      }
+    }
+    const provider = new Class(`ws://127.0.0.1:${node.port}/yjs`, 'dev/notes/shared', doc, {
+      WebSocketPolyfill: Dialled,
+      disableBc: true,
+    })
+    undo.push(() => provider.destroy())
+    await new Promise((resolve) => setTimeout(resolve, 4_000))
+    expect(dials).toBeLessThanOrEqual(5)
   }, 60_000)
 })

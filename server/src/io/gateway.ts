@@ -14,7 +14,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { MeridianError } from '@meridian/core/errors'
+import { errorTable, MeridianError } from '@meridian/core/errors'
 import type { ErrorCode } from '@meridian/core/errors'
 import type { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
@@ -260,7 +260,7 @@ class Connection implements SessionSocket {
   }
 
   close(code: number, reason: string): void {
-    if (this.#refusalMs === 0 || code < firstFinalCode || code > lastFinalCode) return this.#client.close(code, reason)
+    if (this.#refusalMs === 0 || code === restartCode) return this.#client.close(code, reason)
     if (this.#closing !== undefined) return
     // Not read from meanwhile: the session has ended.
     this.#client.pause()
@@ -340,9 +340,8 @@ class Connection implements SessionSocket {
   }
 }
 
-/** Close codes with which a retry is no use. */
-const firstFinalCode = 4400
-const lastFinalCode = 4499
+/** Of a node that stops and waits for its clients to go; whoever comes again at once meets the next one. */
+const restartCode = errorTable.DRAINING.close
 
 /** Room for the headers of a greeting's WebSocket frames, on top of what these hold: the session counts that itself. */
 const framingBytes = 1024

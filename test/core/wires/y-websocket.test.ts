@@ -5,6 +5,7 @@ import { toPosition } from '@meridian/core/ids'
 import type { Materialised, Materialiser } from '@meridian/core/materialised'
 import { emptyVersion } from '@meridian/core/version'
 import { decodeAwareness, encodeAwareness } from '@meridian/core/awareness'
+import { isOfAnotherLife } from '@meridian/core/wires/y-websocket/copy'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
 import { expect, test } from 'vitest'
 import { registerWireTests, type WireClient } from '../../conformance/wire.js'
@@ -291,4 +292,15 @@ test('[SES6] given a client that comes again with the clock that it had, when it
     { clientId: 5, clock: 4, state: null },
     { clientId: 5, clock: 5, state: {} },
   ])
+})
+
+test.each([
+  ['nothing', '00', '02 05 03 06 01', false],
+  ['some of the authors of this life', '02 05 01 09 02', '02 05 03 06 01', false],
+  ['none of them', '01 09 02', '02 05 03 06 01', true],
+  ['only the seed that this life has, too', '01 01 02', '02 01 02 06 01', false],
+  ['the seed and others', '02 01 02 09 01', '02 01 02 06 01', true],
+])('[RES7] given a copy with %s, when its client comes to a later life, then it is told apart', (_what, known, held, another) => {
+  const bytes = (text: string): Uint8Array => Uint8Array.from(text.split(' ').map((part) => Number.parseInt(part, 16)))
+  expect(isOfAnotherLife(bytes(known), bytes(held))).toBe(another)
 })

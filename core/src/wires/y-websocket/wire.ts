@@ -30,6 +30,7 @@ import type { Materialised, Materialiser } from '../../materialised.js'
 import type { PresenceToEncode, UpdateToEncode } from '../../shared-encoder.js'
 import { emptyVersion } from '../../version.js'
 import type { Conversation, Sizes, Wire, WireRequest, WireSession } from '../../wire.js'
+import { isOfAnotherLife } from './copy.js'
 import {
   emptyUpdate,
   encodeAwarenessMessage,
@@ -107,6 +108,8 @@ class YWebsocketConversation implements Conversation {
   /** The state vector of a step 1 that is to be answered. */
   #known: Uint8Array | undefined
   #answering = false
+  /** Whether the client's copy is known to be of the life that the document has. */
+  #life: 'unknown' | 'its own' = 'unknown'
   #toldReadOnly = false
   #toldTooLarge = false
   #quietTicks = 0
@@ -159,10 +162,13 @@ class YWebsocketConversation implements Conversation {
     switch (type) {
       case syncType.step1:
         this.#known = new Uint8Array(bytes)
+        if (this.#life === 'unknown') return this.#askForLife()
         return this.#answer()
       case syncType.step2:
       case syncType.update:
         if (bytes.length === 2 && bytes[0] === 0 && bytes[1] === 0) return
+        // Asked for again once its life is known.
+        if (this.#attached !== undefined && this.#life === 'unknown') return
         if (attachment.access === 'write') return this.#session.push(attachment, ++this.#counter, bytes)
         return this.#tellReadOnly()
       default:
@@ -172,9 +178,30 @@ class YWebsocketConversation implements Conversation {
 
   attached(attachment: Attachment): 'later' {
     this.#attached = attachment
+    if (attachment.document.life > 1) this.#askForLife()
+    else this.#begin()
+    return 'later'
+  }
+
+  #begin(): void {
+    this.#life = 'its own'
     this.#askForRest()
     this.#answer()
-    return 'later'
+  }
+
+  /** RES7: a document that was erased and begun anew. Nothing is told or taken before the client's step 1 shows that its copy is of no earlier life. */
+  #askForLife(): void {
+    const attachment = this.#attached
+    const known = this.#known
+    if (attachment === undefined || known === undefined || !this.#session.holds(attachment)) return
+    const loaded = this.#session.hub.index(attachment.document, attachment.engine, () => {
+      this.#askForLife()
+      this.#session.flush()
+    })
+    if (loaded === undefined) return
+    if (typeof loaded === 'string') return this.#session.fail(new MeridianError(loaded))
+    if (isOfAnotherLife(known, loaded.engine.stateVector(loaded.index))) this.#session.fail(new MeridianError('ERASED'))
+    else if (this.#life === 'unknown') this.#begin()
   }
 
   /** The node's step 1. Who may only read is not asked. */
@@ -228,6 +255,8 @@ class YWebsocketConversation implements Conversation {
   }
 
   #tellDifference(attachment: Attachment, state: Materialised, known: Uint8Array): void {
+    // Who has nothing gets everything as it is stored.
+    if (known.length === 1 && known[0] === 0) return this.#told(attachment, state.updates, state.position)
     this.#materialiser.differences(state, known, (answer) => {
       if (!this.#session.holds(attachment)) return
       if (answer.kind === 'done') return this.#told(attachment, answer.value, state.position)
