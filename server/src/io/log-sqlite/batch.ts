@@ -2,10 +2,11 @@
  * How batches of drafts go to the writer's thread and entries come back from the reader's: as one buffer that is handed over and not
  * copied, because cloning objects costs more than the commit. [hot]
  *
- *   batch  := draft*                       draft := varlen(u32) pushed(u8) 0(3) counter(f64) device(16) record
+ *   batch  := draft*                       draft := varlen(u32) pushed(u8) named(u8) 0(2) counter(f64) device(16) record
  *   record := kind(u8) engine(u8) group bytes(u16) document bytes(u16) 0(u16) life(u32) epoch(f64) time(f64) group document payload
  *
- * A record is what chain values are computed over: its form is for ever. All numbers are little-endian.
+ * A record is what chain values are computed over: its form is for ever. `named` is 1 if its names are those of the record before, which most
+ * are and then need not be decoded. All numbers are little-endian.
  */
 
 import type { EngineName } from '@meridian/core/engine'
@@ -39,11 +40,22 @@ export function encodeBatch(drafts: readonly Draft[]): Batch {
   const bytes = Buffer.from(buffer)
   const view = new DataView(buffer)
   let offset = 0
+  let before: Draft | undefined
+  let groupBytes = 0
+  let documentBytes = 0
+  let namesStart = 0
   for (const draft of drafts) {
     const start = offset + frameBytes
     const groupStart = start + recordBytes
-    const groupBytes = bytes.write(draft.group, groupStart)
-    const documentBytes = draft.document === undefined ? 0 : bytes.write(draft.document, groupStart + groupBytes)
+    if (before !== undefined && before.group === draft.group && before.document === draft.document) {
+      view.setUint8(offset + 5, 1)
+      bytes.copyWithin(groupStart, namesStart, namesStart + groupBytes + documentBytes)
+    } else {
+      groupBytes = bytes.write(draft.group, groupStart)
+      documentBytes = draft.document === undefined ? 0 : bytes.write(draft.document, groupStart + groupBytes)
+    }
+    before = draft
+    namesStart = groupStart
     const payloadStart = groupStart + groupBytes + documentBytes
     const end = payloadStart + draft.payload.length
     view.setUint8(start, kindNumber[draft.kind])
@@ -86,12 +98,18 @@ export function decodeBatch(batch: Batch, take: (draft: DraftRow) => void): void
   const bytes = Buffer.from(batch.buffer)
   const view = new DataView(batch.buffer)
   let offset = 0
+  let group = ''
+  let document = ''
   for (let index = 0; index < batch.count; index++) {
     const start = offset + frameBytes
     const end = start + view.getUint32(offset, true)
     const groupStart = start + recordBytes
     const documentStart = groupStart + view.getUint16(start + 2, true)
     const payloadStart = documentStart + view.getUint16(start + 4, true)
+    if (view.getUint8(offset + 5) === 0) {
+      group = bytes.toString('utf8', groupStart, documentStart)
+      document = bytes.toString('utf8', documentStart, payloadStart)
+    }
     const pushed = view.getUint8(offset + 4) === 1
     take({
       record: bytes.subarray(start, end),
@@ -100,8 +118,8 @@ export function decodeBatch(batch: Batch, take: (draft: DraftRow) => void): void
       life: view.getUint32(start + 8, true),
       epoch: view.getFloat64(start + 12, true),
       time: view.getFloat64(start + 20, true),
-      group: bytes.toString('utf8', groupStart, documentStart),
-      document: bytes.toString('utf8', documentStart, payloadStart),
+      group,
+      document,
       device: pushed ? bytes.subarray(offset + 16, offset + 32) : null,
       counter: pushed ? view.getFloat64(offset + 8, true) : 0,
       payload: bytes.subarray(payloadStart, end),

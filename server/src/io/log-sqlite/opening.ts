@@ -270,8 +270,8 @@ export class Opening {
       life: draft.life,
       bytes: draft.payload.length,
       time: draft.time,
-      // A copy, because a view would keep the whole batch in memory.
-      device: draft.device === null ? null : Buffer.from(draft.device),
+      // A view, which keeps its batch in memory: all of them together are bounded as what is fresh is.
+      device: draft.device,
       counter: draft.counter,
       chain,
     })
@@ -383,6 +383,9 @@ export class Opening {
     const orders = new Map<number, number[]>()
     const ends = new Map<string, FreshEntry>()
     const pushes = new Map<string, FreshEntry>()
+    // Most entries are of the replica and the device of the one before: keys are made only where these change.
+    let end: FreshEntry | undefined
+    let push: FreshEntry | undefined
     let count = 0
     for (const item of this.fresh) {
       if (count === settleCountMax || (tails.size === settleDocumentsMax && !tails.has(item.document))) break
@@ -395,12 +398,15 @@ export class Opening {
         if (tail === undefined) tails.set(item.document, [item])
         else tail.push(item)
       }
-      ends.set(`${item.group}/${item.replica}`, item)
+      if (end !== undefined && (end.group !== item.group || end.replica !== item.replica)) keepEnd(ends, end)
+      end = item
       if (item.device === null) continue
-      const key = pushKey(item.group, item.device)
-      const held = pushes.get(key)
-      if (held === undefined || held.counter <= item.counter) pushes.set(key, item)
+      if (push !== undefined && !isSameDevice(push, item)) keepPush(pushes, push)
+      else if (push !== undefined && push.counter > item.counter) continue
+      push = item
     }
+    if (end !== undefined) keepEnd(ends, end)
+    if (push !== undefined) keepPush(pushes, push)
     const settled = this.fresh[count - 1]?.position
     if (settled === undefined) return
     this.widen({ reserve: true })
@@ -782,8 +788,30 @@ export interface SnapshotStaging {
   chunks: number
 }
 
+const keepEnd = (ends: Map<string, FreshEntry>, item: FreshEntry): void => {
+  ends.set(`${item.group}/${item.replica}`, item)
+}
+
+function keepPush(pushes: Map<string, FreshEntry>, item: FreshEntry): void {
+  if (item.device === null) return
+  const key = pushKey(item.group, item.device)
+  const held = pushes.get(key)
+  if (held === undefined || held.counter <= item.counter) pushes.set(key, item)
+}
+
+function isSameDevice(one: FreshEntry, other: FreshEntry): boolean {
+  if (one.group !== other.group || one.device === null || other.device === null) return false
+  for (let index = 0; index < one.device.length; index++) if (one.device[index] !== other.device[index]) return false
+  return true
+}
+
+const chainScratch = new Uint8Array(8)
+const chainView = new DataView(chainScratch.buffer)
+
+/** Through a view, which writes a BigInt without the ones in between that Buffer makes. */
 function chainBytes(chain: bigint): Buffer {
+  chainView.setBigUint64(0, chain, true)
   const bytes = Buffer.allocUnsafe(8)
-  bytes.writeBigUInt64LE(chain)
+  bytes.set(chainScratch)
   return bytes
 }
