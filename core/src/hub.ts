@@ -324,6 +324,13 @@ export class Hub {
     return updates
   }
 
+  /** A claim was found that the group does not cover: asks the log again if it could not be asked when it had been opened anew. */
+  recheck(group: LiveGroup): void {
+    if (!group.isStale) return
+    group.isStale = false
+    this.#reload(group)
+  }
+
   /** The compactor is done with a document, with a new snapshot or without one. */
   compacted(
     name: DocumentName,
@@ -670,7 +677,10 @@ export class Hub {
 
   #reload(group: LiveGroup): void {
     this.effects.log.openGroup(group.id, (outcome) => {
-      if (outcome.kind === 'failed') return
+      if (outcome.kind === 'failed') {
+        group.isStale = true
+        return
+      }
       group.adopt(outcome.value)
       for (const document of this.#documents.values()) if (document.group === group) document.touch()
     })
