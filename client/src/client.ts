@@ -18,14 +18,15 @@ import type { Presence } from './presence.js'
 import { DocumentPresence } from './presence.js'
 import type { RecordName, StoredDocument } from './records.js'
 import * as records from './records.js'
-import type { DocumentStatus, StorageStatus, StoreStatus } from './status.js'
+import type { DocumentStatus, StoreStatus } from './status.js'
+import { StorageWatch } from './storage-watch.js'
 import type { ClientStore, StoreOperation } from './store.js'
 import { Sync } from './sync.js'
 import type { OpenTabPort, TabMessage } from './tabs.js'
 import { Tabs } from './tabs.js'
 import type { TabsEffects } from './tabs.js'
 import { readClaims } from './token.js'
-import { Writer } from './writer.js'
+import { failing, Writer } from './writer.js'
 import { stateOf } from './yjs.js'
 
 /** The part of an `AbortSignal` that is needed here. */
@@ -188,6 +189,7 @@ export class Client implements Store {
   readonly #world: ClientWorld
   readonly #storage: ClientStore
   readonly #writer: Writer
+  readonly #watch: StorageWatch
   readonly #slots = new Map<DocumentName, Slot>()
   readonly #listeners = new Set<Listener>()
   readonly #opening: string
@@ -198,10 +200,10 @@ export class Client implements Store {
   #wake: { readonly atMs: number; readonly cancel: () => void } | undefined
   /** Call off reads of the store that are to be tried again. */
   readonly #retries = new Set<() => void>()
-  #storageStatus: StorageStatus = { kind: 'fine' }
   #status: StoreStatus
   #isTelling = false
-  #isWiped = false
+  /** What closing leaves on the device. `dropped`: another tab wipes it, and nothing is to be written there any more. */
+  #leaves: 'everything' | 'nothing' | 'dropped' = 'everything'
   #isClosed = false
   #closed: Promise<void> | undefined
   /** The device's store has been looked through. */
@@ -221,7 +223,23 @@ export class Client implements Store {
       random: world.random,
       monotonicMs: () => world.monotonicMs(),
       after: (ms, run) => world.after(ms, run),
-      storageChanged: (status) => this.#storageChanged(status),
+      storageChanged: (status) => this.#watch.found(status),
+    })
+    this.#watch = new StorageWatch(options.storage, this.#writer, {
+      random: world.random,
+      after: (ms, run) => world.after(ms, run),
+      statusChanged: () => this.#changed(),
+      report: (error) => this.#report(error),
+      signedOut: () => void this.#drop(),
+      writeAnew: () => {
+        this.#writer.write([putMeta])
+        this.#sync.writeAnew()
+        // A tab that has opened one since has read a store without it.
+        for (const document of this.#tabs?.wanted() ?? []) this.#showCopy(document)
+        if (!this.#sync.leads) this.#tellUnsaved()
+      },
+      // Nothing stands there.
+      writeProbe: () => this.#writer.write([{ kind: 'delete', key: ['probe'] }]),
     })
     this.#sync = new Sync(
       {
@@ -250,8 +268,10 @@ export class Client implements Store {
           this.#slots.get(document)?.presence?.received(session, subject, update)
           this.#post({ type: 'peers', tab: this.#opening, document, session, subject, update: copy(update) })
         },
-        made: (document, record, payload) =>
-          this.#post({ type: 'edit', tab: this.#opening, document, record, payload, isOrphan: false }),
+        made: (document, record, payload) => {
+          this.#storage.keep?.()
+          this.#post({ type: 'edit', tab: this.#opening, document, record, payload, isOrphan: false })
+        },
         marked: (document, record, mark) => {
           if (this.#sync.leads) this.#post({ type: 'marked', tab: this.#opening, document, record, mark })
         },
@@ -267,9 +287,10 @@ export class Client implements Store {
         ...(options.compactCount === undefined ? {} : { compactCount: options.compactCount }),
       },
     )
-    this.#status = { connection: this.#sync.connectionStatus, storage: this.#storageStatus }
+    this.#status = { connection: this.#sync.connectionStatus, storage: this.#watch.status }
     this.#opened = this.#open()
     this.#tabs = options.tabs === undefined ? undefined : this.#meet(options.tabs)
+    this.#watch.begin()
   }
 
   get status(): StoreStatus {
@@ -340,7 +361,14 @@ export class Client implements Store {
   }
 
   async #wipe(): Promise<void> {
-    this.#isWiped = true
+    this.#leaves = 'nothing'
+    await this.close()
+  }
+
+  /** The user signed out in another tab. It wipes, and if somebody has signed in there since, this one must not wipe what is theirs. */
+  async #drop(): Promise<void> {
+    if (this.#leaves === 'everything') this.#leaves = 'dropped'
+    this.#writer.hold()
     await this.close()
   }
 
@@ -417,8 +445,7 @@ export class Client implements Store {
   async #open(): Promise<void> {
     try {
       const [meta] = await this.#storage.read(records.metaKey)
-      if (meta === undefined || records.checkMeta(meta.value))
-        this.#writer.write([{ kind: 'put', key: records.metaKey, value: records.encodeMeta() }])
+      if (meta === undefined || records.checkMeta(meta.value)) this.#writer.write([putMeta])
       this.#sync.tokensFound(records.readTokens(await this.#storage.read(records.tokenPrefix)))
       await this.#openOutbox()
     } catch (thrown) {
@@ -510,6 +537,15 @@ export class Client implements Store {
     for (const handle of slot.handles) handle.changed()
   }
 
+  /** What was not on the device yet when the document was loaded. */
+  async #readAgain(document: DocumentName): Promise<void> {
+    try {
+      this.#apply(document, records.updatesOf(await this.#read(document)))
+    } catch (thrown) {
+      this.#storeFailed(thrown)
+    }
+  }
+
   async #read(document: DocumentName): Promise<StoredDocument> {
     const [found, marks] = await Promise.all([
       this.#storage.read(records.documentPrefix(document)),
@@ -520,7 +556,11 @@ export class Client implements Store {
 
   async #close(): Promise<void> {
     this.#isClosed = true
-    if (!this.#isWiped) this.#sync.flush()
+    if (this.#leaves === 'everything') {
+      this.#sync.flush()
+      if (this.#watch.isLost) await this.#watch.settle()
+    }
+    this.#watch.end()
     this.#sync.receive({ type: 'close' })
     this.#wakeAt(undefined)
     for (const cancel of this.#retries) cancel()
@@ -535,11 +575,11 @@ export class Client implements Store {
     }
     this.#slots.clear()
     await this.#opened
-    if (this.#isWiped) this.#writer.write([{ kind: 'clear', prefix: [] }])
+    if (this.#leaves === 'nothing') this.#writer.write([{ kind: 'clear', prefix: [] }])
     await this.#writer.close()
     this.#tabs?.close()
     // Another tab may have wiped it already.
-    if (this.#isWiped) await this.#storage.wipe?.().catch(() => undefined)
+    if (this.#leaves === 'nothing') await this.#storage.wipe?.().catch(() => undefined)
     await this.#storage.close()
   }
 
@@ -694,6 +734,7 @@ export class Client implements Store {
         if (!this.#sync.leads) this.#tellUnsaved()
         for (const slot of this.#slots.values()) slot.presence?.left(tab)
       },
+      flushedLate: (document) => void this.#readAgain(document),
       heard: (message) => this.#heard(message),
     })
   }
@@ -791,6 +832,13 @@ export class Client implements Store {
     if (status !== undefined) this.#post({ type: 'status', tab: this.#opening, document, status })
   }
 
+  /** To tabs that do not find on the device what stands here. */
+  #showCopy(document: DocumentName): void {
+    const state = this.#liveState(document)
+    const updates = state === undefined ? this.#sync.payloads(document) : [state]
+    if (updates.length > 0) this.#post({ type: 'show', tab: this.#opening, document, updates: updates.map(copy) })
+  }
+
   async #flush(to: string, document: DocumentName): Promise<void> {
     await this.#writer.drained().catch(() => undefined)
     this.#post({ type: 'flushed', tab: this.#opening, to, document })
@@ -834,6 +882,7 @@ export class Client implements Store {
       case 'opened':
         this.#tellUnsaved(message.document)
         this.#slots.get(message.document)?.presence?.again()
+        if (this.#writer.isBehind) this.#showCopy(message.document)
         if (sync.leads) void this.#flush(message.tab, message.document)
         return
       case 'edit':
@@ -861,31 +910,26 @@ export class Client implements Store {
       case 'token':
         return this.#takeToken(message.token)
       case 'signOut':
-        void this.#wipe()
+        void this.#drop()
         return
       default:
         unreachable(message)
     }
   }
 
-  #storageChanged(status: StorageStatus): void {
-    this.#storageStatus = status
-    this.#changed()
-  }
-
   #storeFailed(thrown: unknown): void {
     const error = toMeridianError(thrown)
     this.#report(error)
-    this.#storageChanged({ kind: 'failing', code: error.code === 'INTERNAL' ? 'STORE_FAILED' : error.code })
+    this.#watch.found(failing(error))
   }
 
   #changed(): void {
     const connection = this.#sync.connectionStatus
-    if (this.#status.connection === connection && this.#status.storage === this.#storageStatus) return
+    if (this.#status.connection === connection && this.#status.storage === this.#watch.status) return
     if (this.#sync.leads && this.#status.connection !== connection)
       this.#post({ type: 'connection', tab: this.#opening, connection })
     const isNew = connection.kind === 'online' && this.#status.connection.kind !== 'online'
-    this.#status = { connection, storage: this.#storageStatus }
+    this.#status = { connection, storage: this.#watch.status }
     for (const slot of this.#slots.values()) {
       if (isNew) slot.presence?.again()
       if (slot.waiters.length > 0) this.#judgeWaiters(slot)
@@ -978,6 +1022,8 @@ export class DocumentHandle implements Handle {
 const copy = (bytes: Uint8Array): Uint8Array => bytes.slice()
 
 const closedStatus: DocumentStatus = { kind: 'closed', pending: 0 }
+
+const putMeta: StoreOperation = { kind: 'put', key: records.metaKey, value: records.encodeMeta() }
 
 /** Milliseconds between tries to read a local copy that the region needs. */
 const storeRetryMs = 5_000

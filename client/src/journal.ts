@@ -3,6 +3,7 @@
  * it claims), and the session tokens of groups, which are written with it (SES5).
  */
 
+import { unreachable } from '@meridian/core/errors'
 import type { GroupId } from '@meridian/core/ids'
 import type { Dot, MutableVersion, Version } from '@meridian/core/version'
 import { include, merge, mutableVersion } from '@meridian/core/version'
@@ -108,18 +109,41 @@ export class Journal {
       needed.add(records.recordText(item.record))
       neededBytes += item.payload.length
     }
-    this.#batch.push({ kind: 'put', key: records.snapshotKey(document.name, this.#opening), value: state })
     for (const opening of document.snapshots) {
       if (opening !== this.#opening) this.#batch.push({ kind: 'delete', key: records.snapshotKey(document.name, opening) })
     }
-    document.snapshots = new Set([this.#opening])
+    this.#snapshot(document, state)
     for (const [text, record] of document.log) {
       if (needed.has(text)) continue
       this.#batch.push({ kind: 'delete', key: records.logKey(document.name, record) })
       document.log.delete(text)
     }
     document.logBytes = neededBytes
-    document.snapshotBytes = state.length
+  }
+
+  /**
+   * What an empty store gets of a document: its state as a snapshot, if there is one, and what the outbox has not forgotten.
+   *
+   * @param isOurs whether this opening is the one to write an item.
+   */
+  anew(document: ClientDocument, state: Uint8Array | undefined, isOurs: (item: OutboxItem) => boolean): void {
+    document.log.clear()
+    document.logBytes = 0
+    document.snapshots.clear()
+    document.snapshotBytes = 0
+    if (state !== undefined) this.#snapshot(document, state)
+    for (const item of document.items.values()) {
+      document.log.set(records.recordText(item.record), item.record)
+      document.logBytes += item.payload.length
+      if (!isOurs(item)) continue
+      this.rewrite(document, item)
+      this.mark(document, item, markOf(item))
+    }
+  }
+
+  /** Every session token is written again. */
+  tokensAnew(): void {
+    for (const group of this.#tokens.keys()) this.#changedTokens.add(group)
   }
 
   /** The batch of this turn; empty if there is nothing to write. */
@@ -138,6 +162,12 @@ export class Journal {
     return batch
   }
 
+  #snapshot(document: ClientDocument, state: Uint8Array): void {
+    this.#batch.push({ kind: 'put', key: records.snapshotKey(document.name, this.#opening), value: state })
+    document.snapshots = new Set([this.#opening])
+    document.snapshotBytes = state.length
+  }
+
   #token(group: GroupId): MutableVersion {
     let token = this.#tokens.get(group)
     if (token === undefined) {
@@ -145,5 +175,20 @@ export class Journal {
       this.#tokens.set(group, token)
     }
     return token
+  }
+}
+
+/** How an item stands in the outbox, as its record says it. */
+function markOf(item: OutboxItem): Mark {
+  switch (item.state) {
+    case 'kept':
+      return { kind: 'kept', dot: item.dot }
+    case 'refused':
+      return { kind: 'refused', code: item.code ?? 'INTERNAL' }
+    case 'waiting':
+    case 'sent':
+      return { kind: 'unsaved' }
+    default:
+      return unreachable(item.state)
   }
 }

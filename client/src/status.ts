@@ -18,8 +18,16 @@ export type ConnectionStatus =
   | { readonly kind: 'refused'; readonly code: ErrorCode }
   | { readonly kind: 'closed' }
 
-/** `failing`: edits live in memory only, and go on to the region from there; writing is tried again. */
-export type StorageStatus = { readonly kind: 'fine' } | { readonly kind: 'failing'; readonly code: ErrorCode }
+export type StorageStatus =
+  | { readonly kind: 'fine' }
+  /** Edits live in memory only, and go on to the region from there; writing is tried again. */
+  | { readonly kind: 'failing'; readonly code: ErrorCode }
+  /** The same, because the device has no room. Whoever frees some need do nothing else. */
+  | { readonly kind: 'full'; readonly code: 'STORE_FULL' }
+  /** What an earlier opening kept here is gone, with the edits that no region had saved; the rest comes again from the region. Kept here from now on. */
+  | { readonly kind: 'evicted' }
+  /** The same happened while it was open: what was open is kept here again, nothing of it was lost. */
+  | { readonly kind: 'lost' }
 
 export interface StoreStatus {
   readonly connection: ConnectionStatus

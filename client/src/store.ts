@@ -50,6 +50,8 @@ export interface ClientStore {
   watch?(listener: (event: StoreEvent) => void): void
   /** After `lost`: goes on with an empty store, or with the one that another tab has made meanwhile. @throws MeridianError STORE_FAILED */
   renew?(): Promise<void>
+  /** The device has something now that is nowhere else: asks whoever clears devices to spare it. Never throws, and nothing waits for it. */
+  keep?(): void
   /** Removes everything, the place where it stood too, and closes. @throws MeridianError STORE_FAILED */
   wipe?(): Promise<void>
 }

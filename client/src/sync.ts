@@ -228,6 +228,41 @@ export class Sync {
     this.#ages.set(ageText(document, record), this.#journal.nextName().number)
   }
 
+  /**
+   * The device's store is an empty one now. Everything that this opening holds is written there; documents of which it holds no copy begin
+   * anew, so that the region sends them whole (SES1). Of edits the leader writes all but those that another tab has still to write itself,
+   * and each other tab its own.
+   */
+  writeAnew(): void {
+    this.#takeEdits()
+    const { opening } = this.#options
+    for (const document of this.#documents.values()) {
+      if (document.link.kind === 'erased') continue
+      const state = this.#effects.snapshot(document.name)
+      if (state === undefined && document.link.kind !== 'loading') this.#beginAnew(document)
+      this.#journal.anew(document, state, (item) => {
+        const isOurs = item.record.opening === opening || (this.leads && !item.isHeld)
+        // Whoever leads may not know of it, if the tab that made it is gone: it is told, and this tab writes it should it lead.
+        if (!isOurs && !item.isHeld) item.isUnwritten = true
+        return isOurs
+      })
+      if (this.leads && document.life > 0) this.#journal.headChanged(document)
+      this.#changed.add(document)
+    }
+    this.#journal.tokensAnew()
+    this.#attachLoaded([...this.#documents.values()])
+    this.#settle()
+  }
+
+  #beginAnew(document: ClientDocument): void {
+    document.cursor = mutableVersion()
+    const { channel } = document
+    if (channel === undefined) return
+    this.#detachNow(document, () => {
+      this.#out.push(encodeClientFrame({ type: 'detach', channel }))
+    })
+  }
+
   // What the app does.
 
   /** Somebody opens the document, or it has edits to push. `loaded` is to follow unless it is known already. */

@@ -103,6 +103,8 @@ export interface TabsEffects {
   /** For whoever leads: the documents that other tabs have open are others than before. */
   interest(document: DocumentName, isWanted: boolean): void
   gone(tab: string): void
+  /** What the leader had received is on the device only now: whoever did not wait for it has read too early. */
+  flushedLate(document: DocumentName): void
   heard(message: Exclude<TabMessage, { type: 'hello' | 'leads' | 'closed' | 'flushed' }>): void
 }
 
@@ -240,7 +242,9 @@ export class Tabs {
         if (!this.isWanted(message.document)) this.#effects.interest(message.document, false)
         return
       case 'flushed':
-        if (message.to === this.tab) this.#flushes.get(message.document)?.()
+        if (message.to !== this.tab) return
+        if (this.#flushes.has(message.document)) this.#flushes.get(message.document)?.()
+        else this.#effects.flushedLate(message.document)
         return
       case 'show':
       case 'status':

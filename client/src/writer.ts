@@ -1,6 +1,7 @@
 /**
  * Writes to the client store: one batch at a time, all that came meanwhile in the next (group commit), in order, and again after a
- * failure. Nothing is dropped: a store that cannot be written costs memory, and the user is told.
+ * failure. Nothing is dropped: a store that cannot be written costs memory, and the user is told. Only when the store itself is gone,
+ * what was queued for it is forgotten, for whoever holds everything to write it anew.
  */
 
 import type { Random } from '@meridian/core/effects'
@@ -39,6 +40,10 @@ export class Writer {
   #durable = 0
   #running = false
   #closed = false
+  /** Nothing is written until `resume`. */
+  #held = false
+  /** Of the store: how a write ends that was handed to one that is gone says nothing. */
+  #epoch = 0
   #startedMs = Number.NEGATIVE_INFINITY
   #cancel: (() => void) | undefined
   #attempt = 0
@@ -52,6 +57,11 @@ export class Writer {
   /** True if everything handed in is durable. */
   get isIdle(): boolean {
     return this.#durable === this.#ticket
+  }
+
+  /** True if the device may not have, for now, what was handed in: it is slow, full or gone. */
+  get isBehind(): boolean {
+    return this.#held || !this.isIdle
   }
 
   write(batch: readonly StoreOperation[]): void {
@@ -68,12 +78,42 @@ export class Writer {
     })
   }
 
+  /** The store is gone: nothing goes there until `resume`. Whoever waits, waits on. */
+  hold(): void {
+    this.#held = true
+    this.#epoch++
+    this.#callOff()
+  }
+
+  /** There is no store to write to, for now. */
+  refuse(error: MeridianError): void {
+    this.#world.storageChanged(failing(error))
+    this.#attempt = Math.max(this.#attempt, 1)
+    this.#reject(error)
+  }
+
+  /** Drops what was queued for a store that is gone. Whoever waits, waits for what is written next. */
+  forget(): void {
+    this.#queue = []
+    this.#places.clear()
+  }
+
+  /** Writes again. */
+  resume(): void {
+    this.#held = false
+    this.#startedMs = Number.NEGATIVE_INFINITY
+    this.#schedule()
+  }
+
   /** Writes what is left, once, now, and no more after that. */
   async close(): Promise<void> {
     this.#callOff()
-    if (!this.#running && !this.isIdle) void this.#run()
-    await this.drained().catch(() => undefined)
-    this.#callOff()
+    if (this.#held) this.#reject(new MeridianError('STORE_FAILED', { message: 'The local store is gone.' }))
+    else {
+      if (!this.#running && !this.isIdle) void this.#run()
+      await this.drained().catch(() => undefined)
+      this.#callOff()
+    }
     this.#closed = true
   }
 
@@ -99,7 +139,7 @@ export class Writer {
   }
 
   #schedule(): void {
-    if (this.#running || this.#closed || this.#cancel !== undefined || this.isIdle) return
+    if (this.#running || this.#closed || this.#held || this.#cancel !== undefined || this.isIdle) return
     const waitMs = this.#startedMs + this.#store.lingerMs - this.#world.monotonicMs()
     if (waitMs <= 0) void this.#run()
     else this.#later(waitMs)
@@ -117,15 +157,17 @@ export class Writer {
     this.#startedMs = this.#world.monotonicMs()
     const batch = this.#queue
     const ticket = this.#ticket
+    const epoch = this.#epoch
     this.#queue = []
     this.#places.clear()
     try {
       await this.#store.write(batch)
     } catch (thrown) {
       this.#running = false
-      return this.#failed(batch, thrown)
+      return epoch === this.#epoch ? this.#failed(batch, thrown) : this.#schedule()
     }
     this.#running = false
+    if (epoch !== this.#epoch) return this.#schedule()
     this.#durable = ticket
     if (this.#attempt > 0) this.#world.storageChanged({ kind: 'fine' })
     this.#attempt = 0
@@ -141,10 +183,18 @@ export class Writer {
     this.#queue = []
     this.#places.clear()
     for (const operation of [...batch, ...later]) this.#enqueue(operation)
-    this.#world.storageChanged({ kind: 'failing', code: error.code })
+    this.#world.storageChanged(failing(error))
+    this.#reject(error)
+    if (this.#cancel === undefined && !this.#closed) this.#later(backoffMs(this.#attempt++, 0, this.#world.random, writeBackoff))
+  }
+
+  #reject(error: MeridianError): void {
     const waiters = this.#waiters
     this.#waiters = []
     for (const waiter of waiters) waiter.reject(error)
-    if (this.#cancel === undefined && !this.#closed) this.#later(backoffMs(this.#attempt++, 0, this.#world.random, writeBackoff))
   }
 }
+
+/** What the user is told of an error of the store. */
+export const failing = ({ code }: MeridianError): StorageStatus =>
+  code === 'STORE_FULL' ? { kind: 'full', code } : { kind: 'failing', code: code === 'INTERNAL' ? 'STORE_FAILED' : code }

@@ -27,8 +27,12 @@ export type Decision =
   | { readonly kind: 'yes'; readonly group: GroupId; readonly epoch: number; readonly rule: string }
   | { readonly kind: 'no'; readonly rule: string; readonly redirects: readonly Redirect[] }
 
-/** RES1: the one choke point. Pure and cheap; `regions/residency` implements it. */
-export type Admit = (verb: Verb, document: DocumentName) => Decision
+/**
+ * RES1: the one choke point. Pure and cheap; `regions/residency` implements it.
+ *
+ * @param attested for `access`: the country code of where the client is, as its token or connection attests; absent if nobody does.
+ */
+export type Admit = (verb: Verb, document: DocumentName, attested?: string) => Decision
 
 /** Who a connection speaks for, as the authenticator found. */
 export interface Principal {

@@ -79,6 +79,8 @@ export interface Engine {
   trim(index: EngineIndex, inspection: Inspection, update: Uint8Array): Uint8Array
   /** Adds to `index` what an update that was judged `new` holds. */
   include(index: EngineIndex, inspection: Inspection): void
+  /** What a peer is told that is held: its state vector (heads). */
+  stateVector(index: EngineIndex): Uint8Array
   encodeIndex(index: EngineIndex): Uint8Array
   /** @throws MeridianError UPDATE_INVALID if the bytes are no index. */
   decodeIndex(bytes: Uint8Array): EngineIndex

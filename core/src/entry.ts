@@ -12,6 +12,7 @@ import { MeridianError } from './errors.js'
 import type { HybridTime } from './hybrid-time.js'
 import type { DeviceId, DocumentName, GroupId, Position, ReplicaId } from './ids.js'
 import { parseReplica } from './ids.js'
+import { type PolicyEdit, readPolicyEdit, writePolicyEdit } from './policy-edit.js'
 import type { Chain } from './version.js'
 
 export type EntryKind = 'update' | 'erase' | 'control' | 'state'
@@ -61,23 +62,39 @@ export interface Seal {
   readonly last: ReadonlyMap<ReplicaId, number>
 }
 
-export type Control = Seal
+/** `policy`: an edit of the tenant's placement policy, in its control group (RES3). */
+export type Control = Seal | PolicyEdit
 
 const controlVersion = 1
-const sealNumber = 1
+/** What a kind of control is in its payload. Never renumbered. */
+const controlNumber: Readonly<Record<Control['kind'], number>> = { seal: 1, policy: 2 }
 
-/** `control := varUint(version) • varUint(kind) • …`; `seal := varUint(counter) • varUint(n) • n × (varString(replica) • varUint(sequence))` */
+/**
+ * `control := varUint(version) • varUint(kind) • …`; `seal := varUint(counter) • varUint(n) • n × (varString(replica) • varUint(sequence))`;
+ * `policy` is in policy-edit.ts.
+ */
 export function encodeControl(control: Control): Uint8Array {
   const encoder = encoding.createEncoder()
   encoding.writeVarUint(encoder, controlVersion)
-  encoding.writeVarUint(encoder, sealNumber)
-  encoding.writeVarUint(encoder, control.counter)
-  encoding.writeVarUint(encoder, control.last.size)
-  for (const [replica, sequence] of control.last) {
+  encoding.writeVarUint(encoder, controlNumber[control.kind])
+  switch (control.kind) {
+    case 'seal':
+      writeSeal(encoder, control)
+      break
+    case 'policy':
+      writePolicyEdit(encoder, control)
+      break
+  }
+  return encoding.toUint8Array(encoder)
+}
+
+function writeSeal(encoder: encoding.Encoder, seal: Seal): void {
+  encoding.writeVarUint(encoder, seal.counter)
+  encoding.writeVarUint(encoder, seal.last.size)
+  for (const [replica, sequence] of seal.last) {
     encoding.writeVarString(encoder, replica)
     encoding.writeVarUint(encoder, sequence)
   }
-  return encoding.toUint8Array(encoder)
 }
 
 /** @throws MeridianError FRAME_INVALID, PROTOCOL_UNSUPPORTED */
@@ -86,9 +103,14 @@ export function decodeControl(payload: Uint8Array): Control {
 }
 
 function readControl(decoder: Decoder): Control {
-  if (readVarUint(decoder) !== controlVersion || readVarUint(decoder) !== sealNumber) {
-    throw new MeridianError('PROTOCOL_UNSUPPORTED', { message: 'A control entry is of a newer kind.' })
-  }
+  const version = readVarUint(decoder)
+  const number = readVarUint(decoder)
+  if (version === controlVersion && number === controlNumber.seal) return readSeal(decoder)
+  if (version === controlVersion && number === controlNumber.policy) return readPolicyEdit(decoder)
+  throw new MeridianError('PROTOCOL_UNSUPPORTED', { message: 'A control entry is of a newer kind.' })
+}
+
+function readSeal(decoder: Decoder): Seal {
   const counter = readVarUint(decoder)
   const count = readVarUint(decoder)
   const last = new Map<ReplicaId, number>()

@@ -20,12 +20,15 @@ export type DocumentName = string & { readonly [brand]: 'DocumentName' }
 export type GroupId = string & { readonly [brand]: 'GroupId' }
 /** 32 lower-case hex digits: one local store of one user on one device; names pushes together with a counter. */
 export type DeviceId = string & { readonly [brand]: 'DeviceId' }
+/** 64 lower-case hex digits: one edit of a tenant's policy (RES3), named by what it says. */
+export type EditId = string & { readonly [brand]: 'EditId' }
 /** Where an entry stands in one region's log. Never leaves the node. */
 export type Position = number & { readonly [brand]: 'Position' }
 
 const labelPattern = /^[a-z0-9][a-z0-9-]{0,62}$/
 const replicaPattern = /^([a-z0-9][a-z0-9-]{0,62})#([1-9][0-9]{0,9})\.([0-9a-f]{16})$/
 const devicePattern = /^[0-9a-f]{32}$/
+const editPattern = /^[0-9a-f]{64}$/
 /** Control characters of C0, DEL and C1, the three characters that mean something in a URL, and lone surrogates, which are no UTF-8. */
 // biome-ignore lint: control characters are what this pattern is about
 const keyForbidden = /[\u0000-\u001f\u007f-\u009f#?%]|\p{Surrogate}/u
@@ -76,6 +79,12 @@ export function parseDevice(text: string): DeviceId {
   return text as DeviceId
 }
 
+export function parseEdit(text: string): EditId {
+  if (!editPattern.test(text))
+    throw new MeridianError('FRAME_INVALID', { message: 'A policy edit is named by 64 lower-case hex digits.' })
+  return text as EditId
+}
+
 export function parseGroup(text: string): GroupId {
   const slash = text.indexOf('/')
   if (slash < 1 || !labelPattern.test(text.slice(0, slash)) || text.length > 1024) {
@@ -86,6 +95,9 @@ export function parseGroup(text: string): GroupId {
 
 /** The group of every document of a tenant that has no policy yet. */
 export const defaultGroup = (tenant: TenantId): GroupId => `${tenant}/default` as GroupId
+
+/** Where the edits of a tenant's policy are entries; no placement is named so. */
+export const controlGroup = (tenant: TenantId): GroupId => `${tenant}/control` as GroupId
 
 export const groupTenant = (group: GroupId): TenantId => group.slice(0, group.indexOf('/')) as TenantId
 

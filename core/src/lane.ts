@@ -228,7 +228,7 @@ export class Lane implements Receipt {
   /** [hot] */
   #admit(push: WaitingPush): Step {
     if (this.#known !== 'known' && this.#session.device !== undefined) return this.#ask()
-    if (push.counter <= this.#admitted) {
+    if (this.#named && push.counter <= this.#admitted) {
       // A resend of what is on its way, or of what is saved: only the latter is acked now.
       this.#unackedBytes -= push.payload.length
       if (push.counter <= this.#saved && this.#ack === undefined) this.#ackKnown()

@@ -36,7 +36,7 @@ import { PresenceRate } from './presence-rate.js'
 import type { Subscription } from './subscription.js'
 import type { Version } from './version.js'
 import { emptyVersion, isEmpty } from './version.js'
-import type { Conversation, Opening, Wire, WireSession } from './wire.js'
+import type { Conversation, Opening, Wire, WireRequest, WireSession } from './wire.js'
 
 export interface SessionSocket extends OutflowSocket {
   close(code: number, reason: string): void
@@ -47,6 +47,8 @@ export interface SessionSocket extends OutflowSocket {
 export interface SessionOptions {
   readonly region: RegionId
   readonly limits: SessionLimits
+  /** What the connection was opened with; empty for wires that say all in their messages. */
+  readonly request?: WireRequest
   /** Counts what was refused, by code. */
   readonly onRefused?: (code: ErrorCode) => void
 }
@@ -80,6 +82,8 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
   /** Bytes in the socket's buffer at the last tick. */
   #bufferedBefore = 0
   #tokenPending = false
+  /** Nothing is read from the socket before the token was checked. */
+  #held = false
 
   readonly #channels = new Map<number, Attachment>()
   /** Documents that were detached before the log had answered: it still works for them. */
@@ -107,9 +111,10 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
       isFull: () => this.#isFull,
     })
     this.#catchUp = new CatchUp(hub, this.#outflow, this, { wire, limits: this.limits })
-    this.conversation = wire.open(this)
+    this.conversation = wire.open(this, options.request ?? { path: '', token: '' })
     hub.sessionCount++
     if (hub.sessionCount > hub.limits.sessionsMax) this.#end('LIMIT_SESSIONS')
+    else this.conversation.begin()
   }
 
   get state(): State {
@@ -158,6 +163,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     this.#principal = principal
     if (first) {
       this.#state = 'open'
+      this.#readOn()
       try {
         this.conversation.welcome(principal)
       } catch (thrown) {
@@ -233,6 +239,12 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
       this.#tokenPending = true
     }
     this.#socket.authenticate(token)
+  }
+
+  /** For a wire whose token came with the request: nothing more is read until it was checked, so that nothing has to be kept. */
+  holdUntilKnown(): void {
+    this.#held = true
+    this.#socket.pause()
   }
 
   attachment(channel: number): Attachment | undefined {
@@ -320,6 +332,12 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     this.#presence.announce(attachment, presence)
   }
 
+  /** What is still shown here once another session shows the rest. Others hear of it from that one, so they are told nothing. */
+  handOver(attachment: Attachment, payload: Uint8Array): void {
+    this.#presence.forget(attachment)
+    attachment.presence = payload.length === 0 ? undefined : this.#presenceOf(attachment, payload, gone)
+  }
+
   send(frame: Uint8Array): void {
     this.#outflow.send(frame)
   }
@@ -395,6 +413,13 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     return false
   }
 
+  /** Also before a close, whose answer has to be read. */
+  #readOn(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.#socket.resume()
+  }
+
   #regrant(principal: Principal): void {
     for (const attachment of [...this.#channels.values()]) {
       const access = accessOf(principal, attachment.document.name)
@@ -457,6 +482,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
       text: (error?.message ?? `[${code}] ${row.advice}`).slice(0, 500),
     })
     this.flush()
+    this.#readOn()
     this.#socket.close(row.close, code)
     this.#leave()
   }

@@ -37,17 +37,32 @@ export interface Sizes {
 
 export interface Wire extends SharedEncoder {
   readonly name: string
+  /**
+   * Milliseconds that a close with a code from 4400 to 4499 waits, for clients that dial again at once whatever the code; 0 for those that know
+   * better. Clients with a delay are also pinged, as they send nothing by themselves.
+   */
+  readonly refusalMs: number
   /** What a session of this wire is held to. */
   limits(limits: SessionLimits): SessionLimits
   sizes(limits: SessionLimits): Sizes
   /** One large frame as several that the wire can put together again, or as it is. */
   split(frame: Uint8Array, limits: SessionLimits): readonly Uint8Array[]
   /** Begins to speak on a new connection. What the session calls comes later. */
-  open(session: WireSession): Conversation
+  open(session: WireSession, request: WireRequest): Conversation
+}
+
+/** What a connection was opened with. */
+export interface WireRequest {
+  /** What stands behind the wire's own path, as it came: the document, for wires that have one a connection. */
+  readonly path: string
+  /** Of the query or a header, for wires that have none in their messages; empty if there was none. In no log. */
+  readonly token: string
 }
 
 /** A wire on one connection. Whatever is sent here goes through the session's outflow. */
 export interface Conversation {
+  /** The connection is there: a wire whose server speaks first, or whose token came with the request, begins. */
+  begin(): void
   /** One message of the client. @throws MeridianError what ends the connection. [hot] */
   receive(message: Uint8Array): void
   /** The client is known now. */
@@ -119,6 +134,8 @@ export interface WireSession {
   device: DeviceId | undefined
   /** The first token, or a newer one of the same subject and tenant. */
   authenticate(token: string): void
+  /** For a wire whose token came with the request: nothing more is read until it was checked, so that nothing has to be kept. */
+  holdUntilKnown(): void
   attach(opening: Opening): void
   attachment(channel: number): Attachment | undefined
   holds(attachment: Attachment): boolean
@@ -133,6 +150,8 @@ export interface WireSession {
   require(attachment: Attachment, seen: Version): void
   /** What the client shows of itself; empty: nothing more. @throws MeridianError LIMIT_PRESENCE */
   show(attachment: Attachment, payload: Uint8Array): void
+  /** What is still shown here once another session shows the rest. Others hear of it from that one, so they are told nothing. */
+  handOver(attachment: Attachment, payload: Uint8Array): void
   /** Ends the connection with a typed goodbye. */
   fail(error: MeridianError): void
 

@@ -1,5 +1,5 @@
 /**
- * Pictures of the app in each of its states, on a desktop and a phone, light and dark: the real app, served by real nodes. Run it after
+ * Pictures of the app in its states (but a full device, whose quota could not be set from here), on a desktop and a phone, light and dark: the real app, served by real nodes. Run it after
  * `npm run build`, then look at what it made:
  *
  *     node examples/notes/screenshots.mjs [folder] [state …]
@@ -99,16 +99,6 @@ const states = {
     await page.locator('.badge[data-kind=refused]').waitFor()
     await page.keyboard.press('Control+Home')
   },
-  async full({ page, screen, context, node }) {
-    await write(page, screen)
-    const session = await context.newCDPSession(page)
-    await session.send('Storage.overrideQuotaForOrigin', { origin: node.url, quotaSize: 1 })
-    await page.locator('.cm-content').click()
-    await page.keyboard.press('Control+End')
-    await page.keyboard.insertText(` ${'One more line. '.repeat(200)}`)
-    await page.locator('.badge[data-kind=full]').waitFor()
-    await page.keyboard.press('Control+Home')
-  },
   async person({ page, screen }) {
     await write(page, screen)
     if (screen === 'phone') await page.goBack()
@@ -156,7 +146,7 @@ async function picture(path, { state, make, screen, colorScheme }) {
     const page = await context.newPage()
     page.setDefaultTimeout(15_000)
     await page.goto(node.url)
-    await make({ page, node, browser, context, screen })
+    await make({ page, node, browser, screen })
     await page.waitForTimeout(300)
     await page.mouse.move(0, 0)
     await page.screenshot({ path })

@@ -1,40 +1,192 @@
 /**
- * RES1: the one choke point. Whether something may be done with a document in this region, decided from its name alone: pure, cheap,
- * and with the rule that said so. It is asked at every door, and nothing else decides.
+ * RES1: the one choke point. Whether something may be done with a document in a place, decided from its name alone: pure, cheap,
+ * and with the rule that said so. It is asked at every door, and nothing else decides. [hot]
  *
- * Before a tenant has a policy its documents are in one group, `tenant/default`, which every region stores (RES0).
+ * | the node | the tenant's policy | answer |
+ * |---|---|---|
+ * | is in no cluster | none | yes, in the group `tenant/default`, as there is one region only (RES0) |
+ * | is in a cluster | unknown | no (RES2, RES3) |
+ * | | known | what `policy/combine.ts` decides |
+ *
+ * Answers are kept, at most `keptMax`, for as long as policy, cluster file and time do not change what they were made from.
  */
 
-import type { Admit, Decision, Verb } from '@meridian/core/effects'
+import type { Admit, Clock, Decision, Redirect, Verb } from '@meridian/core/effects'
 import type { DocumentName, RegionId, TenantId } from '@meridian/core/ids'
 import { defaultGroup, documentParts } from '@meridian/core/ids'
-
-/** One tenant's policy, evaluated for a place. Pure; what it cannot decide is no (RES2). */
-export type Evaluate = (verb: Verb, document: DocumentName, place: RegionId) => Decision
+import { isJurisdiction } from './areas/jurisdiction.js'
+import { decide, type EffectivePolicy, nextChangeMs, type Ruling, storedIn } from './policy/combine.js'
+import type { PlacedName, Surroundings } from './policy/evaluate.js'
+import type { Place } from './policy/place.js'
+import type { Form } from './policy/schema.js'
+import type { Topology } from './topology.js'
 
 export interface ResidencyConfig {
-  /** The place that is asked about: the region of this node. */
+  /** The region of this node. */
   readonly region: RegionId
-  /** The policy of a tenant; undefined while it has none. */
-  readonly policyOf?: (tenant: TenantId) => Evaluate | undefined
+  /** One that never runs backwards (`forwardClock`) where exceptions are in force. */
+  readonly clock: Clock
+  /** The cluster as it is now; absent: this node is in none. */
+  readonly topology?: () => Topology
+  /** What holds for a tenant now; undefined: nothing is known. A change of it is another object. */
+  readonly policyOf?: (tenant: TenantId) => EffectivePolicy | undefined
+  /** How far the clock may be off, in milliseconds: what ends, ends this much sooner. Default 60,000. */
+  readonly skewMs?: number
+  /** Answers that are kept. Default 20,000. */
+  readonly keptMax?: number
 }
 
-/** Decisions that are kept, one a tenant; above it they are made anew. */
-const keptMax = 10_000
+interface Kept {
+  readonly effective: EffectivePolicy | undefined
+  readonly topology: Topology | undefined
+  readonly untilMs: number
+  readonly ruling: Ruling
+  readonly decision: Decision
+}
 
-export function residency(config: ResidencyConfig): Admit {
-  const { region, policyOf } = config
-  const defaults = new Map<TenantId, Decision>()
-  return (verb, document) => {
-    const { tenant } = documentParts(document)
-    const policy = policyOf?.(tenant)
-    if (policy !== undefined) return policy(verb, document, region)
-    let decision = defaults.get(tenant)
-    if (decision === undefined) {
-      if (defaults.size >= keptMax) defaults.clear()
-      decision = { kind: 'yes', group: defaultGroup(tenant), epoch: 0, rule: 'default' }
-      defaults.set(tenant, decision)
+const alone: Topology = { regions: new Map(), without: new Set() }
+
+export class Residency {
+  /** For core: asks about this node's region, and with `access` also about where the client is. */
+  readonly admit: Admit
+  readonly #config: ResidencyConfig
+  readonly #skewMs: number
+  readonly #here: Place
+  readonly #keptMax: number
+  /** Two halves: when the younger is full it becomes the older, and what is still asked for moves back. */
+  #young = new Map<string, Kept>()
+  #old = new Map<string, Kept>()
+  /** Of the policy that was looked at last: when time changes its answers. */
+  readonly #changes = new WeakMap<EffectivePolicy, { untilMs: number }>()
+
+  constructor(config: ResidencyConfig) {
+    this.#config = config
+    this.#skewMs = config.skewMs ?? 60_000
+    this.#keptMax = config.keptMax ?? 20_000
+    this.#here = { kind: 'region', region: config.region }
+    this.admit = (verb, document, attested) => this.#admit(verb, document, attested)
+  }
+
+  /** How many answers are kept now. */
+  get keptCount(): number {
+    return this.#young.size + this.#old.size
+  }
+
+  may(verb: Verb, document: DocumentName, place: Place, form: Form = 'plaintext'): Ruling {
+    return this.#ask(verb, document, place, form).ruling
+  }
+
+  /** The regions that store a document; this one alone where there is no cluster. */
+  storedIn(document: DocumentName): readonly RegionId[] {
+    const topology = this.#config.topology?.()
+    const effective = this.#config.policyOf?.(documentParts(document).tenant)
+    if (effective === undefined) return topology === undefined ? [this.#config.region] : []
+    return storedIn(effective, nameOf(document), this.#surroundings(topology ?? alone, this.#config.clock.now()))
+  }
+
+  #admit(verb: Verb, document: DocumentName, attested: string | undefined): Decision {
+    if (verb !== 'access') return this.#ask(verb, document, this.#here, 'plaintext').decision
+    // A client is served from the log of this region, so the document has to be stored here.
+    const stored = this.#ask('store', document, this.#here, 'plaintext').decision
+    if (stored.kind === 'no') return stored
+    const jurisdiction = attested !== undefined && isJurisdiction(attested) ? attested : undefined
+    return this.#ask('access', document, { kind: 'client', jurisdiction }, 'plaintext').decision
+  }
+
+  #ask(verb: Verb, document: DocumentName, place: Place, form: Form): Kept {
+    const where = place.kind === 'region' ? place.region : (place.jurisdiction ?? '?')
+    const key = `${verb} ${form} ${where} ${document}`
+    const slash = document.indexOf('/')
+    const effective = this.#config.policyOf?.(document.slice(0, slash) as TenantId)
+    const topology = this.#config.topology?.()
+    const nowMs = this.#config.clock.now()
+    const kept = this.#young.get(key) ?? this.#old.get(key)
+    if (kept !== undefined && kept.effective === effective && kept.topology === topology && nowMs < kept.untilMs) {
+      if (!this.#young.has(key)) this.#keep(key, kept)
+      return kept
     }
-    return decision
+    const ruling = this.#rule(verb, document, place, form, effective, topology, nowMs)
+    const untilMs = effective === undefined ? Infinity : this.#untilMs(effective, nowMs)
+    const made: Kept = { effective, topology, untilMs, ruling, decision: this.#decision(ruling, place, topology) }
+    this.#keep(key, made)
+    return made
+  }
+
+  #rule(
+    verb: Verb,
+    document: DocumentName,
+    place: Place,
+    form: Form,
+    effective: EffectivePolicy | undefined,
+    topology: Topology | undefined,
+    nowMs: number,
+  ): Ruling {
+    const { tenant } = documentParts(document)
+    if (effective !== undefined) {
+      return decide(effective, { verb, name: nameOf(document), place, form }, this.#surroundings(topology ?? alone, nowMs))
+    }
+    const isHere = place.kind === 'client' ? verb === 'access' : place.region === this.#config.region
+    if (topology === undefined && isHere && form === 'plaintext') return byDefault(tenant)
+    return {
+      kind: 'no',
+      epoch: 0,
+      rule: 'unknown policy',
+      reason: { kind: 'unknown', what: form !== 'plaintext' ? 'form' : topology === undefined ? 'region' : 'policy' },
+      head: undefined,
+      isFrozen: true,
+      nearest: [],
+    }
+  }
+
+  #decision(ruling: Ruling, place: Place, topology: Topology | undefined): Decision {
+    if (ruling.kind === 'yes') return { kind: 'yes', group: ruling.group, epoch: ruling.epoch, rule: ruling.rule }
+    const redirects: Redirect[] = []
+    // Another region does not change where the client is.
+    for (const region of place.kind === 'region' ? ruling.nearest : []) {
+      const url = topology?.regions.get(region)?.clientUrl
+      if (url !== undefined && region !== this.#config.region) redirects.push({ region, url })
+    }
+    return { kind: 'no', rule: ruling.rule, redirects }
+  }
+
+  #untilMs(effective: EffectivePolicy, nowMs: number): number {
+    const known = this.#changes.get(effective)
+    if (known !== undefined && nowMs < known.untilMs) return known.untilMs
+    const untilMs = nextChangeMs(effective, { nowMs, skewMs: this.#skewMs })
+    this.#changes.set(effective, { untilMs })
+    return untilMs
+  }
+
+  #keep(key: string, kept: Kept): void {
+    if (this.#young.size >= this.#keptMax / 2) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#old.delete(key)
+    this.#young.set(key, kept)
+  }
+
+  #surroundings(topology: Topology, nowMs: number): Surroundings {
+    return { topology, moment: { nowMs, skewMs: this.#skewMs } }
   }
 }
+
+function byDefault(tenant: TenantId): Ruling {
+  return {
+    kind: 'yes',
+    group: defaultGroup(tenant),
+    epoch: 0,
+    rule: 'default',
+    reason: {
+      kind: 'allowed',
+      voice: {
+        rule: 'default',
+        verb: 'store',
+        constraint: { in: [{ kind: 'anywhere' }], not: [], prefer: [], replicas: undefined, exceptable: false },
+      },
+      exceptionUntilMs: undefined,
+    },
+  }
+}
+
+const nameOf = (document: DocumentName): PlacedName => ({ ...documentParts(document), section: undefined })

@@ -9,10 +9,12 @@ import type { CompactionPolicy } from '@meridian/core/compaction'
 import type { RegionId } from '@meridian/core/ids'
 import { parseRegion } from '@meridian/core/ids'
 import type { HubLimits, SessionLimits } from '@meridian/core/limits'
-import { isMap, LineCounter, type Document as YamlDocument, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { closest } from './closest.js'
 import { type Setting, settings, settingsSchema, type Settings } from './settings.js'
+import { type Issue, noFile, readYaml, type YamlFile } from './yaml-file.js'
+
+export { formatIssue, type Issue } from './yaml-file.js'
 
 /** Where public keys are fetched from. */
 export interface JwksConfig {
@@ -81,12 +83,6 @@ export interface ConfigSources {
   readonly readText: (path: string) => string
 }
 
-export interface Issue {
-  /** `node.yaml:3:9`, `MERIDIAN_PORT`, `--port`. */
-  readonly where: string
-  readonly message: string
-}
-
 export interface LoadedConfig {
   readonly kind: 'loaded'
   readonly config: NodeConfig
@@ -97,14 +93,12 @@ export interface LoadedConfig {
 
 export type ConfigOutcome = LoadedConfig | { readonly kind: 'invalid'; readonly issues: readonly Issue[] }
 
-export const formatIssue = (issue: Issue): string => `${issue.where}: ${issue.message}`
-
 /** What development mode stands on when it is told nothing else. */
 export const developmentRegion = 'eu-west'
 
 export function loadConfig(sources: ConfigSources): ConfigOutcome {
   const issues: Issue[] = []
-  const file = readFile(sources.file, issues)
+  const file = sources.file === undefined ? noFile : readYaml(sources.file, issues)
   const origins = new Map<string, string>()
   const values = overlay(file.values, sources, origins, issues)
   if (issues.length > 0) return { kind: 'invalid', issues }
@@ -124,78 +118,8 @@ export function loadConfig(sources: ConfigSources): ConfigOutcome {
   return { kind: 'loaded', config, warnings: unknownVariables(sources.environment), effective }
 }
 
-interface ParsedFile {
-  readonly values: Record<string, unknown>
-  has(path: readonly string[]): boolean
-  where(path: readonly PropertyKey[]): string
-  whereKey(path: readonly PropertyKey[], key: string): string
-}
-
-function readFile(source: ConfigSources['file'], issues: Issue[]): ParsedFile {
-  const nowhere = { values: {}, has: () => false, where: () => 'configuration', whereKey: () => 'configuration' }
-  if (source === undefined) return nowhere
-  const lines = new LineCounter()
-  const document: YamlDocument = parseDocument(source.text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
-  const at = (offset: number): string => {
-    const { line, col } = lines.linePos(offset)
-    return `${source.name}:${Math.max(1, line)}:${Math.max(1, col)}`
-  }
-  for (const error of document.errors) issues.push({ where: at(error.pos[0]), message: error.message })
-  if (issues.length > 0) return nowhere
-  const { contents } = document
-  if (contents !== null && !isMap(contents)) {
-    issues.push({ where: at(contents.range?.[0] ?? 0), message: 'expected settings, one `name: value` a line' })
-    return nowhere
-  }
-  const whereKey = (path: readonly PropertyKey[], key: string): string => {
-    const node = path.length === 0 ? contents : document.getIn(path, true)
-    if (isMap(node)) {
-      for (const pair of node.items) {
-        const name: unknown = pair.key
-        if (isScalarNamed(name, key)) return at(name.range?.[0] ?? 0)
-      }
-    }
-    return at(rangeOf(node) ?? 0)
-  }
-  let values: unknown
-  try {
-    // Aliases of aliases could make a small file a large one.
-    values = document.toJS({ maxAliasCount: 16 })
-  } catch (thrown) {
-    issues.push({ where: `${source.name}:1:1`, message: thrown instanceof Error ? thrown.message : 'cannot be read' })
-    return nowhere
-  }
-  return {
-    values: toRecord(values),
-    has: (path) => document.hasIn(path),
-    where(path) {
-      for (let length = path.length; length > 0; length--) {
-        const offset = rangeOf(document.getIn(path.slice(0, length), true))
-        if (offset !== undefined) return at(offset)
-      }
-      return `${source.name}:1:1`
-    },
-    whereKey,
-  }
-}
-
-interface Ranged {
-  readonly range?: readonly [number, number, number] | null
-}
-
-const isScalarNamed = (node: unknown, name: string): node is Ranged =>
-  typeof node === 'object' && node !== null && 'value' in node && node.value === name
-
-function rangeOf(node: unknown): number | undefined {
-  if (typeof node !== 'object' || node === null || !('range' in node) || !Array.isArray(node.range)) return undefined
-  const start: unknown = node.range[0]
-  return typeof start === 'number' ? start : undefined
-}
-
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
-
-const toRecord = (value: unknown): Record<string, unknown> => (isRecord(value) ? value : {})
 
 /** The values of the file with those of the environment and of the flags over them. Notes where each of these came from. */
 function overlay(
@@ -249,7 +173,7 @@ function put(values: Record<string, unknown>, path: readonly string[], value: un
 function toIssues(
   issue: z.core.$ZodIssue,
   where: (path: readonly PropertyKey[]) => string,
-  whereKey: ParsedFile['whereKey'],
+  whereKey: YamlFile['whereKey'],
 ): Issue[] {
   const name = issue.path.join('.')
   if (issue.code === 'unrecognized_keys') {
@@ -418,7 +342,7 @@ export function isLoopback(address: string): boolean {
   return address === 'localhost' || address === '::1' || address === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(address)
 }
 
-function originOf(path: string, origins: ReadonlyMap<string, string>, file: ParsedFile): string {
+function originOf(path: string, origins: ReadonlyMap<string, string>, file: YamlFile): string {
   const parts = path.split('.')
   return origins.get(path) ?? (file.has(parts) ? file.where(parts) : 'default')
 }

@@ -15,18 +15,21 @@ import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
-import { residency } from '@meridian/regions/residency'
+import { nativeWire } from '@meridian/core/wires/native/wire'
+import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
+import { Residency } from '@meridian/regions/residency'
 import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
-import { type About, createApp, type Readiness } from './http/app.js'
+import { type About, createApp, type Readiness, syncPath, yjsPath } from './http/app.js'
 import { appFolder, readAppFiles } from './http/app-files.js'
 import { Documents } from './http/documents.js'
 import { createGuard } from './http/guard.js'
 import { createForwarding } from './http/forwarded.js'
 import { createListener, listen } from './http/listener.js'
 import { Metrics } from './http/metrics.js'
+import { nodeMetrics } from './http/node-metrics.js'
 import { openApiDocument } from './http/openapi.js'
 import { Routes } from './http/routes.js'
 import { systemClock, systemRandom } from './io/clock.js'
@@ -150,7 +153,7 @@ class RunningNode implements MeridianNode {
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
     const engines = { yjs: yjsEngine }
     const random = systemRandom()
-    const admit = residency({ region: config.region })
+    const { admit } = new Residency({ region: config.region, clock })
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -181,6 +184,10 @@ class RunningNode implements MeridianNode {
       limits: config.limits,
       authenticator,
       onRefused: (code) => metrics.refused(code),
+      wires: new Map([
+        [syncPath, nativeWire],
+        [yjsPath, yWebsocketWire(this.#materialiser)],
+      ]),
     })
     this.#documents = new Documents({
       hub: this.#hub,
@@ -200,7 +207,17 @@ class RunningNode implements MeridianNode {
       limits: config.http,
       onKnown: (socket) => this.#gateway.known(socket),
     })
-    this.#observe(metrics)
+    metrics.add(
+      nodeMetrics({
+        hub: this.#hub,
+        gateway: this.#gateway,
+        log,
+        compactor,
+        materialiser: this.#materialiser,
+        routes: this.#routes,
+        isRunning: () => this.#state === 'running',
+      }),
+    )
     const guard = createGuard(config)
     const app = createApp({
       guard,
@@ -221,6 +238,7 @@ class RunningNode implements MeridianNode {
       onSecured: (socket) => this.#gateway.known(socket),
       certificate: parts.certificate,
       onUpgrade: (request, socket, head) => this.#gateway.upgrade(request, socket, head),
+      speaksAt: (url) => this.#gateway.speaksAt(url),
       accepts: () => this.#state === 'running',
     })
   }
@@ -308,122 +326,6 @@ class RunningNode implements MeridianNode {
     if (this.#parts.log.status().state !== 'open') reasons.push('The log cannot be written now.')
     return { ready: reasons.length === 0, reasons }
   }
-
-  #observe(metrics: Metrics): void {
-    const { log } = this.#parts
-    const hub = this.#hub
-    const gateway = this.#gateway
-    metrics.add({
-      counters: [
-        { name: 'meridian_entries_total', help: 'Entries that became durable.', read: () => hub.stats.entries },
-        {
-          name: 'meridian_payload_bytes_total',
-          help: 'Payload bytes of entries that became durable.',
-          read: () => hub.stats.payloadBytes,
-        },
-        { name: 'meridian_commits_total', help: 'Commits of the log.', read: () => hub.stats.commits },
-        {
-          name: 'meridian_failed_commits_total',
-          help: 'Commits that failed; nothing of them was acked.',
-          read: () => hub.stats.failedCommits,
-        },
-        { name: 'meridian_delivered_total', help: 'Messages handed to subscribed sessions.', read: () => hub.stats.delivered },
-        {
-          name: 'meridian_received_messages_total',
-          help: 'WebSocket messages of clients.',
-          read: () => gateway.stats.messagesIn,
-        },
-        {
-          name: 'meridian_received_bytes_total',
-          help: 'Bytes of WebSocket messages of clients.',
-          read: () => gateway.stats.bytesIn,
-        },
-        { name: 'meridian_sent_messages_total', help: 'WebSocket messages to clients.', read: () => gateway.stats.messagesOut },
-        {
-          name: 'meridian_sent_bytes_total',
-          help: 'Bytes of WebSocket messages to clients, with their headers.',
-          read: () => gateway.stats.bytesOut,
-        },
-        {
-          name: 'meridian_evicted_sockets_total',
-          help: 'Sockets of unknown clients that gave way to newer ones.',
-          read: () => gateway.stats.evicted,
-        },
-        {
-          name: 'meridian_scrub_passes_total',
-          help: 'Checks of all stored records that came to their end.',
-          read: () => log.status().scrub.passes,
-        },
-      ],
-      gauges: [
-        { name: 'meridian_sessions', help: 'Connections of clients, known or not yet.', read: () => hub.sessionCount },
-        {
-          name: 'meridian_unknown_sockets',
-          help: 'Connections whose client is not known yet.',
-          read: () => gateway.strangerCount,
-        },
-        {
-          name: 'meridian_socket_buffer_bytes',
-          help: 'Bytes that clients have not taken yet.',
-          read: () => gateway.bufferedBytes,
-        },
-        { name: 'meridian_open_documents', help: 'Documents that some session has open.', read: () => hub.documentCount },
-        { name: 'meridian_pending_bytes', help: 'Payload bytes that wait for their commit.', read: () => hub.pendingBytes },
-        {
-          name: 'meridian_http_requests',
-          help: 'Requests on documents that are worked on.',
-          read: () => this.#routes.requestCount,
-        },
-        {
-          name: 'meridian_http_feeds',
-          help: 'Change feeds that are open.',
-          read: () => this.#routes.feedCount,
-        },
-        {
-          name: 'meridian_materialised_bytes',
-          help: 'Bytes of documents that are kept as states.',
-          read: () => this.#materialiser.cachedBytes,
-        },
-        {
-          name: 'meridian_materialised_documents',
-          help: 'Documents that are kept as states.',
-          read: () => this.#materialiser.cachedCount,
-        },
-        {
-          name: 'meridian_materialise_queue',
-          help: 'Pieces of engine work on states that wait for a thread.',
-          read: () => this.#materialiser.queueCount,
-        },
-        {
-          name: 'meridian_compaction_queue',
-          help: 'Documents that wait for their compaction.',
-          read: () => this.#compactor.queueCount,
-        },
-        { name: 'meridian_log_bytes', help: 'Bytes of the log on disk.', read: () => log.status().bytes },
-        {
-          name: 'meridian_log_open',
-          help: '1 while the log can be written.',
-          read: () => (log.status().state === 'open' ? 1 : 0),
-        },
-        {
-          name: 'meridian_damaged_records',
-          help: 'Records that failed their checksum and were set aside.',
-          read: () => log.status().damagedCount,
-        },
-        {
-          name: 'meridian_scrub_ratio',
-          help: 'How far the running check of all stored records is, 0 to 1.',
-          read: () => scrubRatio(log),
-        },
-        { name: 'meridian_draining', help: '1 while the node stops.', read: () => (this.#state === 'running' ? 0 : 1) },
-      ],
-    })
-  }
-}
-
-function scrubRatio(log: SqliteLog): number {
-  const { scrubbed, total } = log.status().scrub
-  return total === 0 ? 1 : Math.min(1, scrubbed / total)
 }
 
 function timer(ms: number): { readonly passed: Promise<'passed'>; cancel(): void } {

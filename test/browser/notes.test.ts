@@ -9,7 +9,7 @@ import type { Page } from 'playwright'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { NodeProcess } from '../e2e/node-process.js'
 import { contrastsBelow, namelessControls } from './accessibility.js'
-import { Profile } from './profile.js'
+import { Profile, Tab } from './profile.js'
 
 beforeAll(() => {
   if (!existsSync(join(appFolder, 'index.html'))) throw new Error('The sample app is not built: run npm run build first.')
@@ -89,6 +89,22 @@ describe('two people', () => {
 
     await bo.close()
     await ada.locator('.people').waitFor({ state: 'detached' })
+  })
+})
+
+describe('a browser that clears its data under the app', () => {
+  it('is told so in words that a person understands, keeps what is open, and takes the notice away when it was read', async () => {
+    const node = await startNode()
+    const profile = await openProfile({ name: 'Ada Berg' })
+    const page = await openPage(profile, node.url)
+    await newNote(page, 'Trip\nTent')
+    await profile.clear(new Tab(page), node.url, 'indexeddb')
+    const notice = page.locator('.notice', { hasText: 'copy of your notes was cleared' })
+    await notice.waitFor()
+    await badge(page, 'saved').waitFor()
+    await notice.getByRole('button', { name: 'Got it' }).click()
+    await notice.waitFor({ state: 'detached' })
+    expect(await textOf(page).innerText()).toContain('Tent')
   })
 })
 

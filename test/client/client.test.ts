@@ -727,7 +727,7 @@ describe('a store that fails', () => {
     device.store.failure = 'STORE_FULL'
     add(handle, 'x')
     await expect(handle.stored()).rejects.toMatchObject({ code: 'STORE_FULL' })
-    expect(device.client.status.storage).toEqual({ kind: 'failing', code: 'STORE_FULL' })
+    expect(device.client.status.storage).toEqual({ kind: 'full', code: 'STORE_FULL' })
     await world.settle()
     expect(durable(world)).toEqual(['x'])
     device.store.failure = undefined

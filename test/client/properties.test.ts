@@ -19,7 +19,10 @@ type Step =
   | { readonly do: 'edit'; readonly device: number; readonly document: number }
   | { readonly do: 'remove'; readonly device: number; readonly document: number }
   | { readonly do: 'save'; readonly device: number; readonly document: number }
-  | { readonly do: 'up' | 'down' | 'cut' | 'crash' | 'hold' | 'release' | 'close' | 'store'; readonly device: number }
+  | {
+      readonly do: 'up' | 'down' | 'cut' | 'crash' | 'hold' | 'release' | 'close' | 'store' | 'lose'
+      readonly device: number
+    }
   | { readonly do: 'fail' | 'restart' | 'turn' | 'slow' | 'answer' }
   | { readonly do: 'commit'; readonly document: number | undefined }
   | { readonly do: 'restore'; readonly part: number }
@@ -44,6 +47,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ do: fc.constantFrom('fail' as const, 'restart' as const, 'slow' as const, 'answer' as const) }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restore' as const), part: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('lose' as const), device }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('refuse' as const), document, count: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('deny' as const), document, count: fc.integer({ min: 1, max: 2 }) }) },
 )
@@ -80,6 +84,7 @@ class Run {
   readonly #early: string[] = []
   #count = 0
   #restores = 0
+  #losses = 0
   #refusals = new Map<number, number>()
   #denials = new Map<number, number>()
 
@@ -168,7 +173,11 @@ class Run {
         return world.region.answer()
       case 'restart':
         return world.region.restart()
+      case 'lose':
+        return this.#lose(one.device)
       case 'restore':
+        // What a region and a device have lost, nobody has.
+        if (this.#losses > 0) return
         this.#restores++
         return world.region.restore(Math.floor((world.region.entries.length * (one.part + 1)) / 4))
       case 'turn':
@@ -273,6 +282,17 @@ class Run {
     this.unstored.delete(device)
     for (const key of [...this.#handles.keys()]) if (key.startsWith(`${index} `)) this.#handles.delete(key)
     device.restart()
+  }
+
+  async #lose(index: number): Promise<void> {
+    if (this.#restores > 0) return
+    this.#losses++
+    // A process that has just begun has read nothing yet, and can write nothing anew.
+    await this.world.turn()
+    const device = this.#device(index)
+    // It lives in memory until somebody asks again whether it is stored.
+    for (const edit of this.edits) if (edit.device === index) this.#unstored(device).add(edit)
+    device.lose()
   }
 
   #closeSome(index: number): void {

@@ -237,6 +237,22 @@ describe('two tabs', () => {
     expect([one.client.status.connection.kind, two.client.status.connection.kind]).toEqual(['closed', 'closed'])
     expect(browser.disk.records.size).toBe(0)
   })
+
+  it('leave what somebody has signed in to since, when a tab thaws that had not heard of the sign-out', async () => {
+    const { world, browser, one, two, second } = await twoTabs()
+    world.reachable = false
+    one.cut()
+    add(second, 'of before')
+    await world.settle()
+    // Nothing reaches the frozen tab until the other one has signed out, and somebody has signed in there and written.
+    two.store.held = true
+    await one.client.signOut()
+    browser.disk.records.set('["of after"]', { key: ['of after'], value: Uint8Array.of(1) })
+    two.store.release()
+    await world.pass(1_000)
+    expect(two.client.status.connection.kind).toBe('closed')
+    expect([...browser.disk.records.keys()]).toEqual(['["of after"]'])
+  })
 })
 
 const documents = ['notes/1', 'notes/2'] as const
@@ -244,7 +260,7 @@ const documents = ['notes/1', 'notes/2'] as const
 type Step =
   | { readonly do: 'edit' | 'remove' | 'save'; readonly tab: number; readonly document: number }
   | { readonly do: 'up' | 'down' | 'deliver' | 'cut' | 'kill' | 'hold' | 'release' | 'stored' | 'close'; readonly tab: number }
-  | { readonly do: 'open' | 'commit' | 'turn' | 'restart' }
+  | { readonly do: 'open' | 'commit' | 'turn' | 'restart' | 'lose' }
   | { readonly do: 'pass'; readonly ms: number }
 
 const tab = fc.nat(2)
@@ -261,7 +277,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('kill' as const, 'close' as const), tab }) },
   { weight: 12, arbitrary: fc.record({ do: fc.constantFrom('open' as const, 'commit' as const, 'turn' as const) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('restart' as const, 'lose' as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(10, 300, 3_000) }) },
 )
 
@@ -315,6 +331,14 @@ export class Run {
         return world.turn()
       case 'restart':
         return world.region.restart()
+      case 'lose':
+        // What tabs that are gone had stored is promised no more, and what is stored now only when somebody asks again.
+        for (const edit of this.edits) {
+          edit.isStored = false
+          if (!browser.tabs.includes(edit.tab) && !durable(world, documents[edit.document]).includes(edit.text))
+            edit.isKept = false
+        }
+        return browser.lose()
       case 'pass':
         world.nowMs += one.ms
         for (const device of [...world.devices]) device.runTimers(world.nowMs)

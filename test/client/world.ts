@@ -10,7 +10,7 @@ import { parseDocument } from '@meridian/core/ids'
 import type { ClientOptions, ClientSocket, ClientWorld, Handle, SocketEvents } from '@meridian/client/client'
 import { Client } from '@meridian/client/client'
 import { MemoryDisk, MemoryStore } from '@meridian/client/io/store-memory'
-import type { ClientStore, StoreKey, StoreOperation, StoreRecord } from '@meridian/client/store'
+import type { ClientStore, StoreEvent, StoreKey, StoreOperation, StoreRecord } from '@meridian/client/store'
 import type { OpenTabPort, TabMessage, TabPort } from '@meridian/client/tabs'
 import type { FakeSession } from './fake-region.js'
 import { FakeRegion } from './fake-region.js'
@@ -93,28 +93,62 @@ class Wire {
   }
 }
 
-/** A disk that may be slow or full, over what outlives the process. */
+/** A disk that may be slow, full or gone, over what outlives the process. */
 export class SlowStore implements ClientStore {
   readonly lingerMs = 0
   failure: ErrorCode | undefined
+  /** While it is set, a lost store is not made again. */
+  renewFailure: ErrorCode | undefined
   held = false
   dead = false
+  /** How often somebody asked that it be kept. */
+  keepCount = 0
   readonly #inner: MemoryStore
+  #isLost = false
   #waiting: (() => void)[] = []
+  #listener: (event: StoreEvent) => void = () => undefined
 
   constructor(disk: MemoryDisk) {
     this.#inner = new MemoryStore(disk)
   }
 
-  read(prefix: StoreKey): Promise<readonly StoreRecord[]> {
-    return this.dead ? new Promise(() => undefined) : this.#inner.read(prefix)
+  async read(prefix: StoreKey): Promise<readonly StoreRecord[]> {
+    if (this.dead) await new Promise(() => undefined)
+    this.#check()
+    return this.#inner.read(prefix)
   }
 
   async write(batch: readonly StoreOperation[]): Promise<void> {
     if (this.held) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     if (this.dead) await new Promise(() => undefined)
+    this.#check()
     if (this.failure !== undefined) throw new MeridianError(this.failure)
     await this.#inner.write(batch)
+  }
+
+  watch(listener: (event: StoreEvent) => void): void {
+    this.#listener = listener
+  }
+
+  tell(event: StoreEvent): void {
+    if (!this.dead) this.#listener(event)
+  }
+
+  keep(): void {
+    this.keepCount++
+  }
+
+  /** Somebody has deleted what is on the disk: nothing works until it is renewed. */
+  lose(): void {
+    this.#isLost = true
+    this.tell({ kind: 'lost' })
+  }
+
+  async renew(): Promise<void> {
+    if (this.held) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    if (this.dead) await new Promise(() => undefined)
+    if (this.renewFailure !== undefined) throw new MeridianError(this.renewFailure)
+    this.#isLost = false
   }
 
   release(): void {
@@ -124,6 +158,10 @@ export class SlowStore implements ClientStore {
 
   async close(): Promise<void> {
     await this.#inner.close()
+  }
+
+  #check(): void {
+    if (this.#isLost) throw new MeridianError('STORE_FAILED', { message: 'The store is lost.' })
   }
 }
 
@@ -177,6 +215,12 @@ export class Device {
 
   cut(): void {
     this.wire?.cut()
+  }
+
+  /** "Clear site data" under the running process. */
+  lose(): void {
+    this.disk.records.clear()
+    this.store.lose()
   }
 
   runTimers(nowMs: number): void {
@@ -300,6 +344,12 @@ export class Browser {
     this.tabs = this.tabs.filter((one) => one !== device)
     this.world.devices.splice(this.world.devices.indexOf(device), 1)
     for (const port of this.#ports) if (port.device === device) this.#leave(port)
+  }
+
+  /** "Clear site data" under running tabs. */
+  lose(): void {
+    this.disk.records.clear()
+    for (const tab of this.tabs) tab.store.lose()
   }
 
   /** One thing for each tab that something is waiting for; or for one of them. */

@@ -90,6 +90,11 @@ export function registerEngineTests(name: string, engine: Engine, builders: Engi
       )
     })
 
+    it('given an index, when it is asked what it holds, then a peer that holds that lacks no update', () => {
+      const updates = builders.typing('abc')
+      expect(engine.diff(updates, engine.stateVector(indexOf(updates)))).toHaveLength(0)
+    })
+
     it('[SES7] given honest histories, when judged in order, then nothing is premature, and all of it adds nothing the second time', () => {
       fc.assert(
         fc.property(seeds, (seed) => {

@@ -179,15 +179,16 @@ describe('lives', () => {
     visits(rig, document, erase)
     const options = { document, group: groupOf(document), limits: sessionLimits, task: create(text('after', 2)) }
     const answers: Visited[] = []
-    new Visit(rig.hub, {
+    const first = new Visit(rig.hub, {
       ...options,
       done: (visited) => {
         answers.push(visited)
         newcomer.attach(1, document)
       },
     })
-    new Visit(rig.hub, { ...options, done: (visited) => answers.push(visited) })
+    const second = new Visit(rig.hub, { ...options, done: (visited) => answers.push(visited) })
     rig.settle()
+    for (const visit of [first, second]) visit.tick(rig.scheduler.nowMs)
     expect([kinds(waits.answers), kinds(answers)]).toEqual([
       ['ERASED', 'saved'],
       ['saved', 'found'],

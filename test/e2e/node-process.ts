@@ -14,11 +14,15 @@ import { within } from './waiting.js'
 
 export interface NodeOptions {
   readonly directory: string
-  /** More flags of `meridian node`, after `--dev --port … --data …`. */
+  /** More flags of `meridian node`, after `--dev`, or with a secret `--region eu-west`, and `--port … --data …`. */
   readonly flags?: readonly string[]
+  /** False: without `--dev`, so that tokens are asked for. Default true. */
+  readonly isDevelopment?: boolean
   /** More flags of Node.js itself. */
   readonly nodeFlags?: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** Tokens are asked for, signed with this by HS256; without it the node is in development mode. */
+  readonly secret?: string
   /** A command that runs the node, such as a tracer; it goes in front. */
   readonly under?: readonly string[]
 }
@@ -57,6 +61,8 @@ export class NodeProcess {
   readonly directory: string
   /** Of all openings. */
   readonly lines: LogLine[] = []
+  /** What was written to standard output and standard error, as it came, of all openings. */
+  output = ''
   port = 0
   startCount = 0
   killCount = 0
@@ -94,7 +100,8 @@ export class NodeProcess {
   async start(changes: Partial<Omit<NodeOptions, 'directory'>> = {}): Promise<void> {
     if (this.#child !== undefined) throw new Error('the node runs already')
     this.#options = { ...this.#options, ...changes }
-    const { directory, flags = [], nodeFlags = [], environment = {}, under = [] } = this.#options
+    const { directory, flags = [], nodeFlags = [], environment = {}, secret, under = [] } = this.#options
+    const { isDevelopment = secret === undefined } = this.#options
     const [command, ...before] = [...under, process.execPath]
     const child = spawn(
       command,
@@ -105,7 +112,8 @@ export class NodeProcess {
         ...nodeFlags,
         meridian,
         'node',
-        '--dev',
+        ...(isDevelopment ? ['--dev'] : []),
+        ...(secret === undefined ? [] : ['--region', 'eu-west']),
         '--port',
         String(this.port),
         '--data',
@@ -113,7 +121,11 @@ export class NodeProcess {
         ...flags,
       ],
       // The fourth is the leash. A group of its own, so that a tracer goes together with what it traces.
-      { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], env: { ...cleanEnvironment(), ...environment }, detached: true },
+      {
+        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+        env: { ...cleanEnvironment(), ...(secret === undefined ? {} : { MERIDIAN_AUTH_SECRET: secret }), ...environment },
+        detached: true,
+      },
     )
     this.#child = child
     this.#stderr = ''
@@ -130,12 +142,14 @@ export class NodeProcess {
     })
     child.stderr?.on('data', (data: Buffer) => {
       this.#stderr = (this.#stderr + data.toString()).slice(-16_384)
+      this.output += data.toString()
     })
     const listening = new Promise<string>((resolve, reject) => {
       if (child.stdout !== null) {
         createInterface({ input: child.stdout }).on('line', (text) => {
           const line = parseLine(text)
           this.lines.push(line)
+          this.output += `${text}\n`
           if (typeof line['url'] === 'string') resolve(line['url'])
         })
       }

@@ -188,6 +188,7 @@ export class MemoryStore {
 
   #control(group: StoredGroup, entry: Entry): void {
     const control = decodeControl(entry.payload)
+    if (control.kind !== 'seal') return
     for (const [replica, last] of control.last) group.sealed.set(replica, last)
     const [replica] = control.last.keys()
     const region = replica === undefined ? this.region : replicaParts(replica).region

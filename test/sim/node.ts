@@ -14,7 +14,7 @@ import { hubLimits, sessionLimits } from '@meridian/core/limits'
 import type { RegionLog } from '@meridian/core/log'
 import type { Outgoing } from '@meridian/core/outgoing'
 import { Session, type SessionSocket } from '@meridian/core/session'
-import type { Wire } from '@meridian/core/wire'
+import type { Wire, WireRequest } from '@meridian/core/wire'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import type { SeededRandom } from './random.js'
 import type { Scheduler } from './scheduler.js'
@@ -126,12 +126,13 @@ export class SimSocket implements SessionSocket {
   readonly #inbox: Uint8Array[] = []
   readonly #unheard: Uint8Array[] = []
 
-  constructor(node: SimNode) {
+  constructor(node: SimNode, request: WireRequest = { path: '', token: '' }) {
     this.node = node
     node.sessions.add(this)
     this.session = new Session(node.hub, this, node.wire, {
       region,
       limits: node.limits,
+      request,
       onRefused: (code) => node.refused.push(code),
     })
   }
@@ -145,8 +146,8 @@ export class SimSocket implements SessionSocket {
   send(message: Outgoing): void {
     if (this.closedWith !== undefined) return
     this.sent.push(message)
-    this.#buffer.push(message.bytes)
-    this.bufferedBytes += message.bytes.length
+    this.#buffer.push(...message.messages)
+    this.bufferedBytes += message.length
     this.bufferedBytesPeak = Math.max(this.bufferedBytesPeak, this.bufferedBytes)
     if (!this.held) this.#take(Number.POSITIVE_INFINITY)
   }

@@ -34,6 +34,8 @@ export interface IndexedDbStoreOptions {
   readonly factory?: IDBFactory | undefined
   /** Default: `localStorage`; where a page has none, a first visit and an evicted store are the same. */
   readonly marks?: MarkKeeper | undefined
+  /** Asks the browser not to evict. Default: `navigator.storage`; Firefox asks the user, others decide by how the page is used. */
+  readonly persist?: (() => Promise<unknown>) | undefined
 }
 
 /** One object store: idb-keyval's functions are of one, and a transaction over one needs no thought about deadlocks. */
@@ -55,6 +57,7 @@ export class IndexedDbStore implements ClientStore {
   readonly #factory: IDBFactory | undefined
   readonly #marks: MarkKeeper
   readonly #openTimeoutMs: number
+  #persist: (() => Promise<unknown>) | undefined
   #database: Promise<IDBDatabase> | undefined
   /** Of the database that this opening knows. */
   #mark: string | undefined
@@ -72,6 +75,7 @@ export class IndexedDbStore implements ClientStore {
     this.#openTimeoutMs = options.openTimeoutMs ?? 10_000
     this.#factory = options.factory ?? globalThis.indexedDB
     this.#marks = options.marks ?? pageMarks()
+    this.#persist = options.persist ?? pagePersist
   }
 
   watch(listener: (event: StoreEvent) => void): void {
@@ -110,6 +114,13 @@ export class IndexedDbStore implements ClientStore {
     )
     this.#written = writing.catch(() => undefined)
     return writing
+  }
+
+  keep(): void {
+    const persist = this.#persist
+    this.#persist = undefined
+    // A browser that says no, or cannot, evicts as before, and that is told when it happens.
+    void persist?.().catch(() => undefined)
   }
 
   async renew(): Promise<void> {
@@ -397,4 +408,11 @@ function pageMarks(): MarkKeeper {
   } catch {
     return none
   }
+}
+
+/** Nobody is asked who has said yes. */
+async function pagePersist(): Promise<void> {
+  const storage: StorageManager | undefined = globalThis.navigator?.storage
+  // Pages that are not secure, and old browsers, have none.
+  if (storage !== undefined && !(await storage.persisted())) await storage.persist()
 }

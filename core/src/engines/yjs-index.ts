@@ -90,6 +90,17 @@ export class YjsIndex implements EngineIndex {
     state.deletes.add(from, to)
   }
 
+  /** In the encoding of Yjs. */
+  encodeStateVector(): Uint8Array {
+    const encoder = encoding.createEncoder()
+    encoding.writeVarUint(encoder, this.clients.size)
+    for (const [client, { next }] of this.clients) {
+      encoding.writeVarUint(encoder, client)
+      encoding.writeVarUint(encoder, next)
+    }
+    return encoding.toUint8Array(encoder)
+  }
+
   encode(): Uint8Array {
     const encoder = encoding.createEncoder()
     encoding.writeUint8(encoder, encodingVersion)

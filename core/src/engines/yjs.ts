@@ -42,6 +42,8 @@ export const yjsEngine: Engine = {
     ownIndex(index).include(ownInspection(inspection))
   },
 
+  stateVector: (index: EngineIndex): Uint8Array => ownIndex(index).encodeStateVector(),
+
   encodeIndex: (index: EngineIndex): Uint8Array => ownIndex(index).encode(),
 
   decodeIndex: (bytes: Uint8Array): EngineIndex => YjsIndex.decode(bytes),

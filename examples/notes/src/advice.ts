@@ -1,7 +1,7 @@
 /** What an error means to somebody who writes a note, and what they can do about it. Codes are those of PROTOCOL.md. */
 
 /** What a button beside the sentence does. */
-export type Remedy = 'sign-in' | 'retry'
+export type Remedy = 'sign-in' | 'retry' | 'dismiss'
 
 /** Something that somebody should know and can do something about. */
 export interface Notice {
@@ -88,6 +88,20 @@ const table: Readonly<Record<string, Notice>> = {
     title: 'This app and the node do not match',
     text: 'Load the page again to get the newest version.',
     remedy: undefined,
+  },
+}
+
+/** What somebody should know of this device, though nothing stands in the way of keeping edits. */
+export const losses: Readonly<Record<'evicted' | 'lost', Notice>> = {
+  evicted: {
+    title: 'This browser had cleared your notes',
+    text: 'They come back from the node as you open them. Edits that were never sent from here are gone. New ones are kept as before.',
+    remedy: 'dismiss',
+  },
+  lost: {
+    title: 'This browser’s copy of your notes was cleared',
+    text: 'What is open here was kept and is stored again. The other notes come back from the node as you open them.',
+    remedy: 'dismiss',
   },
 }
 

@@ -1,9 +1,9 @@
 /** One note: its state and people on top, what somebody should know below that, and the text. */
 
-import type { Handle, Store } from '@meridian/client'
+import type { Handle, Store, StoreStatus } from '@meridian/client'
 import { useDocument, useStatus } from '@meridian/client/react'
-import { useEffect } from 'react'
-import type { Remedy } from './advice.js'
+import { useEffect, useReducer } from 'react'
+import type { Notice, Remedy } from './advice.js'
 import { person } from './device.js'
 import { Editor } from './editor.js'
 import { BackIcon, TrashIcon } from './icons.js'
@@ -32,7 +32,9 @@ interface NotePageProps {
 export function NotePage({ store, index, id, summary, takesFocus, onRemove, onSignIn }: NotePageProps) {
   const handle = useDocument(store, documentName(id))
   const origin = useReady(handle)
-  const state = saveStateOf(useStatus(store), useStatus(handle))
+  const storeStatus = useStatus(store)
+  const state = saveStateOf(storeStatus, useStatus(handle))
+  const [, showAgain] = useReducer((count: number) => count + 1, 0)
   const me = person.use()
   useSummary(index, handle, id)
 
@@ -47,8 +49,13 @@ export function NotePage({ store, index, id, summary, takesFocus, onRemove, onSi
 
   const mend = (remedy: Remedy): void => {
     if (remedy === 'sign-in') onSignIn()
-    else store.reconnect()
+    else if (remedy === 'dismiss') {
+      dismissed.add(storeStatus.storage)
+      showAgain()
+    } else store.reconnect()
   }
+
+  const notice = shown(state.notice, storeStatus)
 
   return (
     <article className="note" aria-label={summary?.title || 'Untitled note'}>
@@ -70,7 +77,7 @@ export function NotePage({ store, index, id, summary, takesFocus, onRemove, onSi
           <TrashIcon />
         </button>
       </header>
-      {state.notice === undefined ? null : <NoticeBar kind={state.kind} notice={state.notice} onRemedy={mend} />}
+      {notice === undefined ? null : <NoticeBar kind={state.kind} notice={notice} onRemedy={mend} />}
       <Missing
         state={state}
         index={index}
@@ -87,6 +94,12 @@ export function NotePage({ store, index, id, summary, takesFocus, onRemove, onSi
     </article>
   )
 }
+
+/** What somebody has read is not said again, in any note, until it happens again: a status is the same object until then. */
+const dismissed = new WeakSet<object>()
+
+const shown = (notice: Notice | undefined, { storage }: StoreStatus): Notice | undefined =>
+  notice?.remedy === 'dismiss' && dismissed.has(storage) ? undefined : notice
 
 const isReadOnly = (state: SaveState): boolean => state.kind === 'saved' && state.label === 'Read only'
 

@@ -65,7 +65,7 @@ const previewLengthMax = 140
 export function summarize(text: string): Pick<NoteSummary, 'title' | 'preview'> {
   const lines = text.slice(0, 4_000).split('\n').map(plain).filter(Boolean)
   const [title = '', ...rest] = lines
-  return { title: cut(title, titleLengthMax), preview: cut(rest.join(' '), previewLengthMax) }
+  return { title: cut(title, titleLengthMax), preview: cut(rest.join(' · '), previewLengthMax) }
 }
 
 const plain = (line: string): string =>

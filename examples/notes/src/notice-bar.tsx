@@ -12,7 +12,7 @@ interface NoticeBarProps {
   readonly action?: { readonly label: string; readonly run: () => void }
 }
 
-const labels: Readonly<Record<Remedy, string>> = { 'sign-in': 'Sign in', retry: 'Try again' }
+const labels: Readonly<Record<Remedy, string>> = { 'sign-in': 'Sign in', retry: 'Try again', dismiss: 'Got it' }
 
 export function NoticeBar({ kind, notice, onRemedy, action }: NoticeBarProps) {
   const Icon = kind === 'full' ? FullIcon : kind === 'offline' ? CloudOffIcon : WarningIcon

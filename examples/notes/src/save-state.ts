@@ -4,7 +4,7 @@
  */
 
 import type { DocumentStatus, StoreStatus } from '@meridian/client'
-import { adviceOf, type Notice } from './advice.js'
+import { adviceOf, losses, type Notice } from './advice.js'
 
 export type SaveKind = 'loading' | 'offline' | 'saving' | 'saved' | 'refused' | 'full'
 
@@ -19,19 +19,24 @@ export interface SaveState {
 }
 
 export function saveStateOf(store: StoreStatus, document: DocumentStatus | undefined): SaveState {
+  const { storage } = store
+  const state = stateOf(store, document)
+  const isLoss = storage.kind === 'evicted' || storage.kind === 'lost'
+  // What keeps somebody from their work comes first.
+  return isLoss && state.notice === undefined ? { ...state, notice: losses[storage.kind] } : state
+}
+
+function stateOf(store: StoreStatus, document: DocumentStatus | undefined): SaveState {
   const pending = document?.pending ?? 0
   const { connection, storage } = store
-  if (storage.kind !== 'fine') {
-    const code = 'code' in storage ? storage.code : 'STORE_FULL'
-    const notice = adviceOf(code)
-    // Not all that a device's store has to tell stands in the way of keeping edits.
-    if (notice !== undefined)
-      return {
-        kind: code === 'STORE_FULL' ? 'full' : 'refused',
-        label: code === 'STORE_FULL' ? 'Device full' : 'Not kept here',
-        detail: notice.title,
-        notice,
-      }
+  if (storage.kind === 'full' || storage.kind === 'failing') {
+    const notice = adviceOf(storage.code) ?? adviceOf('STORE_FAILED')
+    return {
+      kind: storage.kind === 'full' ? 'full' : 'refused',
+      label: storage.kind === 'full' ? 'Device full' : 'Not kept here',
+      detail: notice?.title ?? '',
+      notice,
+    }
   }
   if (connection.kind === 'refused') return refused(connection.code, 'Refused')
   if (document === undefined || document.kind === 'loading')

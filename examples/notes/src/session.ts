@@ -5,6 +5,7 @@
 
 import { useSyncExternalStore } from 'react'
 import { connect, type Store } from '@meridian/client'
+import { readClaims } from '@meridian/client/token'
 import { token } from './device.js'
 
 interface Identity {
@@ -51,16 +52,8 @@ async function replaceStore(next: Identity, text: string, how: 'keep' | 'wipe' =
 
 /** What a token says of itself. Nothing is verified here: that is the node's to do. */
 function identityOf(text: string): Identity | undefined {
-  const [, body, signature] = text.split('.')
-  if (body === undefined || signature === undefined) return undefined
-  try {
-    const bytes = Uint8Array.from(atob(body.replaceAll('-', '+').replaceAll('_', '/')), (letter) => letter.codePointAt(0) ?? 0)
-    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes))
-    const { tenant, sub }: Partial<Record<string, unknown>> = typeof claims === 'object' && claims !== null ? { ...claims } : {}
-    return typeof tenant === 'string' && typeof sub === 'string' ? { tenant, user: sub } : undefined
-  } catch {
-    return undefined
-  }
+  const { tenant, subject } = readClaims(text)
+  return tenant === undefined || subject === undefined ? undefined : { tenant, user: subject }
 }
 
 function subscribe(listener: () => void): () => void {

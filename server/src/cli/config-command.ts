@@ -25,6 +25,10 @@ function warn(loaded: LoadedConfig): void {
   for (const warning of loaded.warnings) process.stderr.write(`meridian: ${formatIssue(warning)}\n`)
 }
 
+/** A section that holds nothing would be none. */
+const isSet = (loaded: LoadedConfig, section: string): boolean =>
+  loaded.effective.some(({ setting, value }) => setting.path.startsWith(`${section}.`) && value !== undefined)
+
 /** A file that could be used as it is: what is not set stands as a comment. */
 function printed(loaded: LoadedConfig): string {
   const lines: string[] = []
@@ -33,7 +37,7 @@ function printed(loaded: LoadedConfig): string {
     const dot = setting.path.indexOf('.')
     const parent = dot < 0 ? '' : setting.path.slice(0, dot)
     const indent = parent === '' ? '' : '  '
-    if (parent !== section) lines.push(...(parent === '' ? [] : ['', `${parent}:`]))
+    if (parent !== section) lines.push(...(parent === '' ? [] : ['', `${isSet(loaded, parent) ? '' : '# '}${parent}:`]))
     section = parent
     const name = setting.path.slice(dot + 1)
     lines.push(`${indent}# ${setting.description} [${where}]`)

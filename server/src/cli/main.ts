@@ -1,4 +1,4 @@
-/** The command line: `meridian node`, `meridian config`, `meridian import`. Errors are sentences, with what to do; stacks are for defects only. */
+/** The command line: `meridian node`, `meridian config`, `meridian policy`, `meridian import`. Errors are sentences, with what to do; stacks are for defects only. */
 
 import { MeridianError } from '@meridian/core/errors'
 import { Command, CommanderError } from 'commander'
@@ -6,6 +6,7 @@ import { packageVersion } from '../io/version.js'
 import { addConfigCommand } from './config-command.js'
 import { addImportCommand } from './import-command.js'
 import { addNodeCommand } from './node-command.js'
+import { addPolicyCommand } from './policy-command.js'
 import { exitOk, exitOperating, exitUsage, UsageError } from './usage.js'
 
 export async function main(argv: readonly string[]): Promise<void> {
@@ -32,6 +33,7 @@ Examples:
   $ meridian node --dev                   start a node for development, on this machine only
   $ meridian node --config node.yaml      start a node
   $ meridian config check -c node.yaml    look whether it would start
+  $ meridian policy validate acme.yaml    look whether a placement policy is right
   $ meridian node --help                  all about one command
 
 Exit codes: 0 well, 1 it failed, 2 it was asked for wrongly.
@@ -40,6 +42,7 @@ Exit codes: 0 well, 1 it failed, 2 it was asked for wrongly.
   addNodeCommand(program)
   addConfigCommand(program)
   addImportCommand(program)
+  addPolicyCommand(program)
   return program
 }
 

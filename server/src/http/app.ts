@@ -45,6 +45,8 @@ export interface AppOptions {
 const probes = new Set(['/healthz', '/readyz'])
 
 export const syncPath = '/v1/sync'
+/** Behind it stands the document: `/yjs/<tenant>/<collection>/<key>`, the room of a y-websocket provider. */
+export const yjsPath = '/yjs/'
 
 export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>()

@@ -11,7 +11,7 @@ import type { SecureContextOptions, TLSSocket } from 'node:tls'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { MeridianError } from '@meridian/core/errors'
 import type { NodeConfig } from '../config.js'
-import { hostProblem, notFoundProblem, originProblem, syncPath } from './app.js'
+import { hostProblem, notFoundProblem, originProblem } from './app.js'
 import type { Guard } from './guard.js'
 import { problem, problemBytes, problemOf, type Problem } from './problem.js'
 
@@ -25,6 +25,8 @@ export interface ListenerOptions {
   /** Undefined: http. */
   readonly certificate: SecureContextOptions | undefined
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** True if a wire is spoken at this path. */
+  readonly speaksAt: (url: string | undefined) => boolean
   /** False while the node stops. */
   readonly accepts: () => boolean
 }
@@ -113,19 +115,12 @@ export function listen(server: Listener, config: NodeConfig): Promise<{ readonly
 function refusalOf(request: IncomingMessage, options: ListenerOptions): Problem | undefined {
   if (!options.accepts()) return problemOf(new MeridianError('DRAINING'))
   if (!options.guard.allowsHost(request.headers.host)) return hostProblem
-  const { pathname } = splitUrl(request.url)
-  if (pathname !== syncPath) return notFoundProblem
+  if (!options.speaksAt(request.url)) return notFoundProblem
   if (!options.guard.allowsOrigin(request.headers.origin)) return originProblem
   // ws would take version 8, a draft whose clients name their page in another header than the one that was looked at.
   if ((request.headers['sec-websocket-version'] ?? webSocketVersion) !== webSocketVersion)
     return problem(400, 'Bad request', `Sec-WebSocket-Version is ${webSocketVersion} here.`)
   return undefined
-}
-
-function splitUrl(url: string | undefined): { readonly pathname: string } {
-  const text = url ?? '/'
-  const end = text.search(/[?#]/)
-  return { pathname: end < 0 ? text : text.slice(0, end) }
 }
 
 function refuse(socket: Duplex, body: Problem): void {

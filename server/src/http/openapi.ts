@@ -54,6 +54,7 @@ const routes: readonly RouteConfig[] = [
           'application/json': { schema: z.record(z.string(), z.unknown()) },
           'text/plain': { schema: z.string() },
           'application/octet-stream': { schema: bytes },
+          'application/vnd.meridian.updates': { schema: bytes },
         },
       },
       304: { description: 'If-None-Match names the version that it has' },

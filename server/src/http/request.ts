@@ -17,6 +17,8 @@ import { parseVersionToken, versionToken } from './version-token.js'
 export type Env = { Bindings: Partial<HttpBindings> }
 
 export const octets = 'application/octet-stream'
+/** Updates in order, each behind its length as four bytes, big-endian. */
+export const updateList = 'application/vnd.meridian.updates'
 export const mergePatch = 'application/merge-patch+json'
 export const jsonPatch = 'application/json-patch+json'
 
@@ -34,12 +36,13 @@ export function askingOf(context: Context<Env>): Asking {
   }
 }
 
-export function wantedBy(context: Context<Env>): 'json' | 'text' | 'update' {
+export function wantedBy(context: Context<Env>): 'json' | 'text' | 'update' | 'updates' {
   const type = accepts(context, {
     header: 'Accept',
-    supports: ['application/json', 'text/plain', octets],
+    supports: ['application/json', 'text/plain', octets, updateList],
     default: 'application/json',
   })
+  if (type === updateList) return 'updates'
   return type === octets ? 'update' : type === 'text/plain' ? 'text' : 'json'
 }
 
@@ -127,4 +130,19 @@ export function operationOf(operation: Operation, index: number): PatchOperation
     default:
       return unreachable(operation)
   }
+}
+
+/** The body that `updateList` names. */
+export function listed(updates: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  let length = 0
+  for (const update of updates) length += 4 + update.length
+  const bytes = new Uint8Array(length)
+  const view = new DataView(bytes.buffer)
+  let offset = 0
+  for (const update of updates) {
+    view.setUint32(offset, update.length)
+    bytes.set(update, offset + 4)
+    offset += 4 + update.length
+  }
+  return bytes
 }

@@ -28,6 +28,7 @@ import {
   invalid,
   jsonOf,
   jsonPatch,
+  listed,
   mergePatch,
   namesVersion,
   nameOf,
@@ -35,6 +36,7 @@ import {
   operationOf,
   parsed,
   rawUrl,
+  updateList,
   versionOf,
   wantedBy,
   written,
@@ -148,11 +150,16 @@ export class Routes {
     const query = parsed(readQuery, context.req.query(), 'query')
     const as = query.as ?? wantedBy(context)
     if (query.root !== undefined && as !== 'text') throw invalid('query', 'root goes with as=text')
-    if (query.since !== undefined && as !== 'update') throw invalid('query', 'since goes with as=update')
+    if (query.since !== undefined && as !== 'update' && as !== 'updates') throw invalid('query', 'since goes with as=update')
     const state = await documents.state(place, versionOf(query.at))
     const headers = { ...headersOf(state), vary: 'Accept' }
     if (query.since === undefined && namesVersion(context.req.header('if-none-match'), headers.etag))
       return new Response(null, { status: 304, headers })
+    if (as === 'updates') {
+      const known = Buffer.from(query.since ?? '', 'base64url')
+      const updates = query.since === undefined ? state.updates : await documents.differences(state, new Uint8Array(known))
+      return new Response(listed(updates), { headers: { ...headers, 'content-type': updateList } })
+    }
     if (as === 'update') {
       const bytes =
         query.since === undefined

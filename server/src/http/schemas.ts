@@ -25,14 +25,16 @@ export const collectionParams = nameParams.omit({ key: true })
 
 export const readQuery = z.strictObject({
   as: z
-    .enum(['json', 'text', 'update'])
+    .enum(['json', 'text', 'update', 'updates'])
     .optional()
-    .describe('What to answer; otherwise by `Accept`. `update` is one Yjs update, V1.'),
+    .describe(
+      'What to answer; otherwise by `Accept`. `update` is one Yjs update, V1; `updates` are several as they are stored, each behind its length.',
+    ),
   root: z.string().min(1).max(1_024).optional().describe('With `text`: which root. Not needed if only one is text.'),
   since: base64url
     .max(1_048_576)
     .optional()
-    .describe('With `update`: a state vector, base64url; only what it lacks is answered.'),
+    .describe('With `update` or `updates`: a state vector, base64url; only what it lacks is answered.'),
   at: token.optional().describe('Waits, no longer than limits.waitMs, until the region holds this version.'),
 })
 

@@ -21,7 +21,7 @@ import type { RegionId } from '@meridian/core/ids'
 import type { SessionLimits } from '@meridian/core/limits'
 import type { Outgoing } from '@meridian/core/outgoing'
 import { Session, type SessionSocket } from '@meridian/core/session'
-import { nativeWire } from '@meridian/core/wires/native/wire'
+import type { Wire, WireRequest } from '@meridian/core/wire'
 import { type Server, WebSocket, WebSocketServer } from 'ws'
 import type { Authenticator } from '../auth/authenticator.js'
 import type { GatewayLimits } from '../config.js'
@@ -32,6 +32,8 @@ export interface GatewayOptions {
   readonly limits: SessionLimits & GatewayLimits
   readonly authenticator: Authenticator
   readonly onRefused: (code: ErrorCode) => void
+  /** Wires by the paths that they are spoken at; a path that ends in a slash is that of all behind it. */
+  readonly wires: ReadonlyMap<string, Wire>
 }
 
 /** Counters since the start, for metrics. */
@@ -54,20 +56,25 @@ export class Gateway {
   readonly connections = new Set<Connection>()
   /** Connections whose client is not known, oldest first; plain HTTP ones are among them. */
   readonly #strangers = new Set<Socket>()
-  readonly #server: Server<typeof ClientSocket>
+  readonly #servers = new Map<Wire, Server<typeof ClientSocket>>()
   #whenEmpty: (() => void) | undefined
+  #pingedAt = 0
 
   constructor(hub: Hub, options: GatewayOptions) {
     this.hub = hub
     this.options = options
-    const { limits } = options
+    for (const wire of new Set(options.wires.values())) this.#servers.set(wire, this.#serverOf(wire))
+  }
+
+  #serverOf(wire: Wire): Server<typeof ClientSocket> {
+    const { limits } = this.options
     // Known to ws and not yet to its types.
     const untyped = { closeTimeout: limits.closeMs }
-    this.#server = new WebSocketServer({
+    return new WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
-      maxPayload: limits.messageBytesMax,
+      maxPayload: wire.limits(limits).messageBytesMax,
       maxFragments: limits.fragmentsMax,
       maxBufferedChunks: limits.chunksMax,
       handleProtocols: (offered: Set<string>) => (offered.has(subprotocol) ? subprotocol : false),
@@ -103,17 +110,30 @@ export class Gateway {
     this.#strangers.delete(socket)
   }
 
+  /** True if a wire is spoken at this path. */
+  speaksAt(url: string | undefined): boolean {
+    return routeOf(this.options.wires, url) !== undefined
+  }
+
   /** An upgrade whose path, host and origin were found right. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#server.handleUpgrade(request, socket, head, (client) => {
-      const connection = new Connection(this, client, request.socket)
+    const route = routeOf(this.options.wires, request.url)
+    const server = route === undefined ? undefined : this.#servers.get(route.wire)
+    if (route === undefined || server === undefined) return void socket.destroy()
+    server.handleUpgrade(request, socket, head, (client) => {
+      const connection = new Connection(this, client, request.socket, route)
       this.connections.add(connection)
     })
   }
 
   /** About once a second. */
   tick(nowMs: number): void {
-    for (const connection of this.connections) connection.session.tick(nowMs)
+    const pings = nowMs - this.#pingedAt >= this.options.limits.silenceMs / 2
+    if (pings) this.#pingedAt = nowMs
+    for (const connection of this.connections) {
+      connection.session.tick(nowMs)
+      if (pings && connection.isPinged) connection.ping()
+    }
   }
 
   /** Takes nothing in any more, so that what is on its way can come to an end. */
@@ -146,11 +166,14 @@ export class Gateway {
 /** Tells what ws found wrong by itself (an endless frame, a broken one) before ws says so with nothing but a number. */
 class ClientSocket extends WebSocket {
   onViolation: ((error: MeridianError) => void) | undefined
+  /** True once whoever holds it has set a time to close it. */
+  closesLater = false
 
   override close(code?: number, reason?: string | Buffer): void {
     // ws closes with a code and without a reason only for what its receiver refuses.
     if (this.readyState === WebSocket.OPEN && code !== undefined && reason === undefined && this.onViolation !== undefined) {
       this.onViolation(violation(code))
+      if (this.closesLater) return
     }
     if (this.readyState === WebSocket.OPEN) super.close(code, reason)
     // The second call of a closing handshake, which ws makes itself.
@@ -165,6 +188,22 @@ function violation(code: number): MeridianError {
   return new MeridianError('FRAME_INVALID', { message: 'A WebSocket frame is not as RFC 6455 says, or in too many pieces.' })
 }
 
+interface Route {
+  readonly wire: Wire
+  readonly request: WireRequest
+}
+
+/** The token stands in the query, as clients that set no headers have it; neither goes into any log. */
+function routeOf(wires: ReadonlyMap<string, Wire>, url: string | undefined): Route | undefined {
+  const [pathname = '', query = ''] = (url ?? '/').split(/\?(.*)/s)
+  for (const [path, wire] of wires) {
+    const isUnder = path.endsWith('/') ? pathname.startsWith(path) : pathname === path
+    if (!isUnder) continue
+    return { wire, request: { path: pathname.slice(path.length), token: new URLSearchParams(query).get('token') ?? '' } }
+  }
+  return undefined
+}
+
 class Connection implements SessionSocket {
   readonly session: Session
   readonly #gateway: Gateway
@@ -172,23 +211,29 @@ class Connection implements SessionSocket {
   readonly #socket: Socket
   #greetingBytes = 0
   #held = false
+  readonly #refusalMs: number
+  #closing: NodeJS.Timeout | undefined
 
-  constructor(gateway: Gateway, client: ClientSocket, socket: Socket) {
+  constructor(gateway: Gateway, client: ClientSocket, socket: Socket, { wire, request }: Route) {
+    this.#refusalMs = wire.refusalMs
     this.#gateway = gateway
     this.#client = client
     this.#socket = socket
     client.onViolation = (error) => this.#refuse(error)
     client.on('message', (data, isBinary) => this.#receive(data, isBinary))
     client.on('close', () => {
+      clearTimeout(this.#closing)
       this.session.closed()
       gateway.gone(this)
     })
     // What went wrong was told by a goodbye, or the peer is gone; `close` follows.
     client.on('error', () => undefined)
+    // Clients that send only when somebody types answer pings, and that is a sign of life.
+    client.on('pong', () => this.session.heard())
     socket.on('drain', () => this.session.drained())
     socket.on('data', this.#countGreeting)
     const { region, limits, onRefused } = gateway.options
-    this.session = new Session(gateway.hub, this, nativeWire, { region, limits, onRefused })
+    this.session = new Session(gateway.hub, this, wire, { region, limits, onRefused, request })
   }
 
   /** [hot] */
@@ -205,12 +250,26 @@ class Connection implements SessionSocket {
     this.#socket.write(framed)
   }
 
+  /** Clients of the native wire ping by themselves. */
+  get isPinged(): boolean {
+    return this.#refusalMs > 0
+  }
+
   get bufferedBytes(): number {
     return this.#socket.writableLength
   }
 
   close(code: number, reason: string): void {
-    this.#client.close(code, reason)
+    if (this.#refusalMs === 0 || code < firstFinalCode || code > lastFinalCode) return this.#client.close(code, reason)
+    if (this.#closing !== undefined) return
+    // Not read from meanwhile: the session has ended.
+    this.#client.pause()
+    this.#client.closesLater = true
+    this.#closing = setTimeout(() => {
+      this.#client.closesLater = false
+      this.#client.resume()
+      this.#client.close(code, reason)
+    }, this.#refusalMs)
   }
 
   authenticate(token: string): void {
@@ -230,6 +289,10 @@ class Connection implements SessionSocket {
 
   resume(): void {
     if (!this.#held) this.#client.resume()
+  }
+
+  ping(): void {
+    if (this.#client.readyState === WebSocket.OPEN) this.#client.ping()
   }
 
   hold(): void {
@@ -276,6 +339,10 @@ class Connection implements SessionSocket {
     this.session.fail(error)
   }
 }
+
+/** Close codes with which a retry is no use. */
+const firstFinalCode = 4400
+const lastFinalCode = 4499
 
 /** Room for the headers of a greeting's WebSocket frames, on top of what these hold: the session counts that itself. */
 const framingBytes = 1024

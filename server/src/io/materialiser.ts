@@ -41,8 +41,8 @@ const updatesMax = 512
 
 /** Engine work on no more than this is done at once: Yjs takes about 50 ms for a mebibyte, so a few milliseconds. */
 const inlineBytesMax = 96 * 1024
-/** Differences do not build a document and are five times as fast. */
-const inlineDifferencesMax = 512 * 1024
+/** Differences do not build a document: about 15 ms for 223 KB. */
+const inlineDifferencesMax = 256 * 1024
 
 /** Trims and new lives that pass by while a document is read, before that is given up. */
 const attemptsMax = 8

@@ -28,12 +28,14 @@ export const row = {
     const { updates, textHash: expected } = readTrace(params.cache)
     const documents = ['bench/load']
     let taken = 0
+    const counting = { onUpdate: (/** @type {any[]} */ ...[, , , , initial]) => void (initial || taken++) }
+    const reader = wire.feedback === 'none' ? await wire.connect({ host, port: bench.port, documents, ...counting }) : undefined
     const writer = await wire.connect({
       host,
       port: bench.port,
       documents,
       ...(wire.feedback === 'ack' ? { onAck: (from, to) => (taken += to - from + 1) } : {}),
-      ...(wire.feedback === 'echo' ? { onUpdate: () => taken++ } : {}),
+      ...(wire.feedback === 'echo' ? counting : {}),
     })
     let pushed = 0
     for (let at = 0; at < updates.length; at += EDITS_A_PUSH) {
@@ -46,6 +48,7 @@ export const row = {
     // Time for what a server does behind its clients' backs: Hocuspocus stores 2 to 10 s later, Meridian folds what has grown.
     await quiet(bench, { leastMs: 3_000, mostMs: 40_000 })
     writer.close()
+    reader?.close()
     await quiet(bench, { leastMs: 12_000, mostMs: 40_000 })
     const { port, pid } = await bench.ask('restart')
     bench.pid = pid

@@ -1,5 +1,5 @@
 // The wire of y-websocket: one document a socket, named by the path; lib0 messages `0` sync, `1` awareness.
-// The server sends an update back to its own writer too, which is all the feedback there is.
+// y-websocket's own server sends an update back to its own writer too, which is all the feedback there is.
 
 import { readVarUint, read, varUint } from '../lib/varint.mjs'
 import { WebSocketClient } from '../lib/websocket.mjs'
@@ -12,11 +12,12 @@ const UPDATE = Buffer.from([0, 2])
 /**
  * @param {string} name
  * @param {string} prefix what a server puts before the name of the room, as a user of the provider writes it into the address.
+ * @param {import('../lib/types.mjs').Wire['feedback']} feedback whether this server sends a writer its own updates back.
  * @returns {import('../lib/types.mjs').Wire}
  */
-export const yWebsocketWire = (name, prefix) => ({
+export const yWebsocketWire = (name, prefix, feedback) => ({
   name,
-  feedback: 'echo',
+  feedback,
   syncs: true,
   connect(options) {
     const { host, port, documents, sync = EMPTY, onUpdate } = options
@@ -69,4 +70,4 @@ export const yWebsocketWire = (name, prefix) => ({
   },
 })
 
-export const wire = yWebsocketWire('y-websocket', '')
+export const wire = yWebsocketWire('y-websocket', '', 'echo')

@@ -147,4 +147,22 @@ describe('IndexedDB store', () => {
     ]
     expect(new Set(names).size).toBe(names.length)
   })
+
+  it('given many edits, then the browser is asked once to keep the database, and a no is no error', async () => {
+    let asked = 0
+    const store = new IndexedDbStore({
+      name: 'store',
+      factory: new IDBFactory(),
+      marks: new Origin().marks,
+      persist: () => {
+        asked++
+        return Promise.reject(new Error('no'))
+      },
+    })
+    store.keep()
+    store.keep()
+    await store.write([a])
+    expect(asked).toBe(1)
+    await store.close()
+  })
 })

@@ -167,6 +167,17 @@ describe('a document over HTTP', () => {
     await ask('PATCH', `/v1/documents/${name}`, { type: merge, json: { text: `${'a'.repeat(1_000)}b` } })
     const difference = new Uint8Array(await (await ask('GET', `/v1/documents/${name}?as=update&since=${vector}`)).arrayBuffer())
     expect(difference.length).toBeLessThan(60)
+    const list = new Uint8Array(await (await ask('GET', `/v1/documents/${name}?as=updates&since=${vector}`)).arrayBuffer())
+    expect([new DataView(list.buffer).getUint32(0), list.subarray(4)]).toEqual([difference.length, difference])
+    const all = await ask('GET', `/v1/documents/${name}`, { headers: { accept: 'application/vnd.meridian.updates' } })
+    const every = new Uint8Array(await all.arrayBuffer())
+    const copy = new Y.Doc()
+    for (let at = 0; at < every.length; ) {
+      const end = at + 4 + new DataView(every.buffer).getUint32(at)
+      Y.applyUpdate(copy, every.subarray(at + 4, end))
+      at = end
+    }
+    expect(copy.getText('text').length).toBe(1_001)
     Y.applyUpdate(doc, difference)
     expect(doc.getText('text').length).toBe(1_001)
     const now = Buffer.from(Y.encodeStateVector(doc)).toString('base64url')

@@ -489,6 +489,15 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       expect(await code((done: Done<DocumentInfo>) => log?.openDocument(drawing, done))).toBe('DOCUMENT_DAMAGED')
       expect(await code((done: Done<DocumentInfo>) => log?.openDocument(notes, done))).toBe('done')
     })
+
+    test('given entries that come while the scrub passes, then it ends at those that there were when it began', async () => {
+      await filled()
+      // So slow that the second piece of the pass is seconds behind the first.
+      await open({ scrubBytesPerSecond: 8192 })
+      await vi.waitFor(() => expect(log?.status().scrub.total).toBe(40), { timeout: 5000 })
+      for (let index = 0; index < 600; index++) await append(log, draft(notes, `later ${index} ${'n'.repeat(2000)}`))
+      await vi.waitFor(() => expect(log?.status().scrub).toEqual({ scrubbed: 40, total: 40, passes: 1 }), { timeout: 15_000 })
+    }, 20_000)
   })
 
   describe('a full disk', () => {

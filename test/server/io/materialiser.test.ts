@@ -187,7 +187,7 @@ describe('a materialised document', () => {
   })
 
   it('given a state vector, then small and large documents are answered with what it lacks, here and in a thread', async () => {
-    for (const bytes of [10, 700 * 1024]) {
+    for (const bytes of [10, 300 * 1024]) {
       const sitting = await sit()
       const base = large(bytes)
       const [a = noBytes, b = noBytes] = typed('ab', 5)

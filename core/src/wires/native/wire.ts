@@ -26,6 +26,7 @@ import { encodeServerFrame, encodeUpdate, writePong } from './server-frames.js'
 
 export const nativeWire: Wire = {
   name: 'native',
+  refusalMs: 0,
   packing: 'together',
   framesEndInPayload: true,
 
@@ -75,6 +76,10 @@ class NativeConversation implements Conversation {
         throw toMeridianError(thrown)
       }
     })
+  }
+
+  begin(): void {
+    // The client speaks first.
   }
 
   receive(message: Uint8Array): void {

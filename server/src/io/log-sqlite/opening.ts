@@ -281,6 +281,7 @@ export class Opening {
   /** LOG5: the floor rises to the seal's counter, and the incarnations that it names are done with. */
   private control(group: GroupState, payload: Uint8Array): void {
     const control = decodeControl(payload)
+    if (control.kind !== 'seal') return
     for (const [replica, last] of control.last) {
       this.statements.sealVersion.run([group.ref, this.refOfReplica(replica), chainBytes(0n), last])
     }

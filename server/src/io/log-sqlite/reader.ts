@@ -96,6 +96,8 @@ export class Reader {
 
   /**
    * The next piece of the background scrub: checks about `bytes` of what stands at `cursor` and behind it, in the order of the stages.
+   * A pass ends at the entries that there were when it began: those that come meanwhile are for the next one. Otherwise it would read along
+   * behind every commit, and under load never come to an end.
    *
    * @returns where to go on, undefined at the end of the pass.
    */
@@ -109,7 +111,7 @@ export class Reader {
     try {
       this.statements.begin.run([])
       this.fresh.refresh()
-      const step = this.scrubStage(cursor, bytes)
+      const step = this.scrubStage(cursor.end === undefined ? { ...cursor, end: this.fresh.position } : cursor, bytes)
       next = step.next
       read = step.bytes
     } catch (thrown) {
@@ -127,7 +129,7 @@ export class Reader {
     switch (cursor.stage) {
       case 'entries': {
         const to = this.scrubEnd(cursor.key, bytes)
-        if (to === undefined) return { next: { stage: 'tails', key: 0, second: 0 }, bytes: 0 }
+        if (to === undefined || cursor.key >= (cursor.end ?? 0)) return { next: { stage: 'tails', key: 0, second: 0 }, bytes: 0 }
         for (const row of this.statements.entriesWithin.all([cursor.key, to])) {
           const payload = row.at(-1)
           read += 128 + (Buffer.isBuffer(payload) ? payload.length : 0)
@@ -599,6 +601,8 @@ export interface ScrubCursor {
   readonly stage: 'entries' | 'tails' | 'orders' | 'snapshots'
   readonly key: number
   readonly second: number
+  /** Position of the newest entry that is for this pass; undefined before its first piece. */
+  readonly end?: number
 }
 
 const scrubRowsMax = 256

@@ -1,0 +1,412 @@
+/**
+ * The wire of y-websocket, for `WebsocketProvider` 1.5, 2.1 and 3.1 as they are: one document a socket, named by the path, the token in the
+ * query.
+ *
+ * ```
+ *   token good ─▶ attached ─▶ step 1 of the node (what it holds) ─▶ the client's step 2
+ *                     └─ step 1 of the client ─▶ materialised ─▶ what it lacks, last of it as step 2 ─▶ the log behind it ─▶ live
+ * ```
+ *
+ * - Nothing is answered before the log has been read, so that no client takes an empty document for the whole one.
+ * - SES2 There are no names for pushes and no acks. What is refused for a passing reason is asked for again by another step 1; the client holds it.
+ * - LOG1 A step 1 of the node names what is durable, so that a client does not keep to itself what a failed commit loses.
+ * - SES3 Nothing is read before the token was checked: a client that says much at once waits in its own socket.
+ * - SES6 A client takes a socket for dead on which nothing comes for 30 s: its own presence is echoed to it, and who shows none gets an empty one.
+ */
+
+import * as decoding from 'lib0/decoding'
+import type { Attachment } from '../../attachment.js'
+import type { AwarenessEntry } from '../../awareness.js'
+import { decodeAwareness, encodeAwareness, lastWords } from '../../awareness.js'
+import { decoded, readBytes, readVarUint } from '../../bytes.js'
+import type { ErrorCode } from '../../errors.js'
+import { errorTable, MeridianError } from '../../errors.js'
+import type { Receipt } from '../../hub.js'
+import { parseDocumentPath } from '../../ids.js'
+import type { RefusedPush } from '../../lane.js'
+import type { SessionLimits } from '../../limits.js'
+import type { LiveDocument } from '../../live-document.js'
+import type { Materialised, Materialiser } from '../../materialised.js'
+import type { PresenceToEncode, UpdateToEncode } from '../../shared-encoder.js'
+import { emptyVersion } from '../../version.js'
+import type { Conversation, Sizes, Wire, WireRequest, WireSession } from '../../wire.js'
+import {
+  emptyUpdate,
+  encodeAwarenessMessage,
+  encodePermissionDenied,
+  encodeStep1,
+  encodeStep2,
+  encodeSyncUpdate,
+  messageType,
+  syncType,
+} from './messages.js'
+
+/** Bytes of one message of a client: a whole document comes in one. */
+const messageBytesMax = 16 * 1024 * 1024
+
+/** Bytes of one write of several messages. */
+const writeBytes = 256 * 1024
+
+/** 1.5 and 2.1 know no final code and dial again after 100 ms, however often they were refused, as soon as the handshake was good. */
+const refusalMs = 1_000
+
+/** The only one. */
+const channel = 1
+
+/** Ticks without an echo after which an empty one is sent. */
+const aliveTicks = 20
+
+/** Ticks between two requests for what was refused, doubled each time up to the most. */
+const askAgainTicks = { first: 1, most: 32 } as const
+
+export function yWebsocketWire(materialiser: Materialiser): Wire {
+  const wire: Wire = {
+    name: 'y-websocket',
+    refusalMs,
+    packing: 'apart',
+    framesEndInPayload: true,
+    encodeUpdate: ({ payload }: UpdateToEncode): Uint8Array => encodeSyncUpdate(payload),
+    encodePresence,
+    limits: (limits: SessionLimits): SessionLimits => ({ ...limits, messageBytesMax }),
+    sizes: ({ bufferedBytesMax }: SessionLimits): Sizes => ({ batch: writeBytes, large: bufferedBytesMax, piece: writeBytes }),
+    split: (frame: Uint8Array): readonly Uint8Array[] => [frame],
+    open: (session: WireSession, request: WireRequest): Conversation =>
+      new YWebsocketConversation(session, request, materialiser),
+  }
+  return wire
+}
+
+/** Undefined for what a client of another wire shows that is no awareness update. */
+function encodePresence({ payload, before }: PresenceToEncode): Uint8Array | undefined {
+  const now = entriesOf(payload)
+  const there = new Set(now.map((entry) => entry.clientId))
+  const gone = lastWords(entriesOf(before).filter((entry) => !there.has(entry.clientId)))
+  return now.length + gone.length === 0 ? undefined : encodeAwarenessMessage(encodeAwareness([...now, ...gone]))
+}
+
+function entriesOf(payload: Uint8Array): readonly AwarenessEntry[] {
+  if (payload.length === 0) return []
+  try {
+    return decodeAwareness(payload)
+  } catch (thrown) {
+    if (thrown instanceof MeridianError) return []
+    throw thrown
+  }
+}
+
+/** Which connection speaks for a client, by document: what others relay is not theirs. */
+const speakers = new WeakMap<LiveDocument, Map<number, YWebsocketConversation>>()
+
+class YWebsocketConversation implements Conversation {
+  readonly #session: WireSession
+  readonly #request: WireRequest
+  readonly #materialiser: Materialiser
+  #early: Uint8Array[] = []
+  #counter = 0
+  #attached: Attachment | undefined
+  /** The state vector of a step 1 that is to be answered. */
+  #known: Uint8Array | undefined
+  #answering = false
+  #toldReadOnly = false
+  #toldTooLarge = false
+  #quietTicks = 0
+  #own = new Map<number, AwarenessEntry>()
+  #heardAwareness = false
+  /** Ticks until what was refused is asked for again; undefined if nothing was. */
+  #askIn: number | undefined
+  #askTicks: number = askAgainTicks.first
+
+  readonly hasLast = false
+
+  constructor(session: WireSession, request: WireRequest, materialiser: Materialiser) {
+    this.#session = session
+    this.#request = request
+    this.#materialiser = materialiser
+  }
+
+  begin(): void {
+    this.#session.holdUntilKnown()
+    this.#session.authenticate(this.#request.token)
+  }
+
+  welcome(): void {
+    const document = parseDocumentPath(this.#request.path)
+    this.#session.attach({ channel, engine: 'yjs', document, life: 0, cursor: emptyVersion, seen: emptyVersion })
+    for (const message of this.#early.splice(0)) this.receive(message)
+  }
+
+  receive(message: Uint8Array): void {
+    if (this.#session.state === 'closed') return
+    if (this.#session.state !== 'open') {
+      // What had left the socket before it was held; bounded by `greetingBytesMax`, which the session counts.
+      this.#early.push(new Uint8Array(message))
+      return
+    }
+    const attachment = this.#session.attachment(channel)
+    if (attachment === undefined) return
+    decoded(() => {
+      const body = decoding.createDecoder(message)
+      const type = readVarUint(body)
+      if (type === messageType.sync) this.#sync(attachment, readVarUint(body), readBytes(body))
+      else if (type === messageType.awareness) this.#awareness(attachment, readBytes(body))
+      else if (type === messageType.queryAwareness) this.#tellPresence(attachment)
+      else throw new MeridianError('FRAME_INVALID', { message: `Type ${type} is no message of y-websocket.` })
+      if (body.pos !== message.length) throw new MeridianError('FRAME_INVALID', { message: 'Bytes follow the message.' })
+    })
+  }
+
+  #sync(attachment: Attachment, type: number, bytes: Uint8Array): void {
+    switch (type) {
+      case syncType.step1:
+        this.#known = new Uint8Array(bytes)
+        return this.#answer()
+      case syncType.step2:
+      case syncType.update:
+        if (bytes.length === 2 && bytes[0] === 0 && bytes[1] === 0) return
+        if (attachment.access === 'write') return this.#session.push(attachment, ++this.#counter, bytes)
+        return this.#tellReadOnly()
+      default:
+        throw new MeridianError('FRAME_INVALID', { message: `Type ${type} is no message of the sync protocol of Yjs.` })
+    }
+  }
+
+  attached(attachment: Attachment): 'later' {
+    this.#attached = attachment
+    this.#askForRest()
+    this.#answer()
+    return 'later'
+  }
+
+  /** The node's step 1. Who may only read is not asked. */
+  #askForRest(): void {
+    const attachment = this.#attached
+    if (attachment === undefined || !this.#session.holds(attachment) || attachment.access !== 'write') return
+    const loaded = this.#session.hub.index(attachment.document, attachment.engine, () => {
+      this.#askForRest()
+      this.#session.flush()
+    })
+    if (loaded === undefined) return
+    if (typeof loaded === 'string') return this.#session.fail(new MeridianError(loaded))
+    const step1 = encodeStep1(loaded.engine.stateVector(loaded.index))
+    if (attachment.document.pendingCount === 0) return this.#session.send(step1)
+    // The index has what is on its way into the log, too. If that fails, whoever was told of it would not send it again.
+    const receipt: Receipt = {
+      saved: () => {
+        if (this.#session.holds(attachment)) this.#session.send(step1)
+      },
+      failed: () => this.#askLater(),
+    }
+    const { engine } = attachment
+    this.#session.hub.barrier(attachment.document, { name: undefined, counter: 0, engine, bytes: 0, receipt, origin: attachment })
+  }
+
+  #askLater(): void {
+    if (this.#askIn !== undefined) return
+    this.#askIn = this.#askTicks
+    this.#askTicks = Math.min(2 * this.#askTicks, askAgainTicks.most)
+  }
+
+  #answer(): void {
+    const attachment = this.#attached
+    const known = this.#known
+    if (attachment === undefined || known === undefined || this.#answering || !this.#session.holds(attachment)) return
+    this.#known = undefined
+    this.#answering = true
+    this.#materialiser.materialise(attachment.document.name, (answer) => {
+      if (!this.#session.holds(attachment)) return
+      switch (answer.kind) {
+        case 'done':
+          return this.#tellDifference(attachment, answer.value, known)
+        case 'absent':
+          return this.#told(attachment, [], attachment.position)
+        case 'ended':
+          return this.#session.fail(new MeridianError('ERASED'))
+        case 'failed':
+          return this.#session.fail(new MeridianError(answer.code))
+      }
+    })
+  }
+
+  #tellDifference(attachment: Attachment, state: Materialised, known: Uint8Array): void {
+    this.#materialiser.differences(state, known, (answer) => {
+      if (!this.#session.holds(attachment)) return
+      if (answer.kind === 'done') return this.#told(attachment, answer.value, state.position)
+      if (answer.kind === 'refused') this.#session.fail(new MeridianError('FRAME_INVALID', { message: answer.message }))
+      else this.#session.fail(new MeridianError('INTERNAL', { message: 'The difference could not be made now.' }))
+    })
+  }
+
+  /** In the order of the log, the last of it as step 2, so that a client that takes itself for in sync is. */
+  #told(attachment: Attachment, updates: readonly Uint8Array[], position: Attachment['position']): void {
+    this.#answering = false
+    for (const update of updates.slice(0, -1)) this.#session.stream(encodeSyncUpdate(update))
+    this.#session.stream(encodeStep2(updates.at(-1) ?? emptyUpdate))
+    if (attachment.state === 'opening' && !attachment.told) this.#session.catchUpFrom(attachment, position)
+    this.#session.flush()
+    this.#answer()
+  }
+
+  #awareness(attachment: Attachment, update: Uint8Array): void {
+    let entries: readonly AwarenessEntry[]
+    try {
+      entries = decodeAwareness(update)
+    } catch (thrown) {
+      if (thrown instanceof MeridianError && thrown.code === 'LIMIT_PRESENCE') return this.#tellTooLarge()
+      throw thrown
+    }
+    const first = !this.#heardAwareness
+    this.#heardAwareness = true
+    const mine = entries.filter((entry) => this.#takes(attachment, entry, first))
+    if (mine.length === 0) return
+    const payload = this.#shown()
+    if (payload.length > this.#session.limits.presenceBytesMax) return this.#tellTooLarge()
+    this.#session.show(attachment, payload)
+    this.#quietTicks = 0
+    this.#session.send(encodeAwarenessMessage(encodeAwareness(mine)))
+    // Others may have been told that the client of an earlier connection is gone, or hold what it says now for old: said to be gone, it answers
+    // with a clock that everybody takes. Without that it would be hidden until its second renewal, 30 s later.
+    if (first && entries.length === 1) this.#session.send(encodeAwarenessMessage(encodeAwareness(lastWords(mine))))
+  }
+
+  /** Empty if there is nothing. */
+  #shown(): Uint8Array {
+    return this.#own.size === 0 ? new Uint8Array(0) : encodeAwareness([...this.#own.values()])
+  }
+
+  /** Others go without it; a close would make the client come again and say the same. */
+  #tellTooLarge(): void {
+    if (this.#toldTooLarge) return
+    this.#toldTooLarge = true
+    this.#session.send(encodePermissionDenied(`Others do not see this presence. ${errorTable.LIMIT_PRESENCE.advice}`))
+  }
+
+  /**
+   * Providers pass on what they hear. A client belongs to the connection that says the newest of it, first to the one that said so first; the
+   * first message of a connection is of its own client, which may be known from a connection that is dead and not yet found so.
+   */
+  #takes(attachment: Attachment, entry: AwarenessEntry, first: boolean): boolean {
+    let table = speakers.get(attachment.document)
+    if (table === undefined) speakers.set(attachment.document, (table = new Map()))
+    const own = this.#own.get(entry.clientId)
+    if (own === undefined) {
+      if (entry.state === null) return false
+      const speaker = table.get(entry.clientId)
+      if (speaker === undefined ? !first && shownByOthers(attachment, entry.clientId) : !speaker.#yields(entry, first))
+        return false
+    } else if (entry.clock < own.clock || (entry.clock === own.clock && entry.state !== null)) return false
+    if (entry.state === null) {
+      this.#own.delete(entry.clientId)
+      table.delete(entry.clientId)
+    } else {
+      this.#own.set(entry.clientId, entry)
+      table.set(entry.clientId, this)
+    }
+    return true
+  }
+
+  /** From here on another connection speaks for the client, so that the end of this one is not taken for the end of the client. */
+  #yields({ clientId, clock }: AwarenessEntry, first: boolean): boolean {
+    const own = this.#own.get(clientId)
+    const attachment = this.#attached
+    if (own === undefined || attachment === undefined) return true
+    if (!first && clock <= own.clock) return false
+    this.#own.delete(clientId)
+    this.#session.handOver(attachment, this.#shown())
+    return true
+  }
+
+  #tellPresence(attachment: Attachment): void {
+    for (const { presence } of attachment.document.subscriptions) {
+      const frame = presence === undefined ? undefined : encodePresence(presence)
+      if (frame !== undefined) this.#session.send(frame)
+    }
+  }
+
+  #tellReadOnly(): void {
+    if (this.#toldReadOnly) return
+    this.#toldReadOnly = true
+    this.#session.send(encodePermissionDenied(errorTable.WRITE_DENIED.advice))
+  }
+
+  /** What was dropped behind a refusal is still with the client, so it is asked for what the node lacks. */
+  refused({ channel: of, counter, code }: RefusedPush): void {
+    const attachment = this.#session.attachment(of) ?? this.#session.attachment(channel)
+    if (attachment === undefined) return
+    if (code === 'WRITE_DENIED') {
+      this.#tellReadOnly()
+      return this.#session.resume(attachment, counter)
+    }
+    if (errorTable[code].retry === 'never') return this.#session.fail(new MeridianError(code))
+    this.#session.resume(attachment, counter)
+    this.#askLater()
+  }
+
+  tick(): void {
+    if (++this.#quietTicks >= aliveTicks) {
+      this.#quietTicks = 0
+      this.#session.send(emptyAwareness)
+    }
+    if (this.#askIn === undefined || --this.#askIn > 0) return
+    this.#askIn = undefined
+    this.#askForRest()
+  }
+
+  acked(): void {
+    // This wire has no acks.
+    this.#askTicks = askAgainTicks.first
+  }
+
+  last(): void {
+    // Nothing waits for the end of a flush.
+  }
+
+  granted(): void {
+    // A connection has the token that it came with.
+  }
+
+  beforeUpdates(): void {
+    // Frames of this wire refer to nothing.
+  }
+
+  stateFrame(_attachment: Attachment, state: Uint8Array): Uint8Array {
+    return encodeSyncUpdate(state)
+  }
+
+  currentFrame(): undefined {
+    return undefined
+  }
+
+  denied(_channel: number, code: ErrorCode): void {
+    this.#session.fail(new MeridianError(code))
+  }
+
+  redirected(): void {
+    this.#session.fail(new MeridianError('NOT_PLACED_HERE'))
+  }
+
+  erased(): void {
+    this.#session.fail(new MeridianError('ERASED'))
+  }
+
+  detached(attachment: Attachment): void {
+    const table = speakers.get(attachment.document)
+    for (const clientId of this.#own.keys()) if (table?.get(clientId) === this) table.delete(clientId)
+    this.#own.clear()
+  }
+
+  goodbye(): void {
+    // The close code says it all.
+    this.#early = []
+  }
+}
+
+const emptyAwareness = encodeAwarenessMessage(encodeAwareness([]))
+
+function shownByOthers(attachment: Attachment, clientId: number): boolean {
+  return attachment.document.subscriptions.some(
+    (other) =>
+      other !== attachment &&
+      other.presence !== undefined &&
+      entriesOf(other.presence.payload).some((entry) => entry.clientId === clientId),
+  )
+}

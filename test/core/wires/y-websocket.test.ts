@@ -1,0 +1,294 @@
+/** The wire of y-websocket: what every wire does, by messages as the providers make them. The providers themselves are in test/e2e. */
+
+import { yjsEngine } from '@meridian/core/engines/yjs'
+import { toPosition } from '@meridian/core/ids'
+import type { Materialised, Materialiser } from '@meridian/core/materialised'
+import { emptyVersion } from '@meridian/core/version'
+import { decodeAwareness, encodeAwareness } from '@meridian/core/awareness'
+import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
+import { expect, test } from 'vitest'
+import { registerWireTests, type WireClient } from '../../conformance/wire.js'
+import { principal, SimSocket } from '../../sim/node.js'
+import { Author, notes } from '../../sim/peer.js'
+import { Rig } from '../../sim/rig.js'
+
+/** Reads the rig's log each time, and works at once. */
+class SimMaterialiser implements Pick<Materialiser, 'materialise' | 'differences'> {
+  rig: Rig | undefined
+
+  materialise: Materialiser['materialise'] = (document, done) => {
+    const log = this.rig?.log
+    log?.openDocument(document, (opened) => {
+      if (opened.kind === 'failed') return done({ kind: 'failed', code: opened.code })
+      if (opened.value.engine === undefined) return done({ kind: 'absent' })
+      log.readSnapshot(document, (snapshot) => {
+        const held = snapshot.kind === 'done' ? snapshot.value : undefined
+        log.readDocument(document, held?.position ?? toPosition(0), { bytes: 1e9, entries: 1e6 }, (read) => {
+          if (read.kind === 'failed') return done({ kind: 'failed', code: read.code })
+          const updates = read.value.entries.filter((entry) => entry.kind === 'update').map((entry) => entry.payload)
+          const all = held === undefined ? updates : [held.state.bytes, ...updates]
+          const value: Materialised = {
+            document,
+            engine: 'yjs',
+            life: 1,
+            version: emptyVersion,
+            position: read.value.asOf,
+            updates: all,
+            bytes: all.reduce((sum, update) => sum + update.length, 0),
+          }
+          done({ kind: 'done', value })
+        })
+      })
+    })
+  }
+
+  differences: Materialiser['differences'] = (state, known, done) => {
+    this.rig?.node.later(() => done({ kind: 'done', value: yjsEngine.differences(state.updates, known) }))
+  }
+}
+
+const materialiser = new SimMaterialiser()
+const wire = yWebsocketWire(materialiser as unknown as Materialiser)
+
+const sync = (type: number, bytes: Uint8Array): Uint8Array => message(0, type, bytes)
+function message(...parts: readonly (number | Uint8Array)[]): Uint8Array {
+  return Uint8Array.from(parts.flatMap((part) => (typeof part === 'number' ? [part] : [...varUint(part.length), ...part])))
+}
+function varUint(value: number): number[] {
+  return value < 128 ? [value] : [(value & 127) | 128, ...varUint(value >>> 7)]
+}
+function bytesAt(frame: Uint8Array, offset: number): Uint8Array {
+  let at = offset
+  while ((frame[at] ?? 0) >= 128) at++
+  return frame.subarray(at + 1)
+}
+
+interface YClient extends WireClient {
+  readonly socket: SimSocket
+  readonly sent: Uint8Array[]
+}
+
+let clients = 0
+
+function open(rig: Rig, document: string, token = `user-${++clients}`, stateVector = new Uint8Array([0])): YClient {
+  materialiser.rig = rig
+  rig.node.wire = wire
+  const socket = new SimSocket(rig.node, { path: document, token })
+  const sent: Uint8Array[] = []
+  socket.listen((bytes) => sent.push(new Uint8Array(bytes)))
+  socket.receive(sync(0, stateVector))
+  return {
+    socket,
+    sent,
+    push: (update) => socket.receive(sync(2, update)),
+    show: (state) => socket.receive(message(1, state)),
+    get received() {
+      return sent.flatMap((frame) => {
+        if (frame[0] !== 0 || (frame[1] !== 1 && frame[1] !== 2)) return []
+        const update = bytesAt(frame, 2)
+        return update.length === 2 ? [] : [update]
+      })
+    },
+    get presence() {
+      return sent.flatMap((frame) => (frame[0] === 1 ? [bytesAt(frame, 1)] : []))
+    },
+    get closedWith() {
+      return socket.closedWith?.code
+    },
+    cut: () => socket.cut(),
+  }
+}
+
+registerWireTests({
+  wire,
+  open,
+  state: encodeAwareness([{ clientId: 5, clock: 1, state: { name: 'x' } }]),
+  garbage: [new Uint8Array([9]), new Uint8Array([0, 2, 200]), new Uint8Array([0, 7, 0]), new Uint8Array([0, 2, 3, 1, 2, 3])],
+})
+
+const hex = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString('hex')
+
+test('[SES1] given a log that takes its time, when a client says step 1, then nothing is answered before it was read, and the answer is whole', () => {
+  const rig = new Rig()
+  const writer = open(rig, notes('one'))
+  rig.settle()
+  expect(writer.sent.map(hex)).toEqual(['00000100', '0001020000'])
+  writer.push(new Author(1).type('kept'))
+  rig.settle().restart()
+  rig.hold('readDocument')
+  const reader = open(rig, notes('one'))
+  rig.settle()
+  expect(reader.sent.filter((frame) => frame[1] !== 0)).toEqual([])
+  rig.releaseAll()
+  expect(reader.received).toHaveLength(1)
+  expect(reader.sent.filter((frame) => frame[0] === 0 && frame[1] === 1)).toHaveLength(1)
+})
+
+test('[SES2] given an update that comes before what it builds on, when that comes behind it, then both are stored at once', () => {
+  const rig = new Rig()
+  const writer = open(rig, notes('one'))
+  rig.settle()
+  const author = new Author(1)
+  const [first, second] = [author.type('a'), author.type('b')]
+  writer.push(second)
+  writer.push(first)
+  rig.settle()
+  expect(rig.durable).toHaveLength(2)
+})
+
+test('[SES2] given an update whose ground never comes, when it waited, then the node asks again for what it lacks', () => {
+  const rig = new Rig()
+  const writer = open(rig, notes('one'))
+  rig.settle()
+  const author = new Author(1)
+  author.type('a')
+  writer.push(author.type('b'))
+  rig.settle()
+  const before = writer.sent.length
+  rig.advance(6_000)
+  expect(writer.sent.slice(before).map(hex)).toContain('00000100')
+})
+
+test('given a client that may only read, when it edits, then it is told once, nothing is stored, and it is not asked for anything', () => {
+  const tokens = new Map([['reader', principal('reader', { grants: [{ match: '*', access: 'read' }] })]])
+  const rig = new Rig({ tokens })
+  const reader = open(rig, notes('one'), 'reader')
+  rig.settle()
+  reader.push(new Author(1).type('a'))
+  reader.push(new Author(2).type('a'))
+  rig.settle()
+  expect(reader.sent.filter((frame) => frame[0] === 2)).toHaveLength(1)
+  expect(reader.sent.map(hex)).not.toContain('00000100')
+  expect(rig.durable).toEqual([])
+})
+
+test('[SES6] given a presence state, when its own client says it, then it gets it back, and what others pass on is not theirs', () => {
+  const rig = new Rig()
+  const [first, second] = [open(rig, notes('one')), open(rig, notes('one'))]
+  rig.settle()
+  const state = encodeAwareness([{ clientId: 5, clock: 1, state: { name: 'x' } }])
+  second.show(encodeAwareness([{ clientId: 6, clock: 1, state: {} }]))
+  first.show(state)
+  rig.settle()
+  expect(first.presence.map(hex)).toContain(hex(state))
+  const before = first.presence.length
+  second.show(state)
+  rig.settle()
+  expect(first.presence).toHaveLength(before)
+})
+
+test('[LOG1] given a step 1 while an update is on its way, when that is not durable, then the node does not say that it holds it', () => {
+  const rig = new Rig()
+  const writer = open(rig, notes('one'))
+  rig.settle().hold('append')
+  writer.push(new Author(1).type('a'))
+  rig.settle()
+  const told = (client: YClient): string[] => client.sent.filter((frame) => frame[0] === 0 && frame[1] === 0).map(hex)
+  const other = open(rig, notes('one'))
+  rig.settle()
+  expect(told(other)).toEqual([])
+  rig.log.failAppend('LOG_UNAVAILABLE', 'lost')
+  rig.releaseAll()
+  rig.advance(3_000)
+  expect(told(other)).toEqual(['00000100'])
+  const third = open(rig, notes('one'))
+  rig.settle()
+  writer.push(new Author(2).type('b'))
+  rig.settle()
+  expect(told(third)).toEqual(['00000100'])
+})
+
+test('[LOG1] given a step 1 while an update is on its way, when that is durable, then the node says that it holds it', () => {
+  const rig = new Rig()
+  const writer = open(rig, notes('one'))
+  rig.settle().hold('append')
+  writer.push(new Author(1).type('a'))
+  const other = open(rig, notes('one'))
+  rig.settle().releaseAll()
+  expect(other.sent.filter((frame) => frame[0] === 0 && frame[1] === 0).map(hex)).toEqual(['000003010101'])
+})
+
+test('[SES6] given a client that came again before its old connection was found dead, when that ends, then others are not told that the client is gone', () => {
+  const rig = new Rig()
+  const witness = open(rig, notes('one'))
+  const before = open(rig, notes('one'))
+  rig.settle()
+  const state = encodeAwareness([{ clientId: 5, clock: 3, state: { name: 'x' } }])
+  before.show(state)
+  rig.settle()
+  const after = open(rig, notes('one'))
+  rig.settle()
+  after.show(state)
+  rig.settle()
+  before.cut()
+  rig.settle()
+  const entries = (client: YClient) => client.presence.flatMap((update) => decodeAwareness(update))
+  expect(entries(witness).filter((entry) => entry.state === null)).toEqual([])
+  after.cut()
+  rig.settle()
+  expect(entries(witness).at(-1)).toEqual({ clientId: 5, clock: 4, state: null })
+})
+
+test('[SES6] given a state that a tab passed on for another one, when that comes with a newer clock, then it is its own again', () => {
+  const rig = new Rig()
+  const witness = open(rig, notes('one'))
+  const [tab, other] = [open(rig, notes('one')), open(rig, notes('one'))]
+  rig.settle()
+  other.show(encodeAwareness([{ clientId: 6, clock: 1, state: {} }]))
+  other.show(encodeAwareness([{ clientId: 5, clock: 1, state: {} }]))
+  tab.show(encodeAwareness([{ clientId: 7, clock: 1, state: {} }]))
+  tab.show(encodeAwareness([{ clientId: 5, clock: 2, state: {} }]))
+  rig.settle()
+  other.cut()
+  rig.settle()
+  const gone = witness.presence.flatMap((update) => decodeAwareness(update)).filter((entry) => entry.state === null)
+  expect(gone.map((entry) => entry.clientId)).toEqual([6])
+})
+
+test('[SES3] given a token that takes its time, when more than a greeting comes meanwhile, then nothing of it is read before, and all of it afterwards', () => {
+  const rig = new Rig()
+  materialiser.rig = rig
+  rig.node.wire = wire
+  const socket = new SimSocket(rig.node, { path: notes('one'), token: 'slow' })
+  socket.receive(sync(2, new Author(1).type('x'.repeat(100_000))))
+  socket.receive(sync(0, new Uint8Array([0])))
+  expect(socket.unreadCount).toBe(2)
+  rig.settle()
+  expect(socket.unreadCount).toBe(0)
+  expect(socket.closedWith).toBeUndefined()
+  expect(rig.durable).toHaveLength(1)
+})
+
+test('[SES6] given a client that gets no echo, when time passes, then something comes before it takes the socket for dead', () => {
+  const rig = new Rig()
+  const silent = open(rig, notes('one'))
+  rig.settle()
+  const before = silent.sent.length
+  rig.advance(29_000)
+  expect(silent.sent.slice(before).map(hex)).toEqual(['010100'])
+})
+
+test('[SES3] given a presence state that is too large, when it comes again and again, then its client is told once and stays', () => {
+  const rig = new Rig()
+  const [large, other] = [open(rig, notes('one')), open(rig, notes('one'))]
+  rig.settle()
+  for (const clock of [1, 2]) large.show(encodeAwareness([{ clientId: 5, clock, state: { name: 'x'.repeat(5_000) } }]))
+  rig.settle()
+  expect(large.sent.filter((frame) => frame[0] === 2)).toHaveLength(1)
+  expect(large.closedWith).toBeUndefined()
+  expect(other.presence).toEqual([])
+})
+
+test('[SES6] given a client that comes again with the clock that it had, when it says so, then it is told to take a newer one', () => {
+  const rig = new Rig()
+  const client = open(rig, notes('one'))
+  rig.settle()
+  client.show(encodeAwareness([{ clientId: 5, clock: 3, state: {} }]))
+  client.show(encodeAwareness([{ clientId: 5, clock: 5, state: {} }]))
+  rig.settle()
+  expect(client.presence.flatMap((update) => decodeAwareness(update))).toEqual([
+    { clientId: 5, clock: 3, state: {} },
+    { clientId: 5, clock: 4, state: null },
+    { clientId: 5, clock: 5, state: {} },
+  ])
+})
