@@ -13,6 +13,7 @@ import {
   refuseIdleTests,
   refuseMachinePaths,
   refuseNames,
+  refuseModuleAwait,
   refuseNonNull,
   refuseRegistryHosts,
   refuseTsDirectives,
@@ -397,6 +398,33 @@ describe('types', () => {
     )
     expectNone(refuseTsDirectives, { 'core/src/a.ts': "'@ts-ignore'" })
     expect(inTree(refuseTsDirectives)).toEqual([])
+  })
+})
+
+describe('modules', () => {
+  it('refuses one that awaits before it is there', () => {
+    expectEach(
+      refuseModuleAwait,
+      lines(
+        (index) => `server/src/io/${index}.ts`,
+        [
+          'const a = await b()',
+          'await c',
+          'export const { d } = await e()',
+          'for await (const f of g) h(f)',
+          'let i: string = await j',
+        ],
+      ),
+    )
+    expectNone(
+      refuseModuleAwait,
+      lines(
+        (index) => `server/src/io/${index}.ts`,
+        ['  await a', 'async function b() { await c }', '// await d', 'const awaited = e'],
+      ),
+    )
+    expectNone(refuseModuleAwait, { 'test/core/a.test.ts': 'await a' })
+    expect(inTree(refuseModuleAwait)).toEqual([])
   })
 })
 

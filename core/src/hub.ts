@@ -326,6 +326,13 @@ export class Hub {
     return updates
   }
 
+  /** A claim was found that the group does not cover: asks the log again if it could not be asked when it had been opened anew. */
+  recheck(group: LiveGroup): void {
+    if (!group.isStale) return
+    group.isStale = false
+    this.#reload(group)
+  }
+
   /** The compactor is done with a document, with a new snapshot or without one. */
   compacted(
     name: DocumentName,
@@ -451,7 +458,7 @@ export class Hub {
     let draftIndex = 0
     const resealed = new Set<LiveGroup>()
     const watchers = new Set<() => void>()
-    const doubtful = reopened ? this.#settleDoubt(appended === undefined ? this.effects.log.position : before) : []
+    const doubtful = this.#doubtful.size > 0 || reopened ? this.#settleDoubt(appended === undefined ? undefined : before) : []
     for (const item of batch) {
       if (item.draft === undefined) {
         item.receipt?.saved(item.counter, item.bytes, replicaIndex, item.group.version.sequences.get(replica) ?? 0)
@@ -515,13 +522,15 @@ export class Hub {
   }
 
   /**
-   * LOG3: the log was opened anew and ends at `end`. If that is beyond what was answered, a commit that failed is durable after all: those who
-   * have one of its documents open read on in the log, from where they are.
+   * LOG3: the log was opened anew and ends at `before`, or where it says if nothing was appended. If that is beyond what was answered, a commit
+   * that failed is durable after all: those who have one of its documents open read on in the log, from where they are. What stands in doubt
+   * does so until something was appended: the log may have failed once more, and not be open again.
    */
-  #settleDoubt(end: Position): { readonly document: LiveDocument; readonly from: Position }[] {
+  #settleDoubt(before: Position | undefined): { readonly document: LiveDocument; readonly from: Position }[] {
     const names = this.#doubtful
     const from = this.tail.head
-    this.#doubtful = new Set()
+    const end = before ?? this.effects.log.position
+    if (before !== undefined) this.#doubtful = new Set()
     if (end <= from) return []
     this.tail.skip(end)
     const documents: { document: LiveDocument; from: Position }[] = []
@@ -672,7 +681,10 @@ export class Hub {
 
   #reload(group: LiveGroup): void {
     this.effects.log.openGroup(group.id, (outcome) => {
-      if (outcome.kind === 'failed') return
+      if (outcome.kind === 'failed') {
+        group.isStale = true
+        return
+      }
       group.adopt(outcome.value)
       for (const document of this.#documents.values()) if (document.group === group) document.touch()
     })

@@ -272,6 +272,7 @@ export class Lane implements Receipt {
     if (decision.kind === 'no') return { refuse: 'NOT_PLACED_HERE' }
     if (this.#required !== undefined) {
       if (this.group.lacks(this.#required) !== undefined) {
+        this.#hub.recheck(this.group)
         this.#holdup = 'not visible'
         return 'wait'
       }

@@ -18,6 +18,8 @@ export class LiveGroup {
   #seals: ReadonlyMap<string, Chain> = new Map()
   /** True while the seal of the closed incarnations is on its way into the log. */
   sealing = false
+  /** True while the log may hold more of it than is known here, because it could not be asked. */
+  isStale = false
   /** Told after each commit that brought something for the group: it can be read in the log. They keep nothing and read on when they can. */
   readonly watchers = new Set<() => void>()
 
@@ -32,6 +34,7 @@ export class LiveGroup {
     this.#sealed = info.sealed
     this.#seals = info.seals
     this.sealing = false
+    this.isStale = false
     for (const [region, floor] of info.version.floors) raiseFloor(this.version, region, floor)
     merge(this.version, info.version)
   }

@@ -220,6 +220,26 @@ describe('what comes too early', () => {
 describe('what a session has seen', () => {
   const token = versionOf({ [`eu-west#9.${'a'.repeat(16)}`]: 3 })
 
+  test('[SES5] given a log that could not be asked what it held when it was opened anew, when somebody claims it, then it is asked again', () => {
+    const rig = new Rig()
+    const writer = attached(rig, one)
+    const author = new Author(1)
+    rig.log.failAppend('LOG_UNAVAILABLE', 'kept')
+    writer.push(1, 1, author.type('a'))
+    rig.settle()
+    rig.log.failReads((operation) => (operation === 'openGroup' ? 'LOG_UNAVAILABLE' : undefined))
+    writer.send({ type: 'resume', channel: 1, counter: 2 }).push(1, 2, new Author(2).type('b'))
+    rig.settle()
+    rig.log.failReads(undefined)
+    const [kept] = rig.durable
+    const seen = versionOf(kept === undefined ? {} : { [kept.replica]: kept.sequence })
+    const reader = rig.peer().attach(1, one, { seen })
+    rig.settle()
+    reader.push(1, 1, new Author(3).type('c'))
+    rig.advance(3_000)
+    expect([refused(reader), acked(reader)]).toEqual([[], [1]])
+  })
+
   test('[SES5] given a token that the region does not cover, when a push waits for waitMs, then it is refused with what is missing', () => {
     const rig = new Rig()
     const writer = rig.peer().attach(1, one, { seen: token })

@@ -28,6 +28,14 @@ export function refuseTsDirectives(files: readonly Source[]): Violation[] {
   return code(files).flatMap((file) => refuse(file, 'comments', tsDirective, 'the compiler is switched off'))
 }
 
+/** An `await` of a module itself, in product code: Node 24 dies if a thread is terminated while what stands behind one is run. */
+export function refuseModuleAwait(files: readonly Source[]): Violation[] {
+  const pattern = /^(?:(?:export\s+)?(?:const|let)\s[^=\n]*=\s*|for\s+)?await\b/m
+  return code(files)
+    .filter((file) => roomOf(file.path) !== 'test')
+    .flatMap((file) => refuse(file, 'code', pattern, 'a module that awaits; await in a function'))
+}
+
 /** A test that is skipped, the only one to run, expected to fail, or still to be written. */
 export function refuseIdleTests(files: readonly Source[]): Violation[] {
   const pattern =

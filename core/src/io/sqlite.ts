@@ -86,8 +86,7 @@ const require = createRequire(import.meta.url)
 const loaded = new Map<SqliteDriverName, NativeConstructor | undefined>()
 
 /**
- * The driver of this Node. libsql is not even loaded where `node:sqlite` is there: an addon that is not used can do no harm, and this one has
- * been seen to abort Node 24 in a thread that ends.
+ * The driver of this Node. libsql is not even loaded where `node:sqlite` is there: an addon that is not used can do no harm.
  */
 export function sqliteDriver(): SqliteDriverName | undefined {
   return (['node', 'libsql'] as const).find((name) => load(name) !== undefined)

@@ -46,7 +46,9 @@ function listening(server: Server): Promise<string> {
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => {
       const address = server.address()
-      undo.push(() => void server.close())
+      undo.push(() => {
+        server.close()
+      })
       resolve(`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`)
     })
   })
@@ -64,7 +66,9 @@ function mute(): Promise<string> {
 /** Speaks WebSocket as far as the upgrade, and then reads nothing, answers nothing and closes nothing. */
 async function halfOpen(): Promise<string> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-  undo.push(() => void server.close())
+  undo.push(() => {
+    server.close()
+  })
   server.on('connection', (socket, { socket: raw }) => {
     undo.push(() => socket.terminate())
     raw.pause()

@@ -26,22 +26,24 @@ import type { Appended, DocumentInfo, Done, GroupInfo, LastPush, Outcome, Read, 
 import type { LogAlarm, SqliteLog, SqliteLogOptions } from '@meridian/server/io/log-sqlite'
 import { openSqliteLog } from '@meridian/server/io/log-sqlite'
 import { encodeBatch } from '@meridian/server/io/log-sqlite/batch'
+import { hashReady } from '@meridian/server/io/log-sqlite/hash'
 import { Mailbox } from '@meridian/server/io/log-sqlite/mailbox'
 import { Opening } from '@meridian/server/io/log-sqlite/opening'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { LogPlace } from '../../conformance/log.js'
 import { acme, device, draft, drawing, noise, notes, other, registerLogTests, unlimited } from '../../conformance/log.js'
 
 const region = parseRegion('eu-west')
 /**
- * The driver that this Node uses: CI runs on one Node with each. With MERIDIAN_SQLITE_DRIVERS=all both run where both are there; libsql 0.5
- * has been seen to abort Node 24 in a thread that ends, where no node would use it.
+ * The driver that this Node uses: CI runs on one Node with each. With MERIDIAN_SQLITE_DRIVERS=all both run where both are there.
  */
 const drivers =
   process.env['MERIDIAN_SQLITE_DRIVERS'] === 'all' ? sqliteDrivers() : [sqliteDriver()].filter((name) => name !== undefined)
 /** Rounds of killing a process, for all drivers together; a soak sets more. */
 const killRounds = Math.ceil(Number(process.env['MERIDIAN_KILL_ROUNDS'] ?? 24) / drivers.length)
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+
+beforeAll(() => hashReady)
 
 test('given this Node, when a store is opened, then the built-in driver is used where there is one, and libsql is not even loaded', () => {
   const builtIn = major > 22 || (major === 22 && minor >= 15)

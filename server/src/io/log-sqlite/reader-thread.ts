@@ -5,6 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { assert, unreachable } from '@meridian/core/errors'
 import { parseRegion } from '@meridian/core/ids'
 import type { SqliteDatabase } from '@meridian/core/io/sqlite'
+import { hashReady } from './hash.js'
 import type { CheckpointMessage, QueryResult, ReaderAnswer, ReaderData, ReaderRequest } from './messages.js'
 import type { ScrubCursor } from './reader.js'
 import { Reader } from './reader.js'
@@ -123,4 +124,5 @@ function buffersOf(results: readonly QueryResult[]): ArrayBuffer[] {
 }
 
 assert(parentPort !== null, 'the reader runs in a worker')
-start(parentPort, workerData as ReaderData)
+const port = parentPort
+void hashReady.then(() => start(port, workerData as ReaderData))

@@ -7,24 +7,22 @@
  */
 
 import type { SqliteRow } from '@meridian/core/io/sqlite'
-import xxhash from 'xxhash-wasm'
-
-const hash = await xxhash()
+import { hash } from './hash.js'
 
 /** The hash copies its input into memory of its own that never shrinks; longer inputs go through in pieces. */
 const pieceBytesMax = 1024 * 1024
 
 export function chainOf(record: Uint8Array, before: bigint): bigint {
-  if (record.length <= pieceBytesMax) return hash.h64Raw(record, before)
-  const state = hash.create64(before)
+  if (record.length <= pieceBytesMax) return hash().h64Raw(record, before)
+  const state = hash().create64(before)
   for (let offset = 0; offset < record.length; offset += pieceBytesMax)
     state.update(record.subarray(offset, offset + pieceBytesMax))
   return state.digest()
 }
 
 export function checksumOf(bytes: Uint8Array, seed = 0): number {
-  if (bytes.length <= pieceBytesMax) return hash.h32Raw(bytes, seed)
-  const state = hash.create32(seed)
+  if (bytes.length <= pieceBytesMax) return hash().h32Raw(bytes, seed)
+  const state = hash().create32(seed)
   for (let offset = 0; offset < bytes.length; offset += pieceBytesMax)
     state.update(bytes.subarray(offset, offset + pieceBytesMax))
   return state.digest()
@@ -70,7 +68,7 @@ export function entryChecksum(row: EntryRow): number {
   if (row.device === null) head.fill(0, 88, 104)
   else head.set(row.device, 88)
   head.set(row.chain, 104)
-  return checksumOf(row.payload, hash.h32Raw(head, 0))
+  return checksumOf(row.payload, hash().h32Raw(head, 0))
 }
 
 /** A row of `entries` as read, or undefined if it is not what was written. */
@@ -182,7 +180,7 @@ export function listChecksum(
   headView.setFloat64(0, row.owner, true)
   headView.setFloat64(8, row.position, true)
   headView.setFloat64(16, row.life, true)
-  return checksumOf(list, hash.h32Raw(head.subarray(0, 24), 0))
+  return checksumOf(list, hash().h32Raw(head.subarray(0, 24), 0))
 }
 
 /** The checksum of a row of `snapshots`; its chunks have their own. */
@@ -202,14 +200,14 @@ export function snapshotChecksum(row: {
   headView.setFloat64(24, row.position, true)
   headView.setFloat64(32, row.bytes, true)
   headView.setFloat64(40, row.chunks, true)
-  return checksumOf(row.index, checksumOf(row.version, hash.h32Raw(head.subarray(0, 48), 0)))
+  return checksumOf(row.index, checksumOf(row.version, hash().h32Raw(head.subarray(0, 48), 0)))
 }
 
 /** The checksum of a row of `chunks`. */
 export function chunkChecksum(snapshot: number, number: number, bytes: Uint8Array): number {
   headView.setFloat64(0, snapshot, true)
   headView.setFloat64(8, number, true)
-  return checksumOf(bytes, hash.h32Raw(head.subarray(0, 16), 0))
+  return checksumOf(bytes, hash().h32Raw(head.subarray(0, 16), 0))
 }
 
 class ListWriter {

@@ -11,6 +11,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { assert, MeridianError, unreachable } from '@meridian/core/errors'
 import { SqliteError } from '@meridian/core/io/sqlite'
 import type { LogErrorCode } from '@meridian/core/log'
+import { hashReady } from './hash.js'
 import type { CheckpointMessage, WriterAnswer, WriterData, WriterRequest, WriterStatus } from './messages.js'
 import type { SnapshotStaging } from './opening.js'
 import type { Mail } from './mailbox.js'
@@ -341,4 +342,5 @@ const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown
 
 // Last, because a class is nothing before its line was reached.
 assert(parentPort !== null, 'the writer runs in a worker')
-start(parentPort, workerData as WriterData)
+const port = parentPort
+void hashReady.then(() => start(port, workerData as WriterData))
