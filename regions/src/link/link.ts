@@ -361,7 +361,7 @@ export class Link {
     for (const [group, { held, stopped, isUnshared }] of this.#streams) {
       if (stopped !== undefined || isUnshared) continue
       groupCount++
-      digest = addToDigest(digest, group, held.version)
+      digest = addToDigest(digest, group, held)
     }
     return { groupCount, digest }
   }

@@ -272,7 +272,7 @@ export function decodeLinkFrame(
 const readGroupId = (body: Decoder): GroupId => parseGroup(readString(body, 4096))
 
 /** `held := version • n × chain`, the chain values in the order of the version's replicas as written; 0 where one is not known. */
-function writeHeld(body: Encoder, { version, chains }: Held): void {
+export function writeHeld(body: Encoder, { version, chains }: Held): void {
   writeVersion(body, version)
   for (const replica of [...version.sequences.keys()].sort()) encoding.writeBigUint64(body, chains.get(replica) ?? 0n)
 }
