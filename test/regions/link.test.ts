@@ -121,7 +121,7 @@ describe('links under random schedules', () => {
   test('[LINK1] [LINK2] [LINK3] [LINK4] given cuts, crashes, restored copies, lost acks and roaming clients, when it heals, then all is everywhere, in causal order, once', {
     timeout: 300_000,
   }, () => {
-    const all = { writes: 0, messages: 0, pulls: 0, worstMs: 0, worstMessages: 0 }
+    const all = { writes: 0, messages: 0, pulls: 0, worstMs: 0, worstSeed: 0, worstMessages: 0 }
     for (const seed of seeds) {
       try {
         const model = chaos(seed)
@@ -145,6 +145,7 @@ describe('links under random schedules', () => {
         all.writes += model.writeCount
         all.messages += model.messageCount
         all.pulls += model.pullCount
+        if ((tookMs ?? 0) > all.worstMs) all.worstSeed = seed
         all.worstMs = Math.max(all.worstMs, tookMs ?? 0)
         all.worstMessages = Math.max(all.worstMessages, perUseful)
       } catch (thrown) {
