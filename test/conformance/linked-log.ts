@@ -62,7 +62,12 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
     const include = (...entries: Foreign[]): Promise<Included> => value((done) => log.include(entries, done))
     const seek = (version: Version): Promise<Sought> => value((done) => log.seekGroup(group, version, done))
     const append = (text: string) => {
-      const { replica, sequence, chain, ...draft } = foreign(east, 1, { payload: new TextEncoder().encode(text) })
+      const {
+        replica: _replica,
+        sequence: _sequence,
+        chain: _chain,
+        ...draft
+      } = foreign(east, 1, { payload: new TextEncoder().encode(text) })
       return value((done: Done<unknown>) => log.append([draft], done))
     }
     const dots = async (): Promise<unknown[]> => {

@@ -6,7 +6,7 @@ import { parseDocument, parseGroup, parseRegion, parseReplica } from '@meridian/
 import { toChain } from '@meridian/core/version'
 import { decodeLinkFrame, encodeLinkFrame, type Held, type LinkFrame } from '@meridian/core/wires/link/frames'
 import { FrameReader } from '@meridian/core/wires/native/frame'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 const group = parseGroup('acme/default')
@@ -41,7 +41,7 @@ const frames: readonly LinkFrame[] = [
   {
     ...{ type: 'start', handle: 1, group, run: 4, held, via: [parseRegion('ap-south')] },
     ...{ windowBytes: 262_144, epoch: 9, heads: 12n },
-  } as LinkFrame,
+  },
   { type: 'forward', handle: 1, run: 4, via: [] },
   {
     ...{ type: 'batch', handle: 1, run: 4 },
@@ -51,7 +51,7 @@ const frames: readonly LinkFrame[] = [
       { kind: 'entry', entry: control },
       { kind: 'entry', entry: { ...entry, sequence: 10 } },
     ],
-  } as LinkFrame,
+  },
   { type: 'ack', handle: 1, run: 4, creditBytes: 1_000_000, held },
   { type: 'heartbeat', claims: [{ group, run: 0, held }] },
   { type: 'stop', group, reason: 'residency' },
@@ -65,6 +65,15 @@ function read(message: Uint8Array): LinkFrame[] {
   })
   reader.receive(message)
   return all
+}
+
+function isReadOrRefused(bytes: Uint8Array): boolean {
+  try {
+    read(bytes)
+    return true
+  } catch (thrown) {
+    return thrown instanceof MeridianError
+  }
 }
 
 describe('frames of links', () => {
@@ -94,11 +103,7 @@ describe('frames of links', () => {
     })
     fc.assert(
       fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), damaged), (bytes) => {
-        try {
-          read(bytes)
-        } catch (thrown) {
-          expect(thrown).toBeInstanceOf(MeridianError)
-        }
+        expect(isReadOrRefused(bytes)).toBe(true)
       }),
       { numRuns: 2000 },
     )
