@@ -137,3 +137,48 @@ export interface RegionLog {
   putSnapshot(snapshot: Snapshot, options: { readonly trim: boolean }, done: Done<void>): void
   close(done: () => void): void
 }
+
+/** An entry of another region's log, or an own one that this log has lost, on its way in: everything but the position, which is local. */
+export type Foreign = Omit<Entry, 'position'>
+
+/**
+ * `included`: the entries that were new here, with their positions; those that were held already are left out.
+ * `gap`: an entry does not follow what is held of its replica, so that nothing of the batch was written. Its caller has a mistake.
+ */
+export type Included =
+  | { readonly kind: 'included'; readonly entries: readonly Entry[] }
+  | { readonly kind: 'gap'; readonly dot: Dot }
+
+/** Where the reader of a group goes on who holds a version. */
+export interface Sought {
+  /** The version holds everything of the group up to here that this log holds; what comes after may still be held in part. */
+  readonly position: Position
+  /**
+   * The chain value that this log holds for each sequence that the version names, as the origin computed it. A replica is absent if this
+   * log ends before that sequence, does not know the replica, or dropped the record with its chain value.
+   */
+  readonly chains: ReadonlyMap<ReplicaId, Chain>
+  /** As in `Read`: beyond `position`, the reader lacks entries that are not here as entries any more, and has to join (LINK6). */
+  readonly trimmed: Position
+}
+
+/**
+ * What a log offers to links beside. A node that is alone needs none of it; the suite of logs runs these tests where a log says that it
+ * supports them. What a relational log needs for it:
+ *
+ * - `include` inserts rows under the dots, chain values, epochs and times that it is given, without a push name, in one commit with what else
+ *   waits (LOG3). The end of each replica (sequence, chain) is checked and raised in that commit, so that two links that bring the same entry
+ *   write it once. A foreign seal raises the floor of the region whose incarnations it names. Foreign incarnations are never `closed` ones.
+ * - `seekGroup` needs an index of entries by (group, replica, sequence), or for each replica the list of its positions, as there is one for each
+ *   document: the answer is one less than the least position of an entry that the version lacks. Cost: O(replicas × log entries), whatever
+ *   the number of documents.
+ * - Both keep the end of a trimmed replica with its chain value, which `versions` does already.
+ */
+export interface LinkedLog extends RegionLog {
+  /**
+   * Durable when answered, all or nothing, in the order of the batch; idempotent by version (LINK4). The caller keeps causal order: whatever the
+   * origin had before an entry is held here, or stands before it in the batch.
+   */
+  include(entries: readonly Foreign[], done: Done<Included>): void
+  seekGroup(group: GroupId, version: Version, done: Done<Sought>): void
+}

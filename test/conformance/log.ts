@@ -22,6 +22,7 @@ import type {
 } from '@meridian/core/log'
 import { emptyVersion } from '@meridian/core/version'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type LinkedLogPlace, registerLinkedLogTests } from './linked-log.js'
 
 /** One place where a log is kept, and its openings. */
 export interface LogPlace {
@@ -33,7 +34,18 @@ export interface LogPlace {
   remove(): Promise<void>
 }
 
-export function registerLogTests(name: string, makePlace: () => Promise<LogPlace>): void {
+/** What a log offers beside `RegionLog`; a part of the suite runs for each. */
+export interface LogSupports {
+  /** `LinkedLog`: entries of other regions come in, and links read on from a version. `open` answers such a log. */
+  readonly links: boolean
+}
+
+export function registerLogTests(
+  name: string,
+  makePlace: () => Promise<LogPlace>,
+  supports: LogSupports = { links: false },
+): void {
+  if (supports.links) registerLinkedLogTests(name, makePlace as () => Promise<LinkedLogPlace>)
   describe(`log: ${name}`, () => {
     let place: LogPlace
     let log: RegionLog

@@ -6,7 +6,7 @@ import { MemoryLog, MemoryStore } from './memory-log.js'
 import { SeededRandom } from './random.js'
 import { Scheduler } from './scheduler.js'
 
-registerLogTests('memory', async () => {
+const makePlace = async () => {
   const store = new MemoryStore(parseRegion('eu-west'))
   const scheduler = new Scheduler()
   const random = new SeededRandom(1)
@@ -15,4 +15,6 @@ registerLogTests('memory', async () => {
     advance: () => scheduler.settle(),
     remove: async () => undefined,
   }
-})
+}
+
+registerLogTests('memory', makePlace, { links: true })

@@ -18,18 +18,21 @@ import type {
   Appended,
   DocumentInfo,
   Done,
+  Foreign,
   GroupInfo,
+  Included,
   LastPush,
+  LinkedLog,
   ListedDocument,
   LogErrorCode,
   Outcome,
   Read,
   ReadLimit,
-  RegionLog,
   Snapshot,
+  Sought,
 } from '@meridian/core/log'
-import type { Chain, Floor } from '@meridian/core/version'
-import { emptyChain, include, mutableVersion, toChain } from '@meridian/core/version'
+import type { Chain, Floor, Version } from '@meridian/core/version'
+import { emptyChain, include, includes, mutableVersion, toChain } from '@meridian/core/version'
 
 interface StoredGroup {
   /** All that was not trimmed, in log order. */
@@ -38,6 +41,8 @@ interface StoredGroup {
   readonly floors: Map<RegionId, Floor>
   readonly sealed: Map<ReplicaId, number>
   readonly seals: Map<string, Chain>
+  /** By replica, at the index of its sequence less one: where an entry stands, and its chain value. */
+  readonly dots: Map<ReplicaId, { readonly position: number; readonly chain: Chain }[]>
   trimmed: number
   position: number
 }
@@ -79,6 +84,7 @@ export class MemoryStore {
         floors: new Map(group.floors),
         sealed: new Map(group.sealed),
         seals: new Map(group.seals),
+        dots: new Map([...group.dots].map(([replica, dots]) => [replica, [...dots]])),
       })
     }
     for (const [name, document] of this.documents)
@@ -119,35 +125,62 @@ export class MemoryStore {
   group(id: GroupId): StoredGroup {
     let group = this.groups.get(id)
     if (group === undefined) {
-      group = { entries: [], ends: new Map(), floors: new Map(), sealed: new Map(), seals: new Map(), trimmed: 0, position: 0 }
+      group = {
+        entries: [],
+        ends: new Map(),
+        floors: new Map(),
+        sealed: new Map(),
+        seals: new Map(),
+        dots: new Map(),
+        trimmed: 0,
+        position: 0,
+      }
       this.groups.set(id, group)
     }
     return group
   }
 
+  include(foreign: readonly Foreign[]): Included {
+    const ends = new Map<string, number>()
+    const fresh: Foreign[] = []
+    for (const entry of foreign) {
+      const key = `${entry.group} ${entry.replica}`
+      const group = this.group(entry.group)
+      const end = ends.get(key) ?? group.ends.get(entry.replica)?.sequence ?? 0
+      const parts = replicaParts(entry.replica)
+      if (entry.sequence <= end || parts.counter <= (group.floors.get(parts.region)?.counter ?? 0)) continue
+      if (entry.sequence !== end + 1) return { kind: 'gap', dot: { replica: entry.replica, sequence: entry.sequence } }
+      ends.set(key, entry.sequence)
+      fresh.push(entry)
+    }
+    return { kind: 'included', entries: fresh.map((entry) => this.#put(entry)) }
+  }
+
   #insert(draft: Draft, replica: ReplicaId): Entry {
     const { push, ...rest } = draft
-    const group = this.group(draft.group)
-    const end = group.ends.get(replica) ?? { sequence: 0, chain: emptyChain }
-    const entry: Entry = {
-      ...rest,
-      payload: new Uint8Array(draft.payload),
-      position: toPosition(++this.position),
-      replica,
-      sequence: end.sequence + 1,
-      chain: chainOf(draft, end.chain),
-    }
-    group.ends.set(replica, { sequence: entry.sequence, chain: entry.chain })
-    group.entries.push(entry)
-    group.position = entry.position
-    if (draft.document !== undefined) this.#insertInto(draft.document, entry)
-    if (draft.kind === 'control') this.#control(group, entry)
+    const end = this.group(draft.group).ends.get(replica) ?? { sequence: 0, chain: emptyChain }
+    const entry = this.#put({ ...rest, replica, sequence: end.sequence + 1, chain: chainOf(draft, end.chain) })
     if (push !== undefined) {
       const key = pushKey(draft.group, push.device)
       const held = this.pushes.get(key)
       if (held === undefined || held.counter <= push.counter)
         this.pushes.set(key, { replica, sequence: entry.sequence, counter: push.counter })
     }
+    return entry
+  }
+
+  #put(foreign: Foreign): Entry {
+    const group = this.group(foreign.group)
+    const { replica, sequence, chain } = foreign
+    const entry: Entry = { ...foreign, payload: new Uint8Array(foreign.payload), position: toPosition(++this.position) }
+    group.ends.set(replica, { sequence, chain })
+    const dots = group.dots.get(replica)
+    if (dots === undefined) group.dots.set(replica, [{ position: entry.position, chain }])
+    else dots.push({ position: entry.position, chain })
+    group.entries.push(entry)
+    group.position = entry.position
+    if (entry.document !== undefined) this.#insertInto(entry.document, entry)
+    if (entry.kind === 'control') this.#control(group, entry)
     return entry
   }
 
@@ -218,6 +251,8 @@ function chainOf(draft: Draft, before: Chain): Chain {
 
 export type LogOperation =
   | 'append'
+  | 'include'
+  | 'seekGroup'
   | 'openDocument'
   | 'openGroup'
   | 'lastPush'
@@ -256,7 +291,7 @@ interface Work {
   readonly perform: () => () => void
 }
 
-export class MemoryLog implements RegionLog {
+export class MemoryLog implements LinkedLog {
   readonly store: MemoryStore
   replica: ReplicaId
   position: Position
@@ -313,6 +348,39 @@ export class MemoryLog implements RegionLog {
       }
       const appended = this.#commit(copies)
       return { kind: 'done', value: appended }
+    })
+  }
+
+  include(entries: readonly Foreign[], done: Done<Included>): void {
+    for (const entry of entries) if (entry.kind === 'control') decodeControl(entry.payload)
+    const copies = entries.map((entry) => ({ ...entry, payload: new Uint8Array(entry.payload) }))
+    this.#write('include', done, () => {
+      const fault = this.#appendFaults.shift()
+      if (fault?.batch === 'lost') {
+        this.#stop(fault.code)
+        return { kind: 'failed', code: fault.code }
+      }
+      const included = this.store.include(copies)
+      if (included.kind === 'included' && included.entries.length > 0) this.#options.onDurable?.(included.entries, [])
+      if (fault === undefined) return { kind: 'done', value: included }
+      this.#stop(fault.code)
+      return { kind: 'failed', code: fault.code }
+    })
+  }
+
+  seekGroup(group: GroupId, version: Version, done: Done<Sought>): void {
+    this.#read('seekGroup', undefined, done, () => {
+      const held = this.store.groups.get(group)
+      let position = this.store.position
+      const chains = new Map<ReplicaId, Chain>()
+      for (const [replica, dots] of held?.dots ?? []) {
+        const sequence = version.sequences.get(replica) ?? 0
+        const at = dots[sequence - 1]
+        if (at !== undefined) chains.set(replica, at.chain)
+        const next = dots[sequence]
+        if (next !== undefined && !includes(version, replica, sequence + 1)) position = Math.min(position, next.position - 1)
+      }
+      return { position: toPosition(position), chains, trimmed: toPosition(held?.trimmed ?? 0) }
     })
   }
 
@@ -405,13 +473,13 @@ export class MemoryLog implements RegionLog {
     })
   }
 
-  #write<T>(operation: 'append' | 'putSnapshot', done: Done<T>, perform: () => Outcome<T>): void {
+  #write<T>(operation: 'append' | 'include' | 'putSnapshot', done: Done<T>, perform: () => Outcome<T>): void {
     const work: Work = {
       operation,
       perform: () => {
         const outcome: Outcome<T> = this.state === 'stopped' ? { kind: 'failed', code: this.#stoppedBy } : perform()
         return () => {
-          if (operation === 'append' && outcome.kind === 'done') this.position = toPosition(this.store.position)
+          if (operation !== 'putSnapshot' && outcome.kind === 'done') this.position = toPosition(this.store.position)
           done(outcome)
         }
       },

@@ -1,0 +1,416 @@
+/**
+ * Frames between two regions. A socket message is a batch of frames in the framing of the native wire (`wires/native/frame.ts`), the same in both
+ * directions. Each stream is one group in one direction; its receiver begins it, numbers it (`handle`), and counts its beginnings (`run`), so that
+ * what an earlier beginning still had on its way is told apart and dropped (LINK3).
+ *
+ * | frame | from | says |
+ * |---|---|---|
+ * | hello | both | the protocol; the first frame, and nothing before it |
+ * | digest | both | a digest over the versions of the groups that the two regions share (LINK5) |
+ * | start | receiver | begin, or begin again, at what I hold; with the payloads of these regions beside your own |
+ * | forward | receiver | from now on only the payloads of these regions beside your own |
+ * | batch | sender | entries, with marks in front of them (LINK1) |
+ * | heartbeat | sender | what the streams have shown up to here, for the groups that changed (LINK5); empty: I am here |
+ * | ack | receiver | what I hold durably, and how far you may send |
+ * | stop | both | this group stands still on this link, and why |
+ *
+ * Versions that travel carry the chain value of each sequence (LOG2).
+ */
+
+import type { Decoder } from 'lib0/decoding'
+import * as decoding from 'lib0/decoding'
+import type { Encoder } from 'lib0/encoding'
+import * as encoding from 'lib0/encoding'
+import { readBytes, readCount, readString, readVarUint } from '../../bytes.js'
+import type { EngineName } from '../../engine.js'
+import { kindNumber, kindOf } from '../../entry.js'
+import { MeridianError } from '../../errors.js'
+import { toHybridTime } from '../../hybrid-time.js'
+import type { DocumentName, GroupId, RegionId, ReplicaId } from '../../ids.js'
+import { parseDocument, parseGroup, parseRegion, parseReplica } from '../../ids.js'
+import type { Foreign } from '../../log.js'
+import type { Chain, Version } from '../../version.js'
+import { readVersion, toChain, versionRegionsMax, writeVersion } from '../../version.js'
+import { encodeFrame } from '../native/frame.js'
+
+/** 1: first. Bumped with every change that an older region would misread. */
+export const linkProtocolVersion = 1
+
+/** A version with the chain value at the end of each of its sequences. */
+export interface Held {
+  readonly version: Version
+  /** A replica is absent if its chain value is not known any more. */
+  readonly chains: ReadonlyMap<ReplicaId, Chain>
+}
+
+export interface Hello {
+  readonly type: 'hello'
+  readonly protocol: number
+}
+
+export interface DigestFrame {
+  readonly type: 'digest'
+  readonly groupCount: number
+  readonly digest: bigint
+}
+
+export interface Start {
+  readonly type: 'start'
+  readonly handle: number
+  readonly group: GroupId
+  readonly run: number
+  readonly held: Held
+  /** Regions whose entries come as payloads too, and not only as marks. */
+  readonly via: readonly RegionId[]
+  /** Cost that may be on its way or waiting at the receiver, at most; see `costOf`. */
+  readonly windowBytes: number
+  /** The receiver's policy of the tenant: epoch, and a name of its heads; two regions may have the same epoch and other heads. */
+  readonly epoch: number
+  readonly heads: bigint
+}
+
+export interface Forward {
+  readonly type: 'forward'
+  readonly handle: number
+  readonly run: number
+  readonly via: readonly RegionId[]
+}
+
+/** The receiver goes on only when its version covers these dots (LINK2). */
+export interface Mark {
+  readonly kind: 'mark'
+  readonly sequences: ReadonlyMap<ReplicaId, number>
+}
+
+export type Item = Mark | { readonly kind: 'entry'; readonly entry: Foreign }
+
+export interface Batch {
+  readonly type: 'batch'
+  readonly handle: number
+  readonly run: number
+  readonly items: readonly Item[]
+}
+
+export interface Ack {
+  readonly type: 'ack'
+  readonly handle: number
+  readonly run: number
+  /** Cost that the sender may have sent since the start of the run, at most. */
+  readonly creditBytes: number
+  readonly held: Held
+}
+
+/** Everything of the group up to here has been sent in this run, or stands at the receiver already. A run of 0: no stream runs, begin one. */
+export interface Claim {
+  readonly group: GroupId
+  readonly run: number
+  readonly held: Held
+}
+
+export interface Heartbeat {
+  readonly type: 'heartbeat'
+  readonly claims: readonly Claim[]
+}
+
+/**
+ * `residency`: the policy says no at one of the two doors (LINK8). `fork`: the same dot with two chain values (LOG2). `behind`: the receiver lacks what
+ * is trimmed, and has to join. `unshared`: the other region does not have the group, or not yet. `invalid`: what came breaks the protocol.
+ */
+export type StopReason = 'residency' | 'fork' | 'behind' | 'unshared' | 'invalid'
+
+export interface Stop {
+  readonly type: 'stop'
+  readonly group: GroupId
+  readonly reason: StopReason
+}
+
+export type LinkFrame = Hello | DigestFrame | Start | Forward | Batch | Ack | Heartbeat | Stop
+
+/** What an entry counts as against credit, in bytes: its payload, and at least what its head takes. Both ends count the same. */
+export const costOf = (entry: { readonly payload: Uint8Array }): number => entry.payload.length + 128
+
+/** Types on the wire; never renumbered. */
+const typeNumber: Readonly<Record<LinkFrame['type'], number>> = {
+  hello: 1,
+  digest: 2,
+  start: 3,
+  forward: 4,
+  batch: 5,
+  ack: 6,
+  heartbeat: 7,
+  stop: 8,
+}
+const typeOf = new Map(Object.entries(typeNumber).map(([type, number]) => [number, type as LinkFrame['type']]))
+
+const reasonNumber: Readonly<Record<StopReason, number>> = { residency: 1, fork: 2, behind: 3, unshared: 4, invalid: 5 }
+const reasonOf = new Map(Object.entries(reasonNumber).map(([reason, number]) => [number, reason as StopReason]))
+
+const engineNumber: Readonly<Record<EngineName, number>> = { yjs: 1, automerge: 2 }
+const engineOf = new Map(Object.entries(engineNumber).map(([engine, number]) => [number, engine as EngineName]))
+
+/** Items of one batch, and claims of one heartbeat, at most; a decoder refuses more. */
+export const batchItemsMax = 8192
+export const claimsMax = 8192
+
+export function encodeLinkFrame(frame: LinkFrame): Uint8Array {
+  return encodeFrame(typeNumber[frame.type], (body) => writeBody(body, frame))
+}
+
+function writeBody(body: Encoder, frame: LinkFrame): void {
+  switch (frame.type) {
+    case 'hello':
+      encoding.writeVarUint(body, frame.protocol)
+      break
+    case 'digest':
+      encoding.writeVarUint(body, frame.groupCount)
+      encoding.writeBigUint64(body, frame.digest)
+      break
+    case 'start':
+      encoding.writeVarUint(body, frame.handle)
+      encoding.writeVarString(body, frame.group)
+      encoding.writeVarUint(body, frame.run)
+      writeHeld(body, frame.held)
+      writeRegions(body, frame.via)
+      encoding.writeVarUint(body, frame.windowBytes)
+      encoding.writeVarUint(body, frame.epoch)
+      encoding.writeBigUint64(body, frame.heads)
+      break
+    case 'forward':
+      encoding.writeVarUint(body, frame.handle)
+      encoding.writeVarUint(body, frame.run)
+      writeRegions(body, frame.via)
+      break
+    case 'batch':
+      encoding.writeVarUint(body, frame.handle)
+      encoding.writeVarUint(body, frame.run)
+      writeItems(body, frame.items)
+      break
+    case 'ack':
+      encoding.writeVarUint(body, frame.handle)
+      encoding.writeVarUint(body, frame.run)
+      encoding.writeVarUint(body, frame.creditBytes)
+      writeHeld(body, frame.held)
+      break
+    case 'heartbeat':
+      encoding.writeVarUint(body, frame.claims.length)
+      for (const claim of frame.claims) {
+        encoding.writeVarString(body, claim.group)
+        encoding.writeVarUint(body, claim.run)
+        writeHeld(body, claim.held)
+      }
+      break
+    case 'stop':
+      encoding.writeVarString(body, frame.group)
+      encoding.writeVarUint(body, reasonNumber[frame.reason])
+      break
+  }
+}
+
+/** For a `FrameReader`. A frame of a newer type is skipped. @throws MeridianError FRAME_INVALID */
+export function decodeLinkFrame(
+  type: number,
+  body: Decoder,
+  end: number,
+  group: (handle: number) => GroupId | undefined,
+): LinkFrame | undefined {
+  switch (typeOf.get(type)) {
+    case 'hello': {
+      const protocol = readVarUint(body)
+      // A newer region may say more in its hello.
+      body.pos = end
+      return { type: 'hello', protocol }
+    }
+    case 'digest':
+      return { type: 'digest', groupCount: readVarUint(body), digest: decoding.readBigUint64(body) }
+    case 'start':
+      return {
+        type: 'start',
+        handle: readVarUint(body),
+        group: readGroupId(body),
+        run: readVarUint(body),
+        held: readHeld(body),
+        via: readRegions(body),
+        windowBytes: readVarUint(body),
+        epoch: readVarUint(body),
+        heads: decoding.readBigUint64(body),
+      }
+    case 'forward':
+      return { type: 'forward', handle: readVarUint(body), run: readVarUint(body), via: readRegions(body) }
+    case 'batch': {
+      const handle = readVarUint(body)
+      const run = readVarUint(body)
+      const of = group(handle)
+      if (of === undefined) throw new MeridianError('FRAME_INVALID', { message: 'A batch is of a stream that nobody began.' })
+      return { type: 'batch', handle, run, items: readItems(body, of) }
+    }
+    case 'ack':
+      return {
+        type: 'ack',
+        handle: readVarUint(body),
+        run: readVarUint(body),
+        creditBytes: readVarUint(body),
+        held: readHeld(body),
+      }
+    case 'heartbeat': {
+      const count = readCount(body, claimsMax, 'The number of claims of a heartbeat')
+      const claims: Claim[] = []
+      for (let index = 0; index < count; index++)
+        claims.push({ group: readGroupId(body), run: readVarUint(body), held: readHeld(body) })
+      return { type: 'heartbeat', claims }
+    }
+    case 'stop': {
+      const of = readGroupId(body)
+      // A reason that a newer region gives is one that this one cannot act on.
+      return { type: 'stop', group: of, reason: reasonOf.get(readVarUint(body)) ?? 'invalid' }
+    }
+    case undefined:
+      body.pos = end
+      return undefined
+  }
+}
+
+const readGroupId = (body: Decoder): GroupId => parseGroup(readString(body, 4096))
+
+/** `held := version • n × chain`, the chain values in the order of the version's replicas as written; 0 where one is not known. */
+export function writeHeld(body: Encoder, { version, chains }: Held): void {
+  writeVersion(body, version)
+  for (const replica of [...version.sequences.keys()].sort()) encoding.writeBigUint64(body, chains.get(replica) ?? 0n)
+}
+
+function readHeld(body: Decoder): Held {
+  const version = readVersion(body)
+  const chains = new Map<ReplicaId, Chain>()
+  for (const replica of [...version.sequences.keys()].sort()) {
+    const chain = toChain(decoding.readBigUint64(body))
+    if (chain !== 0n) chains.set(replica, chain)
+  }
+  return { version, chains }
+}
+
+function writeRegions(body: Encoder, regions: readonly RegionId[]): void {
+  encoding.writeVarUint(body, regions.length)
+  for (const region of regions) encoding.writeVarString(body, region)
+}
+
+function readRegions(body: Decoder): RegionId[] {
+  const count = readCount(body, versionRegionsMax, 'The number of regions to forward')
+  return Array.from({ length: count }, () => parseRegion(readString(body, 63)))
+}
+
+/**
+ * Names and replica ids are spelled at their first use in a batch and numbered after that, so that a batch stands alone and nobody keeps a table.
+ * `name := varUint(0) • varString | varUint(number from 1)`.
+ */
+class Spelling<T extends string> {
+  readonly #numbers = new Map<T, number>()
+  readonly #names: T[] = []
+
+  write(body: Encoder, name: T): void {
+    const number = this.#numbers.get(name)
+    encoding.writeVarUint(body, number ?? 0)
+    if (number !== undefined) return
+    encoding.writeVarString(body, name)
+    this.#numbers.set(name, this.#numbers.size + 1)
+  }
+
+  read(body: Decoder, bytesMax: number, parse: (text: string) => T): T {
+    const number = readVarUint(body)
+    if (number === 0) {
+      const name = parse(readString(body, bytesMax))
+      this.#names.push(name)
+      return name
+    }
+    const name = this.#names[number - 1]
+    if (name === undefined)
+      throw new MeridianError('FRAME_INVALID', { message: `Number ${number} stands for no name of this batch.` })
+    return name
+  }
+}
+
+const markTag = 0
+
+/** `item := varUint(0) • n × (replica • sequence) | varUint(kind) • replica • sequence • document • …` */
+function writeItems(body: Encoder, items: readonly Item[]): void {
+  const replicas = new Spelling<ReplicaId>()
+  const documents = new Spelling<DocumentName>()
+  encoding.writeVarUint(body, items.length)
+  for (const item of items) {
+    if (item.kind === 'mark') {
+      encoding.writeVarUint(body, markTag)
+      encoding.writeVarUint(body, item.sequences.size)
+      for (const [replica, sequence] of item.sequences) {
+        replicas.write(body, replica)
+        encoding.writeVarUint(body, sequence)
+      }
+      continue
+    }
+    const { entry } = item
+    encoding.writeVarUint(body, kindNumber[entry.kind])
+    replicas.write(body, entry.replica)
+    encoding.writeVarUint(body, entry.sequence)
+    encoding.writeVarUint(body, entry.document === undefined || entry.engine === undefined ? 0 : engineNumber[entry.engine])
+    if (entry.document !== undefined && entry.engine !== undefined) {
+      documents.write(body, entry.document)
+      encoding.writeVarUint(body, entry.life)
+    }
+    encoding.writeVarUint(body, entry.epoch)
+    encoding.writeVarUint(body, entry.time)
+    encoding.writeBigUint64(body, entry.chain)
+    encoding.writeVarUint8Array(body, entry.payload)
+  }
+}
+
+function readItems(body: Decoder, group: GroupId): Item[] {
+  const replicas = new Spelling<ReplicaId>()
+  const documents = new Spelling<DocumentName>()
+  const count = readCount(body, batchItemsMax, 'The number of items of a batch')
+  const items: Item[] = []
+  for (let index = 0; index < count; index++) {
+    const tag = readVarUint(body)
+    items.push(
+      tag === markTag ? readMark(body, replicas) : { kind: 'entry', entry: readEntry(body, tag, { group, replicas, documents }) },
+    )
+  }
+  return items
+}
+
+function readMark(body: Decoder, replicas: Spelling<ReplicaId>): Mark {
+  const count = readCount(body, batchItemsMax, 'The number of replicas of a mark')
+  const sequences = new Map<ReplicaId, number>()
+  for (let index = 0; index < count; index++) {
+    const replica = replicas.read(body, 128, parseReplica)
+    sequences.set(replica, readVarUint(body))
+  }
+  return { kind: 'mark', sequences }
+}
+
+interface BatchNames {
+  readonly group: GroupId
+  readonly replicas: Spelling<ReplicaId>
+  readonly documents: Spelling<DocumentName>
+}
+
+function readEntry(body: Decoder, tag: number, { group, replicas, documents }: BatchNames): Foreign {
+  const kind = kindOf(tag)
+  if (kind === undefined) throw new MeridianError('FRAME_INVALID', { message: `A batch holds an item of kind ${tag}.` })
+  const replica = replicas.read(body, 128, parseReplica)
+  const sequence = readVarUint(body)
+  const engineTag = readVarUint(body)
+  const engine = engineOf.get(engineTag)
+  if (sequence === 0 || (engineTag !== 0 && engine === undefined))
+    throw new MeridianError('FRAME_INVALID', { message: 'An entry has the sequence 0 or an engine that is not known here.' })
+  const document = engine === undefined ? undefined : documents.read(body, 1024, parseDocument)
+  return {
+    group,
+    kind,
+    replica,
+    sequence,
+    engine,
+    document,
+    life: document === undefined ? 0 : readVarUint(body),
+    epoch: readVarUint(body),
+    time: toHybridTime(readVarUint(body)),
+    chain: toChain(decoding.readBigUint64(body)),
+    payload: readBytes(body),
+  }
+}

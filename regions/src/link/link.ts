@@ -1,0 +1,448 @@
+/**
+ * One connection to another region: the streams of all groups that the two share, in both directions, on one socket. It lives as long as the
+ * connection; what outlives it is in the groups (`HeldGroup`) and in the log.
+ *
+ * - LINK2 Credit is per group, so that a group that is held up stops no other. Batches leave room in the socket for control frames, which are kept
+ *   as one of a kind and group while even that is full, and never queue.
+ * - LINK5 Heartbeats stand in the stream, because a socket keeps its order and claims are made when they are sent. Digests are compared at connect,
+ *   where equal ones mean that no stream has to begin before something changes, and when nothing has changed for a while.
+ * - LINK8 A stop concerns one group on this link. Who stopped it begins it again: by `retry`, or when the policy that refused was edited.
+ *
+ * The owner calls `tick` every 10 ms or so, `receive` with each message, `drained` when the socket has room again.
+ */
+
+import { MeridianError, toMeridianError, unreachable } from '@meridian/core/errors'
+import type { GroupId, RegionId, TenantId } from '@meridian/core/ids'
+import { groupTenant } from '@meridian/core/ids'
+import { addToDigest, emptyDigest } from '@meridian/core/wires/link/digest'
+import {
+  type Claim,
+  claimsMax,
+  decodeLinkFrame,
+  encodeLinkFrame,
+  type LinkFrame,
+  linkProtocolVersion,
+  type StopReason,
+} from '@meridian/core/wires/link/frames'
+import { FrameReader, fragments } from '@meridian/core/wires/native/frame'
+import type { HeldGroup } from './held-group.js'
+import { defaultLinkOptions, type LinkOptions } from './options.js'
+import type { LinkAlarm, LinkEffects, StreamPort } from './port.js'
+import { Receiver } from './receiver.js'
+import { Sender } from './sender.js'
+
+/** Both directions of one group. */
+interface Stream {
+  readonly held: HeldGroup
+  sender: Sender
+  receiver: Receiver
+  unwatch: () => void
+  stopped: { readonly reason: StopReason; readonly by: 'here' | 'peer' } | undefined
+  /** The peer said that it does not have the group. */
+  isUnshared: boolean
+  awakeUntilMs: number
+}
+
+export interface LinkConfig {
+  readonly here: RegionId
+  readonly peer: RegionId
+  readonly effects: LinkEffects
+  readonly options?: Partial<LinkOptions>
+}
+
+export class Link {
+  readonly peer: RegionId
+  readonly #effects: LinkEffects
+  readonly #options: LinkOptions
+  readonly #port: StreamPort
+  readonly #reader: FrameReader
+  readonly #streams = new Map<GroupId, Stream>()
+  readonly #receivers = new Map<number, Stream>()
+  /** By the peer's number of a stream. */
+  readonly #senders = new Map<number, Stream>()
+  /** Streams on which something may be due. */
+  readonly #awake = new Set<Stream>()
+  /** Control frames that the socket had no room for, the newest of each kind and group. */
+  readonly #pending = new Map<string, LinkFrame>()
+  #handle = 0
+  #state: 'new' | 'open' | 'closed' = 'new'
+  #heardMs: number
+  #sentMs: number
+  #changedMs: number
+  #ackedMs: number
+  #claimedMs: number
+  #isDigestDue = false
+  #isFirstDigest = true
+  messageCount = 0
+
+  constructor(config: LinkConfig) {
+    const { here, peer, effects } = config
+    this.peer = peer
+    this.#effects = effects
+    this.#options = { ...defaultLinkOptions, ...config.options }
+    this.#port = {
+      here,
+      peer,
+      effects,
+      options: this.#options,
+      mayBatch: () => this.#state === 'open' && effects.bufferedBytes() < this.#options.socketBytes,
+      send: (frame) => this.#send(frame),
+      stop: (group, reason, door, detail) => this.#stop(group, reason, door, detail),
+    }
+    const { messageBytes, frameBytes } = this.#options
+    this.#reader = new FrameReader({ messageBytesMax: messageBytes, frameBytesMax: frameBytes }, (type, body, end) => {
+      const frame = decodeLinkFrame(type, body, end, (handle) => this.#receivers.get(handle)?.held.group)
+      if (frame !== undefined && this.#state !== 'closed') this.#visit(frame)
+    })
+    const nowMs = effects.nowMs()
+    this.#heardMs = this.#sentMs = this.#changedMs = this.#ackedMs = this.#claimedMs = nowMs
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  stream(
+    group: GroupId,
+  ): { readonly sender: Sender; readonly receiver: Receiver; readonly stopped: StopReason | undefined } | undefined {
+    const stream = this.#streams.get(group)
+    return stream && { sender: stream.sender, receiver: stream.receiver, stopped: stream.stopped?.reason }
+  }
+
+  /** Frames that wait for room in the socket. */
+  get pendingCount(): number {
+    return this.#pending.size
+  }
+
+  /** The socket is connected: the first frames go out. Groups that are shared already stand in the first digest. */
+  open(): void {
+    this.#send({ type: 'hello', protocol: linkProtocolVersion })
+    this.#sendDigest()
+  }
+
+  /** The two regions store this group both. */
+  share(held: HeldGroup): void {
+    if (this.#streams.has(held.group) || this.#state === 'closed') return
+    const stream = this.#make(held)
+    this.#streams.set(held.group, stream)
+    stream.unwatch = held.watch(() => this.#grow(stream))
+    if (this.#state === 'open') stream.receiver.begin()
+  }
+
+  unshare(group: GroupId): void {
+    const stream = this.#streams.get(group)
+    if (stream === undefined) return
+    this.#forget(stream)
+    this.#send({ type: 'stop', group, reason: 'unshared' })
+  }
+
+  /** Begins a group again that stopped here, once its cause is gone. */
+  retry(group: GroupId): void {
+    const stream = this.#streams.get(group)
+    if (stream?.stopped?.by !== 'here') return
+    this.#revive(stream)
+    stream.receiver.begin()
+  }
+
+  /** The policy of a tenant was edited here. */
+  review(tenant: TenantId): void {
+    for (const [group, stream] of this.#streams) {
+      if (groupTenant(group) !== tenant) continue
+      this.#wake(stream)
+      if (stream.stopped?.reason === 'residency') this.retry(group)
+      else {
+        stream.sender.review()
+        stream.receiver.review()
+      }
+    }
+  }
+
+  receive(message: Uint8Array): void {
+    if (this.#state === 'closed') return
+    this.#heardMs = this.#effects.nowMs()
+    try {
+      this.#reader.receive(message)
+    } catch (thrown) {
+      this.close(toMeridianError(thrown))
+    }
+  }
+
+  /** The socket has room again. */
+  drained(): void {
+    this.#flush()
+    for (const stream of this.#streams.values()) stream.sender.pump()
+  }
+
+  tick(): void {
+    if (this.#state === 'closed') return
+    const nowMs = this.#effects.nowMs()
+    const { silenceMs, heartbeatMs, ackMs, claimMs, quietMs } = this.#options
+    if (nowMs - this.#heardMs >= silenceMs) {
+      this.close(new MeridianError('TIMEOUT', { message: 'The other region was not heard for too long.' }))
+      return
+    }
+    this.#flush()
+    if (this.#state !== 'open') return
+    const isAckDue = nowMs - this.#ackedMs >= ackMs
+    if (isAckDue) this.#ackedMs = nowMs
+    const isClaimDue = nowMs - this.#claimedMs >= claimMs && this.#hasControlRoom()
+    if (isClaimDue) this.#claimedMs = nowMs
+    const claims: Claim[] = []
+    for (const stream of this.#awake) {
+      stream.sender.tick(nowMs)
+      stream.receiver.tick(nowMs)
+      if (isAckDue) this.#ack(stream)
+      if (isClaimDue && claims.length < claimsMax) {
+        const claim = stream.sender.claim()
+        if (claim !== undefined) claims.push(claim)
+      }
+      if (nowMs > stream.awakeUntilMs && !stream.receiver.isBusy) this.#awake.delete(stream)
+    }
+    // What waits for room says as much as an empty heartbeat, and one with claims must not be replaced by it.
+    const isSilent = this.#pending.size === 0 && nowMs - this.#sentMs >= heartbeatMs
+    if (claims.length > 0 || isSilent) this.#send({ type: 'heartbeat', claims })
+    if (this.#isDigestDue && nowMs - this.#changedMs >= quietMs) this.#sendDigest()
+  }
+
+  close(error: MeridianError | undefined): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    for (const stream of [...this.#streams.values()]) {
+      stream.held.disconnect(this.peer)
+      this.#forget(stream)
+    }
+    this.#pending.clear()
+    this.#effects.close(error)
+  }
+
+  #visit(frame: LinkFrame): void {
+    if (frame.type === 'hello') {
+      if (this.#state !== 'new') throw new MeridianError('FRAME_INVALID', { message: 'A link says hello once.' })
+      if (frame.protocol < 1)
+        throw new MeridianError('PROTOCOL_UNSUPPORTED', { message: 'The other region speaks no version of links.' })
+      this.#state = 'open'
+      return
+    }
+    if (this.#state !== 'open') throw new MeridianError('FRAME_INVALID', { message: 'A link begins with a hello.' })
+    switch (frame.type) {
+      case 'digest':
+        this.#compare(frame.groupCount, frame.digest)
+        break
+      case 'start': {
+        const stream = this.#streams.get(frame.group)
+        const other = this.#senders.get(frame.handle)
+        if (other !== undefined && other !== stream)
+          throw new MeridianError('FRAME_INVALID', { message: 'Two streams have one handle.' })
+        if (stream === undefined) {
+          this.#send({ type: 'stop', group: frame.group, reason: 'unshared' })
+          break
+        }
+        this.#senders.set(frame.handle, stream)
+        this.#change(stream)
+        if (stream.stopped?.by === 'peer') {
+          this.#revive(stream)
+          stream.receiver.begin()
+        } else if (stream.isUnshared) {
+          stream.isUnshared = false
+          stream.receiver.begin()
+        }
+        stream.sender.begin(frame)
+        break
+      }
+      case 'forward':
+        this.#senders.get(frame.handle)?.sender.forward(frame)
+        break
+      case 'ack': {
+        const stream = this.#senders.get(frame.handle)
+        if (stream === undefined) break
+        this.#wake(stream)
+        stream.sender.ack(frame)
+        break
+      }
+      case 'batch': {
+        const stream = this.#receivers.get(frame.handle)
+        if (stream === undefined) break
+        this.#change(stream)
+        stream.receiver.batch(frame)
+        if (stream.receiver.isCreditUrgent) this.#ack(stream)
+        break
+      }
+      case 'heartbeat':
+        for (const claim of frame.claims) {
+          const stream = this.#streams.get(claim.group)
+          if (stream === undefined) continue
+          this.#change(stream)
+          stream.isUnshared = false
+          stream.receiver.claim(claim)
+        }
+        break
+      case 'stop':
+        this.#stopped(frame.group, frame.reason)
+        break
+      default:
+        unreachable(frame)
+    }
+  }
+
+  #make(held: HeldGroup): Stream {
+    const receiver = new Receiver(++this.#handle, held, this.#port)
+    const stream: Stream = {
+      held,
+      sender: new Sender(held, this.#port),
+      receiver,
+      unwatch: () => undefined,
+      stopped: undefined,
+      isUnshared: false,
+      awakeUntilMs: 0,
+    }
+    this.#receivers.set(receiver.handle, stream)
+    return stream
+  }
+
+  /** New machines in place of those that stopped, under a new handle. */
+  #revive(stream: Stream): void {
+    this.#receivers.delete(stream.receiver.handle)
+    stream.receiver = new Receiver(++this.#handle, stream.held, this.#port)
+    this.#receivers.set(stream.receiver.handle, stream)
+    stream.sender = new Sender(stream.held, this.#port)
+    stream.stopped = undefined
+  }
+
+  #forget(stream: Stream): void {
+    stream.unwatch()
+    stream.sender.stop()
+    stream.receiver.stop()
+    this.#streams.delete(stream.held.group)
+    this.#receivers.delete(stream.receiver.handle)
+    for (const [handle, other] of this.#senders) if (other === stream) this.#senders.delete(handle)
+    this.#awake.delete(stream)
+  }
+
+  #grow(stream: Stream): void {
+    this.#change(stream)
+    stream.sender.grow()
+    stream.receiver.grow()
+    if (stream.receiver.isCreditUrgent) this.#ack(stream)
+  }
+
+  #ack(stream: Stream): void {
+    const ack = stream.receiver.ack()
+    if (ack !== undefined) this.#send(ack)
+  }
+
+  #stop(group: GroupId, reason: StopReason, door: LinkAlarm['door'], detail: string): void {
+    const stream = this.#streams.get(group)
+    if (stream === undefined || stream.stopped !== undefined || reason === 'unshared') return
+    stream.stopped = { reason, by: 'here' }
+    stream.sender.stop()
+    stream.receiver.stop()
+    this.#send({ type: 'stop', group, reason })
+    this.#effects.alarm({ group, peer: this.peer, reason, door, detail })
+  }
+
+  #stopped(group: GroupId, reason: StopReason): void {
+    const stream = this.#streams.get(group)
+    if (stream === undefined || stream.stopped !== undefined) return
+    if (reason === 'unshared') {
+      stream.isUnshared = true
+      stream.sender.idle()
+      stream.receiver.idle()
+      return
+    }
+    stream.stopped = { reason, by: 'peer' }
+    stream.sender.stop()
+    stream.receiver.stop()
+    this.#effects.alarm({ group, peer: this.peer, reason, door: 'peer', detail: 'The other region stopped the group.' })
+  }
+
+  #digest(): { readonly groupCount: number; readonly digest: bigint } {
+    let groupCount = 0
+    let digest = emptyDigest
+    for (const [group, { held, stopped, isUnshared }] of this.#streams) {
+      if (stopped !== undefined || isUnshared) continue
+      groupCount++
+      digest = addToDigest(digest, group, held)
+    }
+    return { groupCount, digest }
+  }
+
+  #sendDigest(): void {
+    this.#isDigestDue = false
+    this.#send({ type: 'digest', ...this.#digest() })
+  }
+
+  #compare(groupCount: number, digest: bigint): void {
+    const isFirst = this.#isFirstDigest
+    this.#isFirstDigest = false
+    const own = this.#digest()
+    if (own.groupCount === groupCount && own.digest === digest) return
+    // While something changes here, digests differ as a matter of course; the peer's next one comes when it is quiet again.
+    if (!isFirst && this.#effects.nowMs() - this.#changedMs < this.#options.quietMs) return
+    for (const stream of this.#streams.values()) {
+      this.#wake(stream)
+      if (stream.stopped === undefined && !stream.isUnshared && !stream.receiver.isBusy) stream.receiver.begin()
+    }
+  }
+
+  #change(stream: Stream): void {
+    this.#changedMs = this.#effects.nowMs()
+    this.#isDigestDue = true
+    this.#wake(stream)
+  }
+
+  #wake(stream: Stream): void {
+    const { ackMs, claimMs, retryMs } = this.#options
+    stream.awakeUntilMs = this.#effects.nowMs() + 2 * Math.max(ackMs, claimMs, retryMs)
+    this.#awake.add(stream)
+  }
+
+  #hasControlRoom(): boolean {
+    return this.#pending.size === 0 && this.#effects.bufferedBytes() < this.#options.socketControlBytes
+  }
+
+  #send(frame: LinkFrame): void {
+    if (this.#state === 'closed') return
+    // A batch was asked for room before it was read, and is never put off: its stream has no queue.
+    if (frame.type === 'batch' || this.#hasControlRoom()) this.#write(frame)
+    else {
+      const key = keyOf(frame)
+      // The newest goes last, so that a forward never comes before the start that it belongs to.
+      this.#pending.delete(key)
+      this.#pending.set(key, frame)
+    }
+  }
+
+  #flush(): void {
+    for (const [key, frame] of this.#pending) {
+      if (this.#effects.bufferedBytes() >= this.#options.socketControlBytes) return
+      this.#pending.delete(key)
+      this.#write(frame)
+    }
+  }
+
+  #write(frame: LinkFrame): void {
+    this.#sentMs = this.#effects.nowMs()
+    for (const message of fragments(encodeLinkFrame(frame), this.#options.messageBytes)) {
+      this.messageCount++
+      this.#effects.send(message)
+    }
+  }
+}
+
+function keyOf(frame: LinkFrame): string {
+  switch (frame.type) {
+    case 'start':
+    case 'forward':
+    case 'batch':
+    case 'ack':
+      return `${frame.type} ${frame.handle}`
+    case 'stop':
+      return `stop ${frame.group}`
+    case 'hello':
+    case 'digest':
+    case 'heartbeat':
+      return frame.type
+    default:
+      return unreachable(frame)
+  }
+}
