@@ -54,9 +54,18 @@ async function openPage(profile: Profile, url: string): Promise<Page> {
 const textOf = (page: Page) => page.locator('.cm-content')
 const badge = (page: Page, kind: string) => page.locator(`.badge[data-kind="${kind}"]`)
 
+/** The editor of a note is there, does not show `other`, and takes what is typed: keys that come before go nowhere. */
+async function editorTakesKeys(page: Page, other?: string): Promise<void> {
+  await page.waitForFunction((before) => {
+    const editor = document.querySelector('.cm-content')
+    return editor !== null && editor === document.activeElement && editor.textContent !== before
+  }, other)
+}
+
 async function newNote(page: Page, text: string): Promise<void> {
+  const before = await page.evaluate(() => document.querySelector('.cm-content')?.textContent)
   await page.getByRole('button', { name: 'New', exact: true }).click()
-  await textOf(page).waitFor()
+  await editorTakesKeys(page, before ?? undefined)
   await page.keyboard.insertText(text)
   await badge(page, 'saved').waitFor()
 }
@@ -186,11 +195,11 @@ describe('by keyboard alone', () => {
     const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
     await page.getByRole('button', { name: 'Write the first note' }).waitFor()
     await page.keyboard.press('Alt+n')
-    await textOf(page).waitFor()
+    await editorTakesKeys(page)
     await page.keyboard.type('First')
     await row(page, 'First').waitFor()
     await page.keyboard.press('Alt+n')
-    await page.waitForFunction(() => document.querySelector('.cm-content')?.textContent !== 'First')
+    await editorTakesKeys(page, 'First')
     await page.keyboard.type('Second')
     await row(page, 'Second').waitFor()
 
