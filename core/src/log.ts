@@ -34,6 +34,8 @@ export interface Appended {
   readonly position: Position
   /** Sequence of each draft, in the order of the batch. */
   readonly sequences: readonly number[]
+  /** Chain value of the last entry of each group of the batch (LOG2); of a log that links can use. */
+  readonly chains?: ReadonlyMap<GroupId, Chain>
 }
 
 export interface SnapshotInfo {
