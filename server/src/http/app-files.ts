@@ -35,7 +35,7 @@ const types: Readonly<Record<string, string>> = {
   '.webmanifest': 'application/manifest+json',
 }
 
-const indexPath = '/index.html'
+export const indexPath = '/index.html'
 
 /** @param folder its files are read; those of no known type are left out. */
 export function readAppFiles(folder: string): AppFiles {
@@ -68,10 +68,15 @@ export function answerFromApp(files: AppFiles, context: Context): Response | und
   const isPage = path === '/' || path === indexPath || (isNavigation(context) && isAppAddress(path))
   const file = files.get(isPage ? indexPath : path)
   if (file === undefined) return path === '/' ? context.html(notBuilt) : undefined
+  return answerFile(file, context, isPage ? pageHeaders(context.req.header('host') ?? '') : {})
+}
+
+/** @param more headers beside those that every file has. */
+export function answerFile(file: AppFile, context: Context, more: Readonly<Record<string, string>>): Response {
   const headers: Record<string, string> = {
     etag: file.etag,
     'cache-control': file.isHashed ? 'public, max-age=31536000, immutable' : 'no-cache',
-    ...(isPage ? pageHeaders(context.req.header('host') ?? '') : {}),
+    ...more,
   }
   if (matches(context.req.header('if-none-match'), file.etag)) return context.body(null, 304, headers)
   return context.body(file.bytes, 200, { ...headers, 'content-type': file.type, 'content-length': String(file.bytes.length) })
@@ -102,7 +107,8 @@ function pageHeaders(host: string): Record<string, string> {
       `connect-src 'self' ws://${host} wss://${host}`,
       "base-uri 'none'",
       "form-action 'none'",
-      "frame-ancestors 'none'",
+      // The page of a local cluster shows the app of each region in a frame; no page of another machine may.
+      'frame-ancestors http://127.0.0.1:* http://localhost:*',
     ].join('; '),
     'cross-origin-opener-policy': 'same-origin',
     'referrer-policy': 'no-referrer',
