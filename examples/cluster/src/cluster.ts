@@ -54,12 +54,12 @@ export function useCluster(): { readonly cluster: Cluster | undefined; readonly 
   const [isLive, setLive] = useState(false)
   useEffect(() => {
     const source = new EventSource('/api/events')
-    source.onmessage = ({ data }) => {
+    source.addEventListener('message', ({ data }) => {
       setCluster(JSON.parse(String(data)) as Cluster)
       setLive(true)
-    }
-    source.onopen = () => setLive(true)
-    source.onerror = () => setLive(false)
+    })
+    source.addEventListener('open', () => setLive(true))
+    source.addEventListener('error', () => setLive(false))
     return () => source.close()
   }, [])
   return { cluster, isLive }

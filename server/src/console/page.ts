@@ -99,7 +99,8 @@ const pagePolicy = (frames: readonly string[]): string =>
 
 /** @throws MeridianError CONFIG_INVALID if the port cannot be had */
 export async function servePage(app: Hono, port: number): Promise<{ readonly url: string; close(): void }> {
-  const server: Server = createServer(getRequestListener(app.fetch))
+  const respond = getRequestListener(app.fetch)
+  const server: Server = createServer((request, response) => void respond(request, response))
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
