@@ -2,7 +2,7 @@
 
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Handle } from '@meridian/client/client'
+import type { Handle } from '@meridian/client/handle'
 import type { Browser, Device } from './world.js'
 import { add, documentOf, listOf, World } from './world.js'
 
