@@ -20,6 +20,7 @@ import { randomDevice, randomOpening, tenantOf } from './identity.js'
 import type { Listener } from './listeners.js'
 import { subscribe } from './listeners.js'
 import { LiveDocument } from './live.js'
+import { writeAnew } from './lost-store.js'
 import type { ClientOptions } from './options.js'
 import { Places } from './places.js'
 import { DocumentPresence } from './presence.js'
@@ -99,7 +100,7 @@ export class Client implements Store, ClientState, HandleOwner {
       signedOut: () => void this.drop(),
       writeAnew: () => {
         this.writer.write([putMeta])
-        this.sync.writeAnew()
+        writeAnew(this.sync)
         this.tabs?.writtenAnew()
       },
       // Nothing stands there.

@@ -32,9 +32,10 @@ export async function loadSlot(client: ClientState, slot: Slot, live: LiveDocume
   // What stands in the outbox from earlier openings gets its place in the order first.
   await client.opened
   await tabs?.opened(slot.name)
+  await writer.drained().catch(() => undefined)
+  const { anewCount } = sync
   let stored = records.noDocument
   try {
-    await writer.drained().catch(() => undefined)
     stored = await readStored(client, slot.name)
   } catch (thrown) {
     client.storeFailed(thrown)
@@ -45,7 +46,8 @@ export async function loadSlot(client: ClientState, slot: Slot, live: LiveDocume
   slot.early = []
   live.isLoaded = true
   if (sync.isFound(slot.name, stored)) ready(slot, 'device')
-  sync.loaded(slot.name, stored)
+  sync.loaded(slot.name, stored, anewCount)
+  if (anewCount !== sync.anewCount) tabs?.writtenAnew()
   for (const message of slot.edits.splice(0)) tabs?.heard(message)
   // Read before the leader wrote what became of them, and loaded after it had said so.
   const found = stored.marks.map(({ name }) => name)
@@ -66,20 +68,24 @@ export async function readOutbox(client: ClientState): Promise<void> {
     if (client.isClosed) return
     if (slots.has(document) || sync.isKnown(document)) continue
     sync.open(document, 'push only')
-    sync.loaded(document, await readStored(client, document))
+    const { anewCount } = sync
+    const stored = await readStored(client, document)
+    sync.loaded(document, stored, anewCount)
   }
 }
 
 /** For another tab, or to be pushed. */
 export async function loadUnseen(client: ClientState, document: DocumentName): Promise<void> {
   const { writer, sync } = client
+  await writer.drained().catch(() => undefined)
+  const { anewCount } = sync
+  let stored = records.noDocument
   try {
-    await writer.drained().catch(() => undefined)
-    sync.loaded(document, await readStored(client, document))
+    stored = await readStored(client, document)
   } catch (thrown) {
     client.storeFailed(thrown)
-    sync.loaded(document, records.noDocument)
   }
+  sync.loaded(document, stored, anewCount)
 }
 
 /** What was not on the device yet when the document was loaded. */

@@ -80,6 +80,8 @@ export interface SyncState {
   mirrored: ConnectionStatus | undefined
   /** What was told last. */
   told: ConnectionStatus
+  /** How often everything was written anew: what a read found that began before the last time is gone from the device. */
+  anewCount: number
   /** When the node last said what became of a push. */
   progressMs: number
 

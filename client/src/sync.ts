@@ -6,17 +6,17 @@
 import { toMeridianError } from '@meridian/core/errors'
 import type { DocumentName, GroupId } from '@meridian/core/ids'
 import type { Version } from '@meridian/core/version'
-import { mutableVersion } from '@meridian/core/version'
 import { encodeClientFrame } from '@meridian/core/wires/native/client-frames'
 import type { FrameReader } from '@meridian/core/wires/native/frame'
 import { protocolVersion } from '@meridian/core/wires/native/frame'
-import { attachLoaded, detach, lacksRights, left, showPresence, tryRefusedAgain } from './attaching.js'
+import { attachLoaded, lacksRights, left, showPresence, tryRefusedAgain } from './attaching.js'
 import type { ConnectionEvent } from './connection.js'
 import { Connection, connectionTimes } from './connection.js'
 import { ClientDocument } from './document.js'
 import { ageText, foundEdit, takeEdits } from './edits.js'
 import { newReader } from './frames.js'
 import { Journal } from './journal.js'
+import { writeDocumentAnew } from './lost-store.js'
 import { Outbox } from './outbox.js'
 import type { Outcome } from './outcome.js'
 import { outcomeOf } from './outcome.js'
@@ -46,6 +46,7 @@ export class Sync implements SyncState {
   mirrored: ConnectionStatus | undefined
   told: ConnectionStatus
   progressMs = 0
+  anewCount = 0
   #reader: FrameReader
   #deferred = false
 
@@ -119,35 +120,6 @@ export class Sync implements SyncState {
     this.ages.set(ageText(document, record), this.journal.nextName().number)
   }
 
-  /**
-   * The device's store is an empty one now. Everything that this opening holds is written there; documents of which it holds no copy begin
-   * anew, so that the region sends them whole (SES1). Of edits the leader writes all but those that another tab has still to write itself,
-   * and each other tab its own.
-   */
-  writeAnew(): void {
-    takeEdits(this)
-    const { opening } = this.options
-    for (const document of this.documents.values()) {
-      if (document.link.kind === 'erased') continue
-      const state = this.effects.snapshot(document.name)
-      if (state === undefined && document.link.kind !== 'loading') {
-        document.cursor = mutableVersion()
-        detach(this, document)
-      }
-      this.journal.anew(document, state, (item) => {
-        const isOurs = item.record.opening === opening || (this.leads && !item.isHeld)
-        // Whoever leads may not know of it, if the tab that made it is gone: it is told, and this tab writes it should it lead.
-        if (!isOurs && !item.isHeld) item.isUnwritten = true
-        return isOurs
-      })
-      if (this.leads && document.life > 0) this.journal.headChanged(document)
-      this.changed.add(document)
-    }
-    this.journal.tokensAnew()
-    attachLoaded(this, [...this.documents.values()])
-    settle(this)
-  }
-
   // What the app does.
 
   /** Somebody opens the document, or it has edits to push. `loaded` is to follow unless it is known already. */
@@ -174,12 +146,13 @@ export class Sync implements SyncState {
     return stored.log.some((one) => known?.has(recordText(one.name)) !== true)
   }
 
-  /** What the device holds of a document. */
-  loaded(name: DocumentName, stored: StoredDocument): void {
+  /** What the device holds of a document, or held if `anewCount` is another by now. @param anewCount when the read began. */
+  loaded(name: DocumentName, stored: StoredDocument, anewCount: number): void {
     const document = this.documents.get(name)
     if (document === undefined || document.link.kind === 'erased') return
     for (const edit of document.adopt(stored)) foundEdit(this, document, edit)
     document.sortItems()
+    if (anewCount !== this.anewCount) writeDocumentAnew(this, document)
     this.changed.add(document)
     attachLoaded(this, [document])
     settle(this)

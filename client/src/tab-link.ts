@@ -7,6 +7,7 @@ import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
 import type { ClientState, OpenTabLink, TabLink } from './client-state.js'
 import { loadUnseen, readOutbox, readStored, readTokens, showAgain } from './device-copy.js'
+import { distrust } from './lost-store.js'
 import * as otherTabs from './other-tabs.js'
 import type { RecordName } from './records.js'
 import * as records from './records.js'
@@ -40,6 +41,7 @@ class ClientTabs implements TabLink {
       interest: (document, isWanted) => this.#interest(document, isWanted),
       gone: (tab) => {
         otherTabs.release(sync, tab, Number.POSITIVE_INFINITY, false)
+        distrust(sync, tab)
         if (!sync.leads) this.#tellUnsaved()
         for (const slot of slots.values()) slot.presence?.left(tab)
       },
@@ -148,9 +150,10 @@ class ClientTabs implements TabLink {
         await readTokens(client)
         for (const slot of [...slots.values()]) {
           if (slot.live?.isLoaded !== true) continue
+          const { anewCount } = sync
           const stored = await readStored(client, slot.name)
           slot.live.apply(records.updatesOf(stored))
-          sync.loaded(slot.name, stored)
+          sync.loaded(slot.name, stored, anewCount)
         }
         await readOutbox(client)
       } catch (thrown) {

@@ -479,6 +479,52 @@ export class Run {
   }
 }
 
+describe('schedules that lost an edit on the device once', () => {
+  const on = (tab: number): { readonly tab: number; readonly document: number } => ({ tab, document: 0 })
+  const open = { do: 'open' } as const
+  const turn = { do: 'turn' } as const
+  const lose = { do: 'lose' } as const
+  const schedules: Readonly<Record<string, readonly Step[]>> = {
+    'a copy was read before the store was lost, and taken in after it was written anew': [
+      { do: 'deliver', tab: 0 },
+      open,
+      turn,
+      { do: 'up', tab: 0 },
+      { do: 'edit', ...on(0) },
+      open,
+      { do: 'edit', ...on(0) },
+      { do: 'edit', ...on(2) },
+      { do: 'up', tab: 0 },
+      { do: 'up', tab: 0 },
+      { do: 'kill', tab: 2 },
+      lose,
+    ],
+    'a tab said that an edit was stored, the store was lost, and the tab died': [
+      { do: 'deliver', tab: 0 },
+      open,
+      { do: 'deliver', tab: 0 },
+      { do: 'edit', ...on(1) },
+      turn,
+      { do: 'pass', ms: 300 },
+      turn,
+      { do: 'up', tab: 0 },
+      { do: 'edit', ...on(0) },
+      open,
+      { do: 'edit', ...on(0) },
+      { do: 'edit', ...on(0) },
+      { do: 'up', tab: 0 },
+      { do: 'deliver', tab: 0 },
+      { do: 'kill', tab: 0 },
+      lose,
+    ],
+  }
+  it.each(Object.keys(schedules))('[SES2] %s', async (name) => {
+    const run = new Run(0, false)
+    for (const one of schedules[name] ?? []) await run.do(one)
+    expect(await run.finish()).toEqual(nothingWrong)
+  })
+})
+
 describe('tabs under any schedule', () => {
   const runs = Number(process.env['MERIDIAN_CLIENT_RUNS'] ?? 150)
   const seed = process.env['MERIDIAN_CLIENT_SEED']
