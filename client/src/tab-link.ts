@@ -248,6 +248,9 @@ class ClientTabs implements TabLink {
     }
     if (otherTabs.foreignEdit(sync, document, record, payload, isOrphan) === 'settled')
       this.post({ type: 'marked', document, record, mark: undefined })
-    if (this.#tabs.isGone(record.opening)) otherTabs.release(sync, record.opening, Number.POSITIVE_INFINITY, false)
+    if (!this.#tabs.isGone(record.opening)) return
+    otherTabs.release(sync, record.opening, Number.POSITIVE_INFINITY, false)
+    // Whoever leads may have heard of it too early to take it.
+    if (!sync.leads) this.#tellUnsaved(document)
   }
 }

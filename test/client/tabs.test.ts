@@ -479,7 +479,7 @@ export class Run {
   }
 }
 
-describe('schedules that lost an edit on the device once', () => {
+describe('schedules that lost an edit once', () => {
   const on = (tab: number): { readonly tab: number; readonly document: number } => ({ tab, document: 0 })
   const open = { do: 'open' } as const
   const turn = { do: 'turn' } as const
@@ -516,6 +516,24 @@ describe('schedules that lost an edit on the device once', () => {
       { do: 'deliver', tab: 0 },
       { do: 'kill', tab: 0 },
       lose,
+    ],
+    'the last edit of a tab came, after the word of its end, to one that does not lead': [
+      { do: 'hold', tab: 0 },
+      open,
+      open,
+      { do: 'edit', ...on(0) },
+      { do: 'up', tab: 0 },
+      { do: 'up', tab: 0 },
+      { do: 'kill', tab: 0 },
+      { do: 'edit', ...on(1) },
+      { do: 'deliver', tab: 0 },
+      { do: 'cut', tab: 0 },
+      turn,
+      { do: 'deliver', tab: 0 },
+      { do: 'cut', tab: 0 },
+      { do: 'remove', ...on(0) },
+      turn,
+      { do: 'edit', ...on(0) },
     ],
   }
   it.each(Object.keys(schedules))('[SES2] %s', async (name) => {
