@@ -256,6 +256,7 @@ export type LogOperation =
   | 'openDocument'
   | 'openGroup'
   | 'lastPush'
+  | 'listGroups'
   | 'listDocuments'
   | 'readDocument'
   | 'readGroup'
@@ -406,6 +407,12 @@ export class MemoryLog implements LinkedLog {
 
   lastPush(group: GroupId, device: DeviceId, done: Done<LastPush | undefined>): void {
     this.#read('lastPush', undefined, done, () => this.store.pushes.get(pushKey(group, device)))
+  }
+
+  listGroups(done: Done<readonly GroupId[]>): void {
+    this.#read('listGroups', undefined, done, () =>
+      [...this.store.groups].filter(([, held]) => held.position > 0).map(([group]) => group).sort(byBytes),
+    )
   }
 
   listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void {

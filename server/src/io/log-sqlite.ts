@@ -270,6 +270,13 @@ class ThreadedLog implements SqliteLog {
     })
   }
 
+  listGroups(done: Done<readonly GroupId[]>): void {
+    this.ask({ kind: 'listGroups' }, (result) => {
+      if (result.kind === 'failed') done(failure(result))
+      else if (result.kind === 'groups') done({ kind: 'done', value: result.groups })
+    })
+  }
+
   listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void {
     this.ask({ kind: 'listDocuments', prefix, after, count }, (result) => {
       if (result.kind === 'failed') done(failure(result))

@@ -1,6 +1,7 @@
 /** What the log's main side and its two threads say to one another. */
 
 import type { MessagePort } from 'node:worker_threads'
+import type { GroupId } from '@meridian/core/ids'
 import type { DocumentInfo, GroupInfo, LastPush, ListedDocument, LogErrorCode, SnapshotInfo } from '@meridian/core/log'
 import type { Batch, EntriesMessage } from './batch.js'
 import type { Damage, OpeningOptions, SnapshotPut } from './opening.js'
@@ -72,6 +73,7 @@ export type Query =
       readonly entries: number
     }
   | { readonly kind: 'readSnapshot'; readonly document: string }
+  | { readonly kind: 'listGroups' }
   | { readonly kind: 'listDocuments'; readonly prefix: string; readonly after: string; readonly count: number }
 
 /** Snapshots and entries go as buffers that are handed over; the rest is small and cloned. */
@@ -81,6 +83,7 @@ export type QueryResult =
       readonly info: Omit<DocumentInfo, 'document' | 'snapshot'> & { readonly snapshot: SnapshotInfo | undefined }
     }
   | { readonly kind: 'group'; readonly info: GroupInfo }
+  | { readonly kind: 'groups'; readonly groups: readonly GroupId[] }
   | { readonly kind: 'list'; readonly documents: readonly ListedDocument[] }
   | { readonly kind: 'push'; readonly push: LastPush | undefined }
   | {

@@ -12,6 +12,7 @@ export class ReaderStatements {
   readonly documentByName: SqliteStatement
   readonly documentsFrom: SqliteStatement
   readonly groupByName: SqliteStatement
+  readonly groupNames: SqliteStatement
   readonly snapshotOf: SqliteStatement
   readonly chunkOf: SqliteStatement
   readonly tailsBeyond: SqliteStatement
@@ -44,6 +45,7 @@ export class ReaderStatements {
       'SELECT name, engine, life, ended FROM documents WHERE name >= ? AND name > ? ORDER BY name LIMIT ?',
     )
     this.groupByName = prepare('SELECT ref, trimmed FROM groups WHERE name = ?')
+    this.groupNames = prepare('SELECT name FROM groups ORDER BY name')
     this.snapshotOf = prepare(`SELECT ${snapshotColumns} FROM snapshots WHERE document_ref = ?`)
     this.chunkOf = prepare('SELECT checksum, bytes FROM chunks WHERE snapshot = ? AND number = ?')
     this.tailsBeyond = prepare(

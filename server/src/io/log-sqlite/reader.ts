@@ -8,7 +8,7 @@
 import type { EngineName } from '@meridian/core/engine'
 import { engineNameOf } from '@meridian/core/engine'
 import { unreachable } from '@meridian/core/errors'
-import type { DocumentName, RegionId, ReplicaId } from '@meridian/core/ids'
+import type { DocumentName, GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import { replicaParts, toPosition } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteRow, SqliteStatement } from '@meridian/core/io/sqlite'
 import { SqliteError } from '@meridian/core/io/sqlite'
@@ -228,6 +228,8 @@ export class Reader {
           return this.readGroup(query)
         case 'readSnapshot':
           return this.readSnapshot(query.document)
+        case 'listGroups':
+          return this.listGroups()
         case 'listDocuments':
           return this.listDocuments(query)
         default:
@@ -315,6 +317,10 @@ export class Reader {
         tailBytes,
       },
     }
+  }
+
+  private listGroups(): QueryResult {
+    return { kind: 'groups', groups: this.statements.groupNames.all([]).map(([name]) => String(name) as GroupId) }
   }
 
   /** SQLite compares names as bytes of UTF-8. */
