@@ -64,7 +64,7 @@ export class Residency {
     this.#skewMs = config.skewMs ?? 60_000
     this.#keptMax = config.keptMax ?? 20_000
     this.#here = { kind: 'region', region: config.region }
-    this.admit = (verb, document, attested) => this.#admit(verb, document, attested)
+    this.admit = (verb, document, attested = []) => this.#admit(verb, document, attested)
   }
 
   /** How many answers are kept now. */
@@ -84,12 +84,21 @@ export class Residency {
     return storedIn(effective, nameOf(document), this.#surroundings(topology ?? alone, this.#config.clock.now()))
   }
 
-  #admit(verb: Verb, document: DocumentName, attested: string | undefined): Decision {
+  #admit(verb: Verb, document: DocumentName, attested: readonly string[]): Decision {
     if (verb !== 'access') return this.#ask(verb, document, this.#here, 'plaintext').decision
+    // Whom no region may serve is sent nowhere.
+    for (const country of attested.length === 0 ? [undefined] : attested) {
+      const decision = this.#access(document, country)
+      if (decision.kind === 'no') return decision
+    }
     // A client is served from the log of this region, so the document has to be stored here.
     const stored = this.#ask('store', document, this.#here, 'plaintext').decision
     if (stored.kind === 'no') return stored
-    const jurisdiction = attested !== undefined && isJurisdiction(attested) ? attested : undefined
+    return this.#access(document, attested[0])
+  }
+
+  #access(document: DocumentName, country: string | undefined): Decision {
+    const jurisdiction = country !== undefined && isJurisdiction(country) ? country : undefined
     return this.#ask('access', document, { kind: 'client', jurisdiction }, 'plaintext').decision
   }
 
