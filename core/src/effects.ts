@@ -36,7 +36,8 @@ export type Decision =
 export type Admit = (verb: Verb, document: DocumentName, attested?: readonly string[]) => Decision
 
 /** What a token allows beside documents. `policy:read`: to see the policy of its tenant; `policy:write`: to edit it, too. */
-export type Scope = 'policy:read' | 'policy:write'
+export const scopes = ['policy:read', 'policy:write'] as const
+export type Scope = (typeof scopes)[number]
 
 /** Who a connection speaks for, as the authenticator found. */
 export interface Principal {

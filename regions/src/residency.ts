@@ -12,12 +12,13 @@
  */
 
 import type { Admit, Clock, Decision, Redirect, Verb } from '@meridian/core/effects'
-import type { DocumentName, RegionId, TenantId } from '@meridian/core/ids'
+import type { DocumentName, GroupId, RegionId, TenantId } from '@meridian/core/ids'
 import { defaultGroup, documentParts } from '@meridian/core/ids'
 import { isJurisdiction } from './areas/jurisdiction.js'
 import { decide, type EffectivePolicy, nextChangeMs, type Ruling, storedIn } from './policy/combine.js'
 import type { PlacedName, Surroundings } from './policy/evaluate.js'
 import type { Place } from './policy/place.js'
+import { sampleNames } from './policy/sample.js'
 import type { Form } from './policy/schema.js'
 import type { Topology } from './topology.js'
 
@@ -43,6 +44,10 @@ interface Kept {
   readonly ruling: Ruling
   readonly decision: Decision
 }
+
+export type CollectionDecision =
+  | { readonly kind: 'yes' /** Undefined: several. */; readonly group: GroupId | undefined }
+  | (Decision & { readonly kind: 'no' })
 
 const alone: Topology = { regions: new Map(), without: new Set() }
 
@@ -82,6 +87,27 @@ export class Residency {
     const effective = this.#config.policyOf?.(documentParts(document).tenant)
     if (effective === undefined) return topology === undefined ? [this.#config.region] : []
     return storedIn(effective, nameOf(document), this.#surroundings(topology ?? alone, this.#config.clock.now()))
+  }
+
+  /**
+   * Where the documents of a collection are, for who asks about all of them at once: yes if some of them may be served here, with their group if
+   * they are all in one.
+   */
+  admitCollection(tenant: TenantId, collection: string, attested: readonly string[]): CollectionDecision {
+    const effective = this.#config.policyOf?.(tenant)
+    const [head] = effective?.heads ?? []
+    const names = head === undefined ? [] : sampleNames(head, collection)
+    let refusal: CollectionDecision | undefined
+    for (const { key } of names.length === 0 ? [{ key: '\u0001' }] : names) {
+      const decision = this.#admit('access', `${tenant}/${collection}/${key}` as DocumentName, attested)
+      if (decision.kind === 'no') {
+        if (refusal?.kind !== 'no' || refusal.redirects.length === 0) refusal = decision
+        continue
+      }
+      const placement = head?.placements.get(head.collections.get(collection)?.placement ?? '')
+      return { kind: 'yes', group: placement === undefined || placement.by.length === 0 ? decision.group : undefined }
+    }
+    return refusal ?? { kind: 'no', rule: tenant, redirects: [] }
   }
 
   #admit(verb: Verb, document: DocumentName, attested: readonly string[]): Decision {

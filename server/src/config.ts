@@ -62,6 +62,8 @@ export interface NodeConfig {
   readonly allowedOrigins: readonly string[]
   readonly allowedHosts: readonly string[]
   readonly trustedProxies: readonly string[]
+  readonly countryHeader: string | undefined
+  readonly policiesDir: string | undefined
   /** Undefined: the node speaks http and ws. */
   readonly tls: TlsConfig | undefined
   readonly drainMs: number
@@ -238,6 +240,8 @@ function finish(
     allowedOrigins: settings.allowedOrigins,
     allowedHosts: settings.allowedHosts,
     trustedProxies: settings.trustedProxies,
+    countryHeader: settings.countryHeader,
+    policiesDir: settings.policiesDir,
     tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
     drainMs: settings.drainMs,
     auth,

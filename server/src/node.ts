@@ -31,6 +31,7 @@ import { createListener, listen } from './http/listener.js'
 import { Metrics } from './http/metrics.js'
 import { nodeMetrics } from './http/node-metrics.js'
 import { openApiDocument } from './http/openapi.js'
+import { askingOfUpgrade } from './http/request.js'
 import { Routes } from './http/routes.js'
 import { systemClock, systemRandom } from './io/clock.js'
 import { Compactor } from './io/compactor.js'
@@ -158,7 +159,9 @@ class RunningNode implements MeridianNode {
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
     const engines = { yjs: yjsEngine }
     const random = systemRandom()
-    const { admit } = new Residency({ region: config.region, clock })
+    const residency = new Residency({ region: config.region, clock })
+    const { admit } = residency
+    const clientOf = createForwarding(config)
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -191,6 +194,7 @@ class RunningNode implements MeridianNode {
       limits: config.limits,
       authenticator,
       onRefused: (code) => metrics.refused(code),
+      countryOf: (request) => clientOf(askingOfUpgrade(request)).country,
       wires: new Map([
         [syncPath, nativeWire],
         [yjsPath, yWebsocketWire(this.#materialiser)],
@@ -203,12 +207,11 @@ class RunningNode implements MeridianNode {
       random,
       limits: config.limits,
     })
-    const clientOf = createForwarding(config)
     this.#routes = new Routes({
       clientOf,
       documents: this.#documents,
       log: measured,
-      admit,
+      residency,
       authenticator,
       clock,
       limits: config.http,

@@ -411,7 +411,10 @@ export class MemoryLog implements LinkedLog {
 
   listGroups(done: Done<readonly GroupId[]>): void {
     this.#read('listGroups', undefined, done, () =>
-      [...this.store.groups].filter(([, held]) => held.position > 0).map(([group]) => group).sort(byBytes),
+      [...this.store.groups]
+        .filter(([, held]) => held.position > 0)
+        .map(([group]) => group)
+        .sort(byBytes),
     )
   }
 

@@ -5,7 +5,16 @@
 
 import type { GroupId, RegionId, TenantId } from '@meridian/core/ids'
 import { type Area, changesOf } from '../areas/area.js'
-import { evaluate, groupOf, groupRegions, type PlacedName, type Question, type Reason, storingRegions, type Surroundings } from './evaluate.js'
+import {
+  evaluate,
+  groupOf,
+  groupRegions,
+  type PlacedName,
+  type Question,
+  type Reason,
+  storingRegions,
+  type Surroundings,
+} from './evaluate.js'
 import type { Moment, PlaceTerm } from './place.js'
 import { levelsOf, type Policy } from './schema.js'
 

@@ -9,9 +9,10 @@ import { type Jurisdiction, jurisdictions } from '../areas/jurisdiction.js'
 import { newestArea } from '../areas/published.js'
 import type { Finding, Path } from '../plain.js'
 import { areConnected, type Topology } from '../topology.js'
-import { type PlacedName, storingRegions, type Surroundings } from './evaluate.js'
+import { storingRegions, type Surroundings } from './evaluate.js'
 import { excludedBy, formatTerm, isWithin, type KnownPlace, type Moment, type PlaceTerm } from './place.js'
-import type { Collection, Constraint, Level, Placement, Policy, Replicas, Rules, ServedVerb } from './schema.js'
+import { endsOf, type Sample, sampleName } from './sample.js'
+import type { Constraint, Level, Placement, Policy, Replicas, Rules, ServedVerb } from './schema.js'
 import { levelsOf, servedVerbs } from './schema.js'
 
 /** Findings beyond those of the schema. Errors mean that the policy is not to be applied. */
@@ -42,13 +43,6 @@ export function validate(policy: Policy, moment: Moment, topology?: Topology): F
   return findings
 }
 
-interface Sample {
-  readonly className: string | undefined
-  readonly collection: string
-  readonly of: Collection
-  readonly section: string | undefined
-}
-
 const error = (path: Path, message: string): Finding => ({ level: 'error', code: 'unsatisfiable', path, message })
 const warning = (path: Path, message: string): Finding => ({ level: 'warning', code: 'unsatisfiable', path, message })
 
@@ -62,27 +56,6 @@ function subjects(policy: Policy): Map<string, Sample> {
     }
   }
   return found
-}
-
-interface End {
-  readonly rules: Rules
-  readonly path: Path
-  /** Values of key parts that lead here. */
-  readonly values: ReadonlyMap<string, string>
-}
-
-/** What a placement comes to for some key: each of its branches alone, and `otherwise`; itself if it has none. */
-function endsOf(placement: Placement): End[] {
-  const path: Path = ['placements', placement.name]
-  if (placement.where.length === 0) return [{ rules: {}, path, values: new Map() }]
-  const ends: End[] = placement.where.map((branch, index) => ({
-    rules: branch.rules,
-    path: [...path, 'where', index],
-    values: new Map([...branch.when].map(([part, values]) => [part, [...values][0] ?? ''])),
-  }))
-  if (placement.otherwise !== undefined)
-    ends.push({ rules: placement.otherwise, path: [...path, 'otherwise'], values: new Map() })
-  return ends
 }
 
 /** Contradictory sets: a verb for which no place is left. */
@@ -180,16 +153,6 @@ function active(topology: Topology, names: readonly RegionId[], spread: Replicas
     if (region?.state === 'active') shares.add(spread === 'region' ? region.name : region.jurisdiction)
   }
   return shares.size
-}
-
-/** A name that leads to an end of a placement; what is not said of it is a word that no branch is likely to match. */
-function sampleName(policy: Policy, { collection, of, section }: Sample, values: ReadonlyMap<string, string>): PlacedName {
-  const segments = of.keys?.segments ?? []
-  const key = segments.map((segment) => {
-    if (segment.kind === 'word') return segment.word
-    return segment.kind === 'part' ? (values.get(segment.name) ?? '\u0001') : '\u0001'
-  })
-  return { tenant: policy.tenant, collection, key: key.length === 0 ? '\u0001' : key.join('/'), section }
 }
 
 /** Areas whose time is over or has not begun, and such that have a newer version. */

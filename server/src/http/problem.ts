@@ -20,6 +20,8 @@ export interface Problem {
   readonly retry?: string
   /** Regions that may serve the document (NOT_PLACED_HERE). */
   readonly redirects?: readonly Redirect[]
+  /** The rule of the policy that said no (NOT_PLACED_HERE). */
+  readonly rule?: string
   /** What the region lacks, as a version token (NOT_YET_VISIBLE). */
   readonly missing?: string
 }

@@ -80,7 +80,11 @@ export const problemBody = z
     code: z.enum(Object.keys(errorTable)).optional().describe('From the table of PROTOCOL.md.'),
     retry: z.enum(['now', 'backoff', 'never']).optional(),
     missing: token.optional(),
-    redirects: z.array(z.object({ region: z.string(), url: z.string() })).optional(),
+    redirects: z
+      .array(z.object({ region: z.string(), url: z.string() }))
+      .optional()
+      .describe('With NOT_PLACED_HERE: the regions that may serve it, the preferred first.'),
+    rule: z.string().optional().describe('With NOT_PLACED_HERE: the rule of the policy that said no.'),
   })
   .openapi('Problem')
 
