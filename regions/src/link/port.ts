@@ -36,6 +36,7 @@ export interface LinkEffects {
   bufferedBytes(): number
   /** The link is over; the machine does nothing any more. Undefined: it was closed by its owner. */
   close(error: MeridianError | undefined): void
+  /** `readLinked` of the log: with stubs, and with what only a snapshot covers. */
   readGroup(group: GroupId, after: Position, limit: ReadLimit, done: Done<Read>): void
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void
   /** Into the log, and when it is durable, before `done`, into the `HeldGroup`. */

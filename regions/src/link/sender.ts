@@ -201,7 +201,7 @@ export class Sender {
       this.#port.stop(this.group, 'fork', 'egress', `Two histories of ${replicaParts(replica).region}.`)
       return
     }
-    if (sought.trimmed > sought.position) {
+    if (sought.behind) {
       this.#port.stop(this.group, 'behind', 'egress', 'The region lacks entries that are trimmed here; it has to join.')
       return
     }
