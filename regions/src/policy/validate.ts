@@ -19,6 +19,7 @@ import { levelsOf, servedVerbs } from './schema.js'
 export function validate(policy: Policy, moment: Moment, topology?: Topology): Finding[] {
   const findings: Finding[] = []
   checkAreas(policy, moment, findings)
+  if (topology !== undefined) findings.push(...unknownRegions(policy, topology))
   for (const exception of policy.exceptions.entries()) checkException(policy, exception, moment, findings)
   for (const [name, subject] of subjects(policy)) {
     const placement = policy.placements.get(name)
@@ -41,6 +42,41 @@ export function validate(policy: Policy, moment: Moment, topology?: Topology): F
     if (!subjects(policy).has(name)) findings.push(warning(['placements', name], 'no collection or section has this placement'))
   }
   return findings
+}
+
+/** Regions that rules and exceptions name and the cluster file does not: a slip, which in a `not` would open a place. */
+export function unknownRegions(policy: Policy, topology: Topology): Finding[] {
+  const findings: Finding[] = []
+  const check = (terms: readonly PlaceTerm[], path: Path): void => {
+    for (const term of terms)
+      if (term.kind === 'region' && !topology.regions.has(term.region))
+        findings.push(
+          error(
+            path,
+            `names ${term.region}, which the cluster file does not know; it knows ${[...topology.regions.keys()].join(', ')}`,
+          ),
+        )
+  }
+  for (const { path, rules } of placedRules(policy)) {
+    for (const verb of servedVerbs) {
+      check(rules[verb]?.in ?? [], [...path, verb, 'in'])
+      check(rules[verb]?.not ?? [], [...path, verb, 'not'])
+    }
+  }
+  for (const [index, { to }] of policy.exceptions.entries()) check(to, ['exceptions', index, 'to'])
+  return findings
+}
+
+/** Every rule with its place in the file. */
+function* placedRules(policy: Policy): Iterable<{ readonly path: Path; readonly rules: Rules }> {
+  yield { path: ['rules'], rules: policy.rules }
+  for (const [name, rules] of policy.classes) yield { path: ['classes', name], rules }
+  for (const { name, rules, where, otherwise } of policy.placements.values()) {
+    const path: Path = ['placements', name]
+    yield { path, rules }
+    for (const [index, branch] of where.entries()) yield { path: [...path, 'where', index], rules: branch.rules }
+    if (otherwise !== undefined) yield { path: [...path, 'otherwise'], rules: otherwise }
+  }
 }
 
 const error = (path: Path, message: string): Finding => ({ level: 'error', code: 'unsatisfiable', path, message })
