@@ -51,6 +51,8 @@ export class Policies {
   readonly #config: PoliciesConfig
   readonly #skewMs: number
   readonly #known = new Map<TenantId, Known>()
+  /** Tenants of whose policy something cannot be read. */
+  readonly #closed = new Set<TenantId>()
   readonly #watchers = new Set<(tenant: TenantId) => void>()
 
   constructor(config: PoliciesConfig) {
@@ -121,6 +123,13 @@ export class Policies {
     for (const [tenant, added] of byTenant) this.#fold(tenant, added)
   }
 
+  /** Nothing of a tenant is allowed any more: an edit of its policy is there and cannot be read (RES2). */
+  close(tenant: TenantId): void {
+    if (this.#closed.has(tenant)) return
+    this.#closed.add(tenant)
+    this.#adopt(tenant, foldEdits(tenant, this.#editsOf(tenant), this.#config.isAuthentic))
+  }
+
   /** Told after each change of a tenant's policy, when it holds already. @returns what ends it. */
   watch(watcher: (tenant: TenantId) => void): () => void {
     this.#watchers.add(watcher)
@@ -129,9 +138,18 @@ export class Policies {
 
   #fold(tenant: TenantId, added: readonly PolicyEdit[]): void {
     const before = this.#known.get(tenant)?.history
-    const edits = [...(before?.edits.values() ?? [])].map(({ edit }) => edit)
-    const history = foldEdits(tenant, [...edits, ...added], this.#config.isAuthentic)
-    if (before === undefined ? history.edits.size === 0 : history.edits.size === before.edits.size) return
+    const history = foldEdits(tenant, [...this.#editsOf(tenant), ...added], this.#config.isAuthentic)
+    if (history.edits.size > (before?.edits.size ?? 0)) this.#adopt(tenant, history)
+  }
+
+  #editsOf(tenant: TenantId): PolicyEdit[] {
+    return [...(this.#known.get(tenant)?.history.edits.values() ?? [])].map(({ edit }) => edit)
+  }
+
+  #adopt(tenant: TenantId, folded: PolicyHistory): void {
+    const { effective } = folded
+    const unreadableCount = effective.unreadableCount + (this.#closed.has(tenant) ? 1 : 0)
+    const history = { ...folded, effective: { ...effective, unreadableCount } }
     this.#known.set(tenant, {
       history,
       heads: headsOf(history),

@@ -31,6 +31,7 @@ import {
 } from './entry.js'
 import { eventStream } from './event-stream.js'
 import type { Asking, Client } from './forwarded.js'
+import { addPolicyRoutes, type PolicyParts } from './policies.js'
 import { HttpProblem, problem, problemOf } from './problem.js'
 import {
   askingOf,
@@ -59,6 +60,8 @@ export interface RoutesOptions {
   readonly documents: Documents
   readonly log: RegionLog
   readonly residency: Pick<Residency, 'admit' | 'admitCollection'>
+  /** Undefined for a node that is in no cluster. */
+  readonly policies: PolicyParts | undefined
   readonly authenticator: Authenticator
   readonly clock: Clock
   readonly limits: HttpLimits
@@ -85,6 +88,11 @@ export class Routes {
     app.put('/v1/documents/*', (context) => this.#document(context, 'write', (asked) => this.#create(asked)))
     app.delete('/v1/documents/*', (context) => this.#document(context, 'write', (asked) => this.#erase(asked)))
     app.get('/v1/collections/*', (context) => this.#collection(context))
+    addPolicyRoutes(app, {
+      parts: options.policies,
+      enter: (context) => this.#enter(context),
+      counted: (context, run) => this.#counted(context, run),
+    })
   }
 
   /** For metrics. */
