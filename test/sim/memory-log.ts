@@ -117,7 +117,12 @@ export class MemoryStore {
     const first = this.position + 1
     const entries = drafts.map((draft) => this.#insert(draft, replica))
     return {
-      appended: { replica, position: toPosition(first), sequences: entries.map((entry) => entry.sequence) },
+      appended: {
+        replica,
+        position: toPosition(first),
+        sequences: entries.map((entry) => entry.sequence),
+        chains: new Map(entries.map((entry) => [entry.group, entry.chain])),
+      },
       entries,
     }
   }
@@ -540,6 +545,10 @@ export class MemoryLog implements LinkedLog {
       this.#stop(fault.code)
       return { kind: 'failed', code: fault.code }
     })
+  }
+
+  listGroups(done: Done<readonly GroupId[]>): void {
+    this.#read('seekGroup', undefined, done, () => [...this.store.groups.keys()])
   }
 
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void {
