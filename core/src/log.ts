@@ -229,8 +229,6 @@ export interface LinkedLog extends RegionLog {
    * origin had before an entry is held here, or stands before it in the batch.
    */
   include(entries: readonly Foreign[], done: Done<Included>): void
-  /** Every group that the log holds anything of. */
-  listGroups(done: Done<readonly GroupId[]>): void
   /** Cost: O(replicas × log entries), whatever the number of documents. */
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void
   /**

@@ -13,12 +13,11 @@ import type { Clock } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import { MeridianError, toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
-import type { RegionId } from '@meridian/core/ids'
+import type { RegionId, TenantId } from '@meridian/core/ids'
 import type { LinkedLog } from '@meridian/core/log'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
-import { placedEverywhere } from '@meridian/regions/link/placement'
 import { Residency } from '@meridian/regions/residency'
 import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
@@ -45,6 +44,7 @@ import { LogMaterialiser } from './io/materialiser.js'
 import { RegionLinks } from './io/region-links.js'
 import { UpdateThread } from './io/update-thread.js'
 import { measuredLog } from './io/measured-log.js'
+import { Placing } from './io/placing.js'
 import { readCertificate, watchCertificate } from './io/tls.js'
 import { packageVersion } from './io/version.js'
 
@@ -145,6 +145,8 @@ class RunningNode implements MeridianNode {
   readonly #updateThread: UpdateThread
   /** Undefined for a node that is alone. */
   readonly #links: RegionLinks | undefined
+  /** Undefined for a node that is alone. */
+  readonly #placing: Placing | undefined
   readonly #documents: Documents
   readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
@@ -170,9 +172,13 @@ class RunningNode implements MeridianNode {
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
     const engines = { yjs: yjsEngine }
     const random = systemRandom()
-    const residency = new Residency({ region: config.region, clock })
-    const { admit } = residency
     const clientOf = createForwarding(config)
+    const { cluster } = config
+    const placing =
+      cluster === undefined ? undefined : new Placing({ cluster, clock, region: config.region, directory: config.dataDir })
+    this.#placing = placing
+    const residency = placing?.residency ?? new Residency({ region: config.region, clock })
+    const { admit } = residency
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -187,16 +193,15 @@ class RunningNode implements MeridianNode {
     this.#compactor = compactor
     this.#materialiser = new LogMaterialiser({ log: measured, clock, engines, limits: config.materialise })
     this.#updateThread = new UpdateThread(engines, updateThreadLimits)
-    const clientOf = createForwarding(config)
     this.#links =
-      config.cluster === undefined
+      cluster === undefined || placing === undefined
         ? undefined
         : new RegionLinks({
             region: config.region,
-            cluster: config.cluster,
+            cluster,
             limits: config.link,
             log: linkedLog(log),
-            placement: placedEverywhere,
+            placement: placing.forLinks,
             logger,
             random,
             clientOf,
@@ -213,9 +218,12 @@ class RunningNode implements MeridianNode {
         schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),
         ...(this.#links === undefined ? {} : { links: this.#links }),
+        ...(placing === undefined ? {} : { controlled: (group, payload) => placing.controlled(group, payload) }),
       },
       { limits: config.limits, compaction: config.compaction, aloneInGroups: this.#links === undefined },
     )
+    placing?.use({ hub: this.#hub, log: measured })
+    placing?.policies.watch((tenant) => this.#review(tenant))
     this.#gateway = new Gateway(this.#hub, {
       region: config.region,
       limits: config.limits,
@@ -239,6 +247,7 @@ class RunningNode implements MeridianNode {
       documents: this.#documents,
       log: measured,
       residency,
+      policies: placing,
       authenticator,
       clock,
       limits: config.http,
@@ -285,6 +294,8 @@ class RunningNode implements MeridianNode {
   }
 
   async listen(): Promise<void> {
+    // Nobody is served, and no link opened, by less than all that is known.
+    await this.#placing?.load()
     const { address, port } = await listen(this.#server, this.#config)
     this.port = port
     const { tls } = this.#config
@@ -295,7 +306,15 @@ class RunningNode implements MeridianNode {
       this.#gateway.tick(this.#parts.clock.now())
       this.#materialiser.tick()
       this.#documents.tick()
+      if (this.#placing?.tick() === 'changed') this.#review(undefined)
     }, tickMs)
+  }
+
+  /** RES3: who may no longer be served here is told so, and what may no longer cross a link stops, at once. */
+  #review(tenant: TenantId | undefined): void {
+    this.#gateway.review(tenant)
+    this.#routes.review()
+    for (const one of tenant === undefined ? (this.#placing?.policies.tenants ?? []) : [tenant]) this.#links?.links.review(one)
   }
 
   reloadCertificate(): void {
@@ -355,6 +374,7 @@ class RunningNode implements MeridianNode {
     this.#server.closeAllConnections()
     await served
     this.#hub.close()
+    this.#placing?.close()
     await Promise.all([this.#compactor.close(), this.#materialiser.close(), this.#updateThread.close()])
     const deadline = timer(logCloseMs)
     const closed = new Promise<'closed'>((resolve) => log.close(() => resolve('closed')))

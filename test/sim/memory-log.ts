@@ -547,10 +547,6 @@ export class MemoryLog implements LinkedLog {
     })
   }
 
-  listGroups(done: Done<readonly GroupId[]>): void {
-    this.#read('seekGroup', undefined, done, () => [...this.store.groups.keys()])
-  }
-
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void {
     this.#read('seekGroup', undefined, done, () => this.store.seek(group, version))
   }

@@ -1,9 +1,9 @@
 /** Placement policies over HTTP: checking one, asking what holds and why, reading and editing that of a tenant (docs/http.md). */
 
-import { type Decision, type Principal, type Redirect, type Scope, type Verb } from '@meridian/core/effects'
+import type { Principal, Redirect, Scope, Verb } from '@meridian/core/effects'
 import { MeridianError } from '@meridian/core/errors'
 import { accessOf } from '@meridian/core/grants'
-import { type DocumentName, documentParts, parseDocument, parseRegion, parseTenant, type RegionId } from '@meridian/core/ids'
+import { documentParts, parseDocument, parseRegion, parseTenant, type RegionId } from '@meridian/core/ids'
 import { isJurisdiction } from '@meridian/regions/areas/jurisdiction'
 import { type Finding, formatPath } from '@meridian/regions/plain'
 import type { Policies } from '@meridian/regions/policies'
@@ -85,11 +85,27 @@ function explained(context: Context<Env>, { principal }: Caller, { residency }: 
   const question = { verb: query.verb, name: { ...parts, section: undefined }, place, form: 'plaintext' as const }
   const { kind, rule, epoch } = ruling
   const rest = ruling.kind === 'yes' ? { group: ruling.group } : { nearest: ruling.nearest, frozen: ruling.isFrozen }
-  return Response.json({ decision: kind, rule, reason: ruling.reason.kind, epoch, ...rest, explanation: explain(question, ruling) })
+  return Response.json({
+    decision: kind,
+    rule,
+    reason: ruling.reason.kind,
+    epoch,
+    ...rest,
+    explanation: explain(question, ruling),
+  })
 }
 
-function placeOf({ verb, region, from }: { readonly verb: Verb; readonly region?: string | undefined; readonly from?: string | undefined }): Place {
-  if ((region === undefined) === (from === undefined)) throw invalid('query', 'say where: region for a region, or from for a client')
+function placeOf({
+  verb,
+  region,
+  from,
+}: {
+  readonly verb: Verb
+  readonly region?: string | undefined
+  readonly from?: string | undefined
+}): Place {
+  if ((region === undefined) === (from === undefined))
+    throw invalid('query', 'say where: region for a region, or from for a client')
   if (region !== undefined) return { kind: 'region', region: parseRegion(region) }
   if (verb !== 'access') throw invalid('query', 'from goes with verb=access; the other verbs happen in a region')
   return { kind: 'client', jurisdiction: from !== undefined && isJurisdiction(from) ? from : undefined }
@@ -107,7 +123,10 @@ async function edited(context: Context<Env>, principal: Principal, { store, topo
       throw new HttpProblem({ ...problemOf(new MeridianError('POLICY_INVALID')), findings: outcome.findings.map(told) })
     case 'outdated':
       throw new HttpProblem(
-        { ...problem(412, 'Precondition failed', 'The policy was edited meanwhile. Read it, and edit what it says now.'), retry: 'never' },
+        {
+          ...problem(412, 'Precondition failed', 'The policy was edited meanwhile. Read it, and edit what it says now.'),
+          retry: 'never',
+        },
         { etag: `"${headsTag(outcome.history)}"` },
       )
     case 'elsewhere':
@@ -166,7 +185,11 @@ const authorOf = ({ subject }: Principal): string => (Buffer.byteLength(subject)
 const told = ({ level, code, path, message }: Finding) => ({ level, code, path: formatPath(path), message })
 
 const noCluster = {
-  ...problem(501, 'Not implemented', 'This node is in no cluster, and stores all there is; a policy says which of several regions do.'),
+  ...problem(
+    501,
+    'Not implemented',
+    'This node is in no cluster, and stores all there is; a policy says which of several regions do.',
+  ),
   retry: 'never',
 } as const
 

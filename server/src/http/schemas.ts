@@ -97,7 +97,9 @@ export const policyHeadsBody = z
   .object({
     tenant: z.string(),
     epoch: z.int().describe('How many edits are known here.'),
-    frozen: z.boolean().describe('Not exactly one edit that can be read: what any of them refuses is refused, and nothing is moved.'),
+    frozen: z
+      .boolean()
+      .describe('Not exactly one edit that can be read: what any of them refuses is refused, and nothing is moved.'),
     heads: z.array(
       z.object({
         id: z.string(),

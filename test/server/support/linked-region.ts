@@ -111,7 +111,7 @@ export class LinkedRegion {
     this.lines = lines
     this.store = store ?? new MemoryStore(place.name)
     this.log = new MemoryLog(this.store, { random, timing: (_step, run) => void setImmediate(run) })
-    const cluster: ClusterConfig = { topology, key, authorities: undefined }
+    const cluster: ClusterConfig = { topology, key, authorities: undefined, policies: [] }
     this.links = new RegionLinks({
       region: place.name,
       cluster,
@@ -120,7 +120,7 @@ export class LinkedRegion {
       placement,
       logger,
       random,
-      clientOf: createForwarding({ trustedProxies: [] }),
+      clientOf: createForwarding({ trustedProxies: [], countryHeader: undefined }),
       onKnown: () => undefined,
     })
     this.hub = new Hub(
