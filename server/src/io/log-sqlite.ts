@@ -338,6 +338,7 @@ class ThreadedLog implements SqliteLog {
 
   private link(work: LinkWork, done: Done<StatesPut>): void {
     if (this.refused(done)) return
+    this.flushRetained()
     const id = this.nextId++
     this.waiting.set(id, { kind: 'link', done })
     this.toWriter({ kind: 'link', id, work }, [])
