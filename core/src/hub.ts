@@ -22,7 +22,7 @@ import type { Admit, Clock, Random } from './effects.js'
 import type { Engine, EngineIndex, EngineName, Inspection } from './engine.js'
 import { inspectLimits } from './engine.js'
 import type { EngineAside } from './engine-aside.js'
-import type { Draft, Entry, PushName } from './entry.js'
+import type { Control, Draft, Entry, PushName } from './entry.js'
 import { encodeControl } from './entry.js'
 import { assert, MeridianError } from './errors.js'
 import type { HybridTime } from './hybrid-time.js'
@@ -64,6 +64,8 @@ export interface HubEffects {
   compact(document: DocumentName): void
   /** Absent for a node that is alone. */
   readonly links?: HubLinks
+  /** A control entry became durable here, whoever wrote it; told once, after what stood before it was delivered (RES3). */
+  controlled?(group: GroupId, payload: Uint8Array): void
 }
 
 export interface HubOptions {
@@ -323,6 +325,15 @@ export class Hub {
     })
   }
 
+  /** Appends an entry of the group itself, such as an edit of its tenant's policy (RES3). */
+  control(id: GroupId, control: Control, receipt: Receipt): void {
+    this.withGroup(id, (group) => {
+      if (typeof group === 'string') return receipt.failed(0, 0, 0, group)
+      this.#seal(group)
+      this.#control(group, control, receipt)
+    })
+  }
+
   /**
    * True if memory holds every entry of the document beyond `after`. Not if the document was loaded with entries of a commit that is durable
    * and not answered yet: those are known of, and are in the log only.
@@ -405,6 +416,7 @@ export class Hub {
     for (const run of watchers) run()
     for (const group of resealed) this.#reload(group)
     this.effects.links?.included(entries)
+    for (const { kind, group, payload } of entries) if (kind === 'control') this.effects.controlled?.(group, payload)
     if (reopened) this.#reopened()
     for (const { document, from } of doubtful) this.#recover(document, from)
   }
@@ -515,6 +527,7 @@ export class Hub {
     let draftIndex = 0
     const resealed = new Set<LiveGroup>()
     const watchers = new Set<() => void>()
+    const controls: Item[] = []
     const ends = this.effects.links === undefined ? undefined : new Map<GroupId, number>()
     const doubtful = this.#doubtful.size > 0 || reopened ? this.#settleDoubt(appended === undefined ? undefined : before) : []
     for (const item of batch) {
@@ -534,6 +547,7 @@ export class Hub {
       const { document } = item
       if (document === undefined) {
         resealed.add(item.group)
+        controls.push(item)
         this.tail.add(
           new RecentEntry<LiveDocument>(toPosition(position), undefined, { replica, replicaIndex, sequence }, noPayload),
         )
@@ -573,6 +587,11 @@ export class Hub {
     for (const group of resealed) this.#reload(group)
     for (const [group, sequence] of ends ?? [])
       this.effects.links?.appended(group, replica, sequence, appended?.chains?.get(group))
+    for (const { group, draft, receipt } of controls) {
+      if (draft === undefined) continue
+      this.effects.controlled?.(group.id, draft.payload)
+      receipt?.saved(0, 0, replicaIndex, group.version.sequences.get(replica) ?? 0)
+    }
     if (reopened) this.#reopened()
     for (const { document, from } of doubtful) this.#recover(document, from)
   }
@@ -836,6 +855,11 @@ export class Hub {
     group.sealing = true
     let counter = 0
     for (const replica of group.closed.keys()) counter = Math.max(counter, replicaParts(replica).counter)
+    this.#control(group, { kind: 'seal', counter, last: group.closed }, undefined)
+  }
+
+  /** Under no epoch: what a policy says is not admitted by one. */
+  #control(group: LiveGroup, control: Control, receipt: Receipt | undefined): void {
     this.#add({
       group,
       document: undefined,
@@ -847,10 +871,10 @@ export class Hub {
         kind: 'control',
         epoch: 0,
         time: this.#now(),
-        payload: encodeControl({ kind: 'seal', counter, last: group.closed }),
+        payload: encodeControl(control),
       },
       origin: undefined,
-      receipt: undefined,
+      receipt,
       counter: 0,
       bytes: 0,
     })

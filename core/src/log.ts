@@ -130,6 +130,8 @@ export interface RegionLog {
   openDocument(document: DocumentName, done: Done<DocumentInfo>): void
   openGroup(group: GroupId, done: Done<GroupInfo>): void
   lastPush(group: GroupId, device: DeviceId, done: Done<LastPush | undefined>): void
+  /** Groups that anything was ever written to, by their names. */
+  listGroups(done: Done<readonly GroupId[]>): void
   /** Documents that were ever written, whose names begin with `prefix` and come after `after`, by their bytes; at most `count`. */
   listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void
   /** Entries of a document of its current life with a position beyond `after`. */
@@ -258,6 +260,7 @@ export interface LinkedLog extends RegionLog {
   putStates(group: GroupId, states: readonly DocumentState[], done: Done<StatesPut>): void
   /**
    * Ends the join, in one commit: the group's version covers `adopted` from here on. Other regions get what came this way as state too (`behind`).
+   * The caller retains it first for those who sent it, or what they lack of this region's own writes is kept for nobody.
    * Fails unless the group is joining.
    */
   adopt(group: GroupId, adopted: Adopted, done: Done<void>): void

@@ -12,12 +12,13 @@
  */
 
 import type { Admit, Clock, Decision, Redirect, Verb } from '@meridian/core/effects'
-import type { DocumentName, RegionId, TenantId } from '@meridian/core/ids'
+import type { DocumentName, GroupId, RegionId, TenantId } from '@meridian/core/ids'
 import { defaultGroup, documentParts } from '@meridian/core/ids'
 import { isJurisdiction } from './areas/jurisdiction.js'
 import { decide, type EffectivePolicy, nextChangeMs, type Ruling, storedIn } from './policy/combine.js'
 import type { PlacedName, Surroundings } from './policy/evaluate.js'
 import type { Place } from './policy/place.js'
+import { sampleNames } from './policy/sample.js'
 import type { Form } from './policy/schema.js'
 import type { Topology } from './topology.js'
 
@@ -44,6 +45,10 @@ interface Kept {
   readonly decision: Decision
 }
 
+export type CollectionDecision =
+  | { readonly kind: 'yes' /** Undefined: several. */; readonly group: GroupId | undefined }
+  | (Decision & { readonly kind: 'no' })
+
 const alone: Topology = { regions: new Map(), without: new Set() }
 
 export class Residency {
@@ -64,7 +69,7 @@ export class Residency {
     this.#skewMs = config.skewMs ?? 60_000
     this.#keptMax = config.keptMax ?? 20_000
     this.#here = { kind: 'region', region: config.region }
-    this.admit = (verb, document, attested) => this.#admit(verb, document, attested)
+    this.admit = (verb, document, attested = []) => this.#admit(verb, document, attested)
   }
 
   /** How many answers are kept now. */
@@ -84,12 +89,42 @@ export class Residency {
     return storedIn(effective, nameOf(document), this.#surroundings(topology ?? alone, this.#config.clock.now()))
   }
 
-  #admit(verb: Verb, document: DocumentName, attested: string | undefined): Decision {
+  /**
+   * Where the documents of a collection are, for who asks about all of them at once: yes if some of them may be served here, with their group if
+   * they are all in one.
+   */
+  admitCollection(tenant: TenantId, collection: string, attested: readonly string[]): CollectionDecision {
+    const effective = this.#config.policyOf?.(tenant)
+    const [head] = effective?.heads ?? []
+    const names = head === undefined ? [] : sampleNames(head, collection)
+    let refusal: CollectionDecision | undefined
+    for (const { key } of names.length === 0 ? [{ key: '\u0001' }] : names) {
+      const decision = this.#admit('access', `${tenant}/${collection}/${key}` as DocumentName, attested)
+      if (decision.kind === 'no') {
+        if (refusal?.kind !== 'no' || refusal.redirects.length === 0) refusal = decision
+        continue
+      }
+      const placement = head?.placements.get(head.collections.get(collection)?.placement ?? '')
+      return { kind: 'yes', group: placement === undefined || placement.by.length === 0 ? decision.group : undefined }
+    }
+    return refusal ?? { kind: 'no', rule: tenant, redirects: [] }
+  }
+
+  #admit(verb: Verb, document: DocumentName, attested: readonly string[]): Decision {
     if (verb !== 'access') return this.#ask(verb, document, this.#here, 'plaintext').decision
+    // Whom no region may serve is sent nowhere.
+    for (const country of attested.length === 0 ? [undefined] : attested) {
+      const decision = this.#access(document, country)
+      if (decision.kind === 'no') return decision
+    }
     // A client is served from the log of this region, so the document has to be stored here.
     const stored = this.#ask('store', document, this.#here, 'plaintext').decision
     if (stored.kind === 'no') return stored
-    const jurisdiction = attested !== undefined && isJurisdiction(attested) ? attested : undefined
+    return this.#access(document, attested[0])
+  }
+
+  #access(document: DocumentName, country: string | undefined): Decision {
+    const jurisdiction = country !== undefined && isJurisdiction(country) ? country : undefined
     return this.#ask('access', document, { kind: 'client', jurisdiction }, 'plaintext').decision
   }
 

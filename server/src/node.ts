@@ -11,9 +11,10 @@
 import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
-import { toMeridianError } from '@meridian/core/errors'
+import { MeridianError, toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
-import type { RegionId } from '@meridian/core/ids'
+import type { RegionId, TenantId } from '@meridian/core/ids'
+import type { LinkedLog } from '@meridian/core/log'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
@@ -29,8 +30,10 @@ import { createGuard } from './http/guard.js'
 import { createForwarding } from './http/forwarded.js'
 import { createListener, listen } from './http/listener.js'
 import { Metrics } from './http/metrics.js'
+import { linkMetrics } from './http/link-metrics.js'
 import { nodeMetrics } from './http/node-metrics.js'
 import { openApiDocument } from './http/openapi.js'
+import { askingOfUpgrade } from './http/request.js'
 import { Routes } from './http/routes.js'
 import { systemClock, systemRandom } from './io/clock.js'
 import { Compactor } from './io/compactor.js'
@@ -38,8 +41,10 @@ import { Gateway } from './io/gateway.js'
 import { createLogger, type Logger } from './io/logging.js'
 import { type LogAlarm, openSqliteLog, type SqliteLog } from './io/log-sqlite.js'
 import { LogMaterialiser } from './io/materialiser.js'
+import { RegionLinks } from './io/region-links.js'
 import { UpdateThread } from './io/update-thread.js'
 import { measuredLog } from './io/measured-log.js'
+import { Placing } from './io/placing.js'
 import { readCertificate, watchCertificate } from './io/tls.js'
 import { packageVersion } from './io/version.js'
 
@@ -112,6 +117,11 @@ function report(alarm: LogAlarm, logger: Logger): void {
   else logger.warn({ replica: alarm.replica }, 'the log is open again')
 }
 
+function linkedLog(log: SqliteLog): LinkedLog {
+  if ('include' in log && 'readLinked' in log) return log as SqliteLog & LinkedLog
+  throw new MeridianError('CONFIG_INVALID', { message: 'This log cannot be one of several regions.' })
+}
+
 interface Parts {
   readonly logger: Logger
   readonly clock: Clock
@@ -133,6 +143,10 @@ class RunningNode implements MeridianNode {
   readonly #compactor: Compactor
   readonly #materialiser: LogMaterialiser
   readonly #updateThread: UpdateThread
+  /** Undefined for a node that is alone. */
+  readonly #links: RegionLinks | undefined
+  /** Undefined for a node that is alone. */
+  readonly #placing: Placing | undefined
   readonly #documents: Documents
   readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
@@ -158,7 +172,13 @@ class RunningNode implements MeridianNode {
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
     const engines = { yjs: yjsEngine }
     const random = systemRandom()
-    const { admit } = new Residency({ region: config.region, clock })
+    const clientOf = createForwarding(config)
+    const { cluster } = config
+    const placing =
+      cluster === undefined ? undefined : new Placing({ cluster, clock, region: config.region, directory: config.dataDir })
+    this.#placing = placing
+    const residency = placing?.residency ?? new Residency({ region: config.region, clock })
+    const { admit } = residency
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -173,6 +193,20 @@ class RunningNode implements MeridianNode {
     this.#compactor = compactor
     this.#materialiser = new LogMaterialiser({ log: measured, clock, engines, limits: config.materialise })
     this.#updateThread = new UpdateThread(engines, updateThreadLimits)
+    this.#links =
+      cluster === undefined || placing === undefined
+        ? undefined
+        : new RegionLinks({
+            region: config.region,
+            cluster,
+            limits: config.link,
+            log: linkedLog(log),
+            placement: placing.forLinks,
+            logger,
+            random,
+            clientOf,
+            onKnown: (socket) => this.#gateway.known(socket),
+          })
     this.#hub = new Hub(
       {
         log: measured,
@@ -183,14 +217,19 @@ class RunningNode implements MeridianNode {
         aside: this.#updateThread,
         schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),
+        ...(this.#links === undefined ? {} : { links: this.#links }),
+        ...(placing === undefined ? {} : { controlled: (group, payload) => placing.controlled(group, payload) }),
       },
-      { limits: config.limits, compaction: config.compaction, aloneInGroups: true },
+      { limits: config.limits, compaction: config.compaction, aloneInGroups: this.#links === undefined },
     )
+    placing?.use({ hub: this.#hub, log: measured })
+    placing?.policies.watch((tenant) => this.#review(tenant))
     this.#gateway = new Gateway(this.#hub, {
       region: config.region,
       limits: config.limits,
       authenticator,
       onRefused: (code) => metrics.refused(code),
+      countryOf: (request) => clientOf(askingOfUpgrade(request)).country,
       wires: new Map([
         [syncPath, nativeWire],
         [yjsPath, yWebsocketWire(this.#materialiser)],
@@ -203,12 +242,12 @@ class RunningNode implements MeridianNode {
       random,
       limits: config.limits,
     })
-    const clientOf = createForwarding(config)
     this.#routes = new Routes({
       clientOf,
       documents: this.#documents,
       log: measured,
-      admit,
+      residency,
+      policies: placing,
       authenticator,
       clock,
       limits: config.http,
@@ -225,6 +264,7 @@ class RunningNode implements MeridianNode {
         isRunning: () => this.#state === 'running',
       }),
     )
+    if (this.#links !== undefined) metrics.add(linkMetrics(this.#links))
     const guard = createGuard(config)
     const app = createApp({
       guard,
@@ -244,23 +284,37 @@ class RunningNode implements MeridianNode {
       onConnection: (socket) => this.#gateway.accept(socket),
       onSecured: (socket) => this.#gateway.known(socket),
       certificate: parts.certificate,
-      onUpgrade: (request, socket, head) => this.#gateway.upgrade(request, socket, head),
-      speaksAt: (url) => this.#gateway.speaksAt(url),
+      onUpgrade: (request, socket, head) => {
+        if (this.#links?.speaksAt(request.url)) this.#links.upgrade(request, socket, head)
+        else this.#gateway.upgrade(request, socket, head)
+      },
+      speaksAt: (url) => this.#gateway.speaksAt(url) || this.#links?.speaksAt(url) === true,
       accepts: () => this.#state === 'running',
     })
   }
 
   async listen(): Promise<void> {
+    // Nobody is served, and no link opened, by less than all that is known.
+    await this.#placing?.load()
     const { address, port } = await listen(this.#server, this.#config)
     this.port = port
     const { tls } = this.#config
     this.url = `${tls === undefined ? 'http' : 'https'}://${address}:${port}`
     if (tls !== undefined) this.#unwatch = watchCertificate(tls, () => this.reloadCertificate())
+    await this.#links?.begin(this.#hub)
     this.#wheel = setInterval(() => {
       this.#gateway.tick(this.#parts.clock.now())
       this.#materialiser.tick()
       this.#documents.tick()
+      if (this.#placing?.tick() === 'changed') this.#review(undefined)
     }, tickMs)
+  }
+
+  /** RES3: who may no longer be served here is told so, and what may no longer cross a link stops, at once. */
+  #review(tenant: TenantId | undefined): void {
+    this.#gateway.review(tenant)
+    this.#routes.review()
+    for (const one of tenant === undefined ? (this.#placing?.policies.tenants ?? []) : [tenant]) this.#links?.links.review(one)
   }
 
   reloadCertificate(): void {
@@ -298,6 +352,7 @@ class RunningNode implements MeridianNode {
     this.#routes.drain()
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#hub.whenIdle(resolve))])
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#gateway.shutdown(resolve))])
+    await this.#links?.drain(deadline.passed)
     deadline.cancel()
     if (this.#gateway.connections.size > 0)
       logger.warn({ sessions: this.#gateway.connections.size }, 'some clients did not close in time')
@@ -311,6 +366,7 @@ class RunningNode implements MeridianNode {
     this.#unwatch?.()
     this.#routes.drain()
     this.#gateway.destroy()
+    this.#links?.close()
     const served = new Promise<void>((resolve) => {
       // Answers an error if it never listened, which is as closed as can be.
       this.#server.close(() => resolve())
@@ -318,6 +374,7 @@ class RunningNode implements MeridianNode {
     this.#server.closeAllConnections()
     await served
     this.#hub.close()
+    this.#placing?.close()
     await Promise.all([this.#compactor.close(), this.#materialiser.close(), this.#updateThread.close()])
     const deadline = timer(logCloseMs)
     const closed = new Promise<'closed'>((resolve) => log.close(() => resolve('closed')))

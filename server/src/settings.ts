@@ -220,6 +220,11 @@ const cluster = z.strictObject({
     .min(1)
     .optional()
     .describe('PEM file of authorities that links believe beside those of the system, for certificates of other regions.'),
+  policiesDir: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Folder of placement policies, one .yaml file a tenant, that hold until they are edited.'),
 })
 
 const link = z.strictObject({
@@ -271,6 +276,13 @@ export const settingsSchema = z.strictObject({
     .array(proxy)
     .default([])
     .describe('Addresses of proxies, or networks such as 10.0.0.0/8, whose X-Forwarded-For and X-Forwarded-Proto are believed.'),
+  countryHeader: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/, 'expected the name of a header')
+    .optional()
+    .describe(
+      'Header in which trusted proxies say the country of a client (ISO 3166), such as CF-IPCountry; not read if absent.',
+    ),
   drainMs: bound(15_000, 0, 20_000, 'Milliseconds that a stopping node waits for what is on its way.'),
   auth: auth.prefault({}),
   tls: tls.prefault({}),

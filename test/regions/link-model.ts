@@ -373,6 +373,7 @@ export class Model {
         policyOf: () => ({ epoch: here.epoch, heads: here.heads }),
         alarm: (alarm) => this.alarms.push(alarm),
         acked: () => undefined,
+        wanted: () => undefined,
       },
     })
     return link

@@ -9,7 +9,7 @@
  */
 
 import type { Draft, Entry } from '@meridian/core/entry'
-import { decodeControl } from '@meridian/core/entry'
+import { decodeControl, stubOf } from '@meridian/core/entry'
 import type { EngineName } from '@meridian/core/engine'
 import type { Random } from '@meridian/core/effects'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
@@ -117,7 +117,12 @@ export class MemoryStore {
     const first = this.position + 1
     const entries = drafts.map((draft) => this.#insert(draft, replica))
     return {
-      appended: { replica, position: toPosition(first), sequences: entries.map((entry) => entry.sequence) },
+      appended: {
+        replica,
+        position: toPosition(first),
+        sequences: entries.map((entry) => entry.sequence),
+        chains: new Map(entries.map((entry) => [entry.group, entry.chain])),
+      },
       entries,
     }
   }
@@ -271,9 +276,8 @@ export class MemoryStore {
 
   /** Until all peers hold it, an entry stays for links as its dot and chain value. */
   #stub(group: StoredGroup, erased: Entry): void {
-    const { group: id, replica, sequence, chain, epoch, time, position } = erased
-    const stub = stubOf({ group: id, replica, sequence, chain, epoch, time })
-    group.linked = group.linked.map((entry) => (entry.position === position ? { ...stub, position } : entry))
+    const { position } = erased
+    group.linked = group.linked.map((entry) => (entry.position === position ? stubOf(entry) : entry))
   }
 
   /** What a snapshot covers, and stubs, as far as every peer holds them that is not behind. */
@@ -385,11 +389,6 @@ export class MemoryStore {
   }
 }
 
-const stubOf = (of: Pick<Foreign, 'group' | 'replica' | 'sequence' | 'chain' | 'epoch' | 'time'>): Foreign => ({
-  ...{ group: of.group, replica: of.replica, sequence: of.sequence, chain: of.chain, epoch: of.epoch, time: of.time },
-  ...{ kind: 'stub', document: undefined, engine: undefined, life: 0, payload: new Uint8Array(0) },
-})
-
 /** Made of the document's own dots. */
 function versionOf({ snapshot, entries, trimmed }: StoredDocument): Version {
   const version = mutableVersion(snapshot?.version)
@@ -429,6 +428,7 @@ export type LogOperation =
   | 'openDocument'
   | 'openGroup'
   | 'lastPush'
+  | 'listGroups'
   | 'listDocuments'
   | 'readDocument'
   | 'readGroup'
@@ -643,6 +643,15 @@ export class MemoryLog implements LinkedLog {
 
   lastPush(group: GroupId, device: DeviceId, done: Done<LastPush | undefined>): void {
     this.#read('lastPush', undefined, done, () => this.store.pushes.get(pushKey(group, device)))
+  }
+
+  listGroups(done: Done<readonly GroupId[]>): void {
+    this.#read('listGroups', undefined, done, () =>
+      [...this.store.groups]
+        .filter(([, held]) => held.position > 0)
+        .map(([group]) => group)
+        .sort(byBytes),
+    )
   }
 
   listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void {

@@ -45,6 +45,8 @@ export interface LinkEffects {
   may(verb: 'transit' | 'store', document: DocumentName, region: RegionId): Permission
   policyOf(group: GroupId): PolicyState
   alarm(alarm: LinkAlarm): void
+  /** The peer speaks of a group that is not shared on this link (yet). Whoever has it shares it then, and the streams begin. */
+  wanted(group: GroupId): void
   /** The peer holds this of the group durably (LOG4, SES2). */
   acked(group: GroupId, version: Version): void
 }

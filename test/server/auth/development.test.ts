@@ -12,6 +12,7 @@ describeAuthenticator({
         tenant: 'dev',
         grants: [{ match: '*', access: 'write' }],
         expiresAt: Number.POSITIVE_INFINITY,
+        scopes: ['policy:read', 'policy:write'],
       },
     }),
   bad: [],
