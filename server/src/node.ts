@@ -34,6 +34,7 @@ import { Metrics } from './http/metrics.js'
 import { linkMetrics } from './http/link-metrics.js'
 import { nodeMetrics } from './http/node-metrics.js'
 import { openApiDocument } from './http/openapi.js'
+import { regionList } from './http/regions.js'
 import { Routes } from './http/routes.js'
 import { systemClock, systemRandom } from './io/clock.js'
 import { Compactor } from './io/compactor.js'
@@ -261,6 +262,7 @@ class RunningNode implements MeridianNode {
       metrics: () => metrics.read(),
       files: config.auth.kind === 'development' ? readAppFiles(appFolder) : undefined,
       onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
+      regions: () => regionList(config.region, config.cluster?.topology),
       documents: this.#routes.app,
       openApi: openApiDocument(this.version),
     })

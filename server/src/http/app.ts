@@ -10,6 +10,7 @@ import { collectionsPath, documentsPath } from './entry.js'
 import type { Asking, Client } from './forwarded.js'
 import type { Guard } from './guard.js'
 import { HttpProblem, problem, problemOf, problemResponse } from './problem.js'
+import { type RegionList, regionsPath } from './regions.js'
 import { askingOf, type Env } from './request.js'
 
 export interface Readiness {
@@ -35,6 +36,8 @@ export interface AppOptions {
   /** The sample app; undefined where it is not served. */
   readonly files?: AppFiles | undefined
   readonly onError: (error: unknown) => void
+  /** What `/v1/regions` answers; absent: there is no such path. */
+  readonly regions?: () => RegionList
   /** Documents and collections. */
   readonly documents?: Hono<Env>
   /** OpenAPI of these, as JSON. */
@@ -54,7 +57,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     if (!probes.has(context.req.path) && !options.guard.allowsHost(context.req.header('host')))
       return problemResponse(hostProblem)
     const isDocument = context.req.path.startsWith(documentsPath)
-    const isOpen = isDocument || context.req.path.startsWith(collectionsPath)
+    const isOpen = isDocument || context.req.path.startsWith(collectionsPath) || context.req.path === regionsPath
     const origin = context.req.header('origin')
     if (isOpen && !options.guard.allowsOrigin(origin)) return problemResponse(originProblem, { connection: 'close' })
     if (isOpen && origin !== undefined && context.req.method === 'OPTIONS') return preflight(origin)
@@ -91,6 +94,8 @@ export function createApp(options: AppOptions): Hono<Env> {
     return context.body(text, 200, { 'content-type': type })
   })
   app.get('/version', (context) => context.json(options.about))
+  const { regions } = options
+  if (regions !== undefined) app.get(regionsPath, (context) => context.json(regions()))
   app.get(syncPath, () =>
     problemResponse(problem(426, 'Upgrade required', 'Clients connect here by WebSocket.'), {
       upgrade: 'websocket',

@@ -11,6 +11,7 @@ import {
   patchBody,
   problemBody,
   readQuery,
+  regionsBody,
   templateBody,
   writeQuery,
   writtenBody,
@@ -40,6 +41,12 @@ const collection = '/v1/collections/{tenant}/{collection}'
 const security = [{ token: [] }]
 
 const routes: readonly RouteConfig[] = [
+  {
+    method: 'get',
+    path: '/v1/regions',
+    summary: 'The regions, where each is and where clients reach it; asks no token',
+    responses: { 200: { description: 'The regions', content: { 'application/json': { schema: regionsBody } } }, ...problems },
+  },
   {
     method: 'get',
     path: document,
