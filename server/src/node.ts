@@ -33,6 +33,7 @@ import { Metrics } from './http/metrics.js'
 import { linkMetrics } from './http/link-metrics.js'
 import { nodeMetrics } from './http/node-metrics.js'
 import { openApiDocument } from './http/openapi.js'
+import { regionList } from './http/regions.js'
 import { askingOfUpgrade } from './http/request.js'
 import { Routes } from './http/routes.js'
 import { systemClock, systemRandom } from './io/clock.js'
@@ -274,6 +275,7 @@ class RunningNode implements MeridianNode {
       metrics: () => metrics.read(),
       files: config.auth.kind === 'development' ? readAppFiles(appFolder) : undefined,
       onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
+      regions: () => regionList(config.region, config.cluster?.topology),
       documents: this.#routes.app,
       openApi: openApiDocument(this.version),
     })

@@ -11,6 +11,7 @@ import type { Asking, Client } from './forwarded.js'
 import type { Guard } from './guard.js'
 import { policiesPath } from './policies.js'
 import { HttpProblem, problem, problemOf, problemResponse } from './problem.js'
+import { type RegionList, regionsPath } from './regions.js'
 import { askingOf, type Env } from './request.js'
 
 export interface Readiness {
@@ -36,6 +37,8 @@ export interface AppOptions {
   /** The sample app; undefined where it is not served. */
   readonly files?: AppFiles | undefined
   readonly onError: (error: unknown) => void
+  /** What `/v1/regions` answers; absent: there is no such path. */
+  readonly regions?: () => RegionList
   /** Documents and collections. */
   readonly documents?: Hono<Env>
   /** OpenAPI of these, as JSON. */
@@ -56,7 +59,8 @@ export function createApp(options: AppOptions): Hono<Env> {
       return problemResponse(hostProblem)
     const isDocument = context.req.path.startsWith(documentsPath)
     const isPolicy = context.req.path.startsWith(policiesPath)
-    const isOpen = isDocument || isPolicy || context.req.path.startsWith(collectionsPath)
+    const isOpen =
+      isDocument || isPolicy || context.req.path.startsWith(collectionsPath) || context.req.path === regionsPath
     const methods = isDocument ? documentMethods : isPolicy ? policyMethods : ['GET', 'HEAD']
     const origin = context.req.header('origin')
     if (isOpen && !options.guard.allowsOrigin(origin)) return problemResponse(originProblem, { connection: 'close' })
@@ -92,6 +96,8 @@ export function createApp(options: AppOptions): Hono<Env> {
     return context.body(text, 200, { 'content-type': type })
   })
   app.get('/version', (context) => context.json(options.about))
+  const { regions } = options
+  if (regions !== undefined) app.get(regionsPath, (context) => context.json(regions()))
   app.get(syncPath, () =>
     problemResponse(problem(426, 'Upgrade required', 'Clients connect here by WebSocket.'), {
       upgrade: 'websocket',

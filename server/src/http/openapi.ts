@@ -15,6 +15,7 @@ import {
   policyHeadsBody,
   problemBody,
   readQuery,
+  regionsBody,
   templateBody,
   tenantParams,
   validatedBody,
@@ -52,6 +53,12 @@ const policyShown = {
 const security = [{ token: [] }]
 
 const routes: readonly RouteConfig[] = [
+  {
+    method: 'get',
+    path: '/v1/regions',
+    summary: 'The regions, where each is and where clients reach it; asks no token',
+    responses: { 200: { description: 'The regions', content: { 'application/json': { schema: regionsBody } } }, ...problems },
+  },
   {
     method: 'get',
     path: document,

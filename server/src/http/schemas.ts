@@ -176,3 +176,17 @@ export const changeBody = z
     version: token.describe('The document holds this, and maybe more: read it `at` it.'),
   })
   .openapi('Change')
+
+export const regionsBody = z
+  .object({
+    region: z.string().describe('The region that answers.'),
+    regions: z.array(
+      z.object({
+        region: z.string(),
+        jurisdiction: z.string().nullable().describe('The country whose law holds there; null if the node is in no cluster.'),
+        url: z.string().nullable().describe('Where clients connect; null if the node is in no cluster: where it was asked.'),
+        state: z.enum(['active', 'leaving']),
+      }),
+    ),
+  })
+  .openapi('Regions')
