@@ -90,7 +90,9 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
   const logger = options.logger ?? createLogger(config)
   const clock = options.clock ?? systemClock
   const authenticator: Authenticator =
-    config.auth.kind === 'development' ? developmentAuthenticator : await jwtAuthenticator(config.auth.token, clock)
+    config.auth.kind === 'development'
+      ? developmentAuthenticator(countryOf(config))
+      : await jwtAuthenticator(config.auth.token, clock)
   const certificate = config.tls === undefined ? undefined : readCertificate(config.tls)
   const log = await openSqliteLog({
     directory: config.dataDir,
@@ -109,6 +111,9 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
   }
   return node
 }
+
+/** Where the law of a node's region is; undefined for one that is in no cluster. */
+const countryOf = ({ cluster, region }: NodeConfig): string | undefined => cluster?.topology.regions.get(region)?.jurisdiction
 
 function report(alarm: LogAlarm, logger: Logger): void {
   if (alarm.kind === 'damaged')

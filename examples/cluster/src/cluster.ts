@@ -11,7 +11,7 @@ export interface Holding {
 
 export interface PeerLag {
   readonly peer: string
-  readonly isConnected: boolean
+  readonly isLinked: boolean
   readonly entries: number
   readonly seconds: number
 }

@@ -59,9 +59,9 @@ function HoldingRow({ holding: { collection, documents, isMore, refusal } }: { r
   )
 }
 
-function lagOf({ peer, isConnected, entries, seconds }: PeerLag): string {
-  if (entries > 0) return `${peer}: ${count(entries, 'edit')} behind, ${seconds.toFixed(1)} s`
-  return isConnected ? `${peer}: in step` : `${peer}: no link`
+function lagOf({ peer, isLinked, entries, seconds }: PeerLag): string {
+  const behind = entries > 0 ? `lacks ${count(entries, 'edit')}, ${seconds.toFixed(1)} s` : 'in step'
+  return `${peer} ${isLinked ? behind : entries > 0 ? `no link, ${behind}` : 'no link'}`
 }
 
 const count = (many: number, what: string): string => `${many.toLocaleString('en')} ${what}${many === 1 ? '' : 's'}`

@@ -1,4 +1,7 @@
-/** Development mode: whoever reaches the node may do everything in the tenant `dev`. Its only guard is that it listens on loopback. */
+/**
+ * Development mode: whoever reaches the node may do everything in the tenant `dev`, as somebody in the region's own country. Its only guard is that it
+ * listens on loopback.
+ */
 
 import { type Principal, scopes } from '@meridian/core/effects'
 import type { Authenticator } from './authenticator.js'
@@ -11,4 +14,8 @@ export const developmentPrincipal: Principal = {
   scopes,
 }
 
-export const developmentAuthenticator: Authenticator = { authenticate: () => Promise.resolve(developmentPrincipal) }
+/** @param country where the region is; undefined for a node that is in no cluster. */
+export function developmentAuthenticator(country?: string): Authenticator {
+  const principal = country === undefined ? developmentPrincipal : { ...developmentPrincipal, country }
+  return { authenticate: () => Promise.resolve(principal) }
+}

@@ -91,7 +91,14 @@ export class LocalCluster {
       }
       writeFileSync(clusterPath, clusterFile(regions, view))
       const args = ['--dev', '--region', name, '--port', String(port), '--data', join(dataDir, name)]
-      args.push('--cluster-file', clusterPath, '--cluster-key-file', keyFileOf(folder, name))
+      args.push(
+        '--cluster-file',
+        clusterPath,
+        '--cluster-key-file',
+        keyFileOf(folder, name),
+        '--cluster-policies-dir',
+        join(folder, 'policies'),
+      )
       cluster.#processes.set(
         name,
         new RegionProcess({
@@ -171,7 +178,7 @@ export class LocalCluster {
     void Promise.all(
       this.#regions.map(async (region) => {
         const isRunning = this.#processOf(region.name).state === 'running'
-        this.#said.set(region.name, isRunning ? await observe(urlOf(region)) : undefined)
+        this.#said.set(region.name, isRunning ? await observe(region.name, urlOf(region)) : undefined)
       }),
     ).then(() => {
       if (this.#isClosed) return

@@ -1,6 +1,7 @@
 /** What a region says of itself, asked as anybody may ask: its metrics, and the documents of each collection that it lists. */
 
-import { plannedCollections, tenant } from './plan.js'
+import type { RegionId } from '@meridian/core/ids'
+import { plannedCollections, plannedRegions, tenant } from './plan.js'
 
 export interface Holding {
   readonly collection: string
@@ -14,8 +15,8 @@ export interface Holding {
 
 export interface PeerLag {
   readonly peer: string
-  readonly isConnected: boolean
-  /** Entries of the peer's log that are not here yet, as far as is known. */
+  readonly isLinked: boolean
+  /** Entries that this region holds and the peer lacks, by the peer's last word, and the age of the oldest of them. */
   readonly entries: number
   readonly seconds: number
 }
@@ -32,7 +33,7 @@ const countMax = 500
 const waitMs = 2_000
 
 /** Undefined if the region does not answer. */
-export async function observe(url: string): Promise<Observation | undefined> {
+export async function observe(region: RegionId, url: string): Promise<Observation | undefined> {
   try {
     const [metrics, ...holdings] = await Promise.all([
       readMetrics(url),
@@ -43,12 +44,15 @@ export async function observe(url: string): Promise<Observation | undefined> {
       entries: metrics.sum('meridian_entries_total'),
       refused: metrics.sum('meridian_refused_total'),
       holdings,
-      peers: metrics.labels('meridian_link_connected', 'peer').map((peer) => ({
-        peer,
-        isConnected: metrics.sum('meridian_link_connected', { peer }) > 0,
-        entries: metrics.sum('meridian_link_lag_entries', { peer }),
-        seconds: metrics.greatest('meridian_link_lag_seconds', { peer }),
-      })),
+      peers: plannedRegions
+        .map(({ name }) => name)
+        .filter((peer) => peer !== region)
+        .map((peer) => ({
+          peer,
+          isLinked: metrics.sum('meridian_link_open', { peer }) > 0,
+          entries: metrics.sum('meridian_link_lag_entries', { peer }),
+          seconds: metrics.greatest('meridian_link_lag_seconds', { peer }),
+        })),
     }
   } catch {
     return undefined

@@ -59,8 +59,7 @@ export function createApp(options: AppOptions): Hono<Env> {
       return problemResponse(hostProblem)
     const isDocument = context.req.path.startsWith(documentsPath)
     const isPolicy = context.req.path.startsWith(policiesPath)
-    const isOpen =
-      isDocument || isPolicy || context.req.path.startsWith(collectionsPath) || context.req.path === regionsPath
+    const isOpen = isDocument || isPolicy || context.req.path.startsWith(collectionsPath) || context.req.path === regionsPath
     const methods = isDocument ? documentMethods : isPolicy ? policyMethods : ['GET', 'HEAD']
     const origin = context.req.header('origin')
     if (isOpen && !options.guard.allowsOrigin(origin)) return problemResponse(originProblem, { connection: 'close' })

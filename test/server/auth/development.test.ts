@@ -3,7 +3,7 @@ import { describeAuthenticator } from '../../conformance/authenticator.js'
 
 describeAuthenticator({
   name: 'development',
-  make: () => Promise.resolve(developmentAuthenticator),
+  make: () => Promise.resolve(developmentAuthenticator()),
   good: () =>
     Promise.resolve({
       token: '',
