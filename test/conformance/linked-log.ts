@@ -142,6 +142,26 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
       }
     })
 
+    test('given groups that were written here or elsewhere, when they are listed, then each is there once, also after an opening', async () => {
+      const groups = (): Promise<readonly string[]> =>
+        value((done: Parameters<LinkedLog['listGroups']>[0]) => log.listGroups(done))
+      expect(await groups()).toEqual([])
+      await append('a')
+      const other = parseGroup('globex/default')
+      await include(foreign(east, 1, { group: other, document: parseDocument('globex/notes/1') }), foreign(east, 1))
+      expect([...(await groups())].toSorted()).toEqual([group, other])
+      await reopen()
+      expect([...(await groups())].toSorted()).toEqual([group, other])
+    })
+
+    test('[LOG2] given an append, when it is answered, then with the chain value of the last entry of its group', async () => {
+      const appended = (await append('a')) as { readonly chains?: ReadonlyMap<string, bigint> }
+      const read = await value((done: Parameters<LinkedLog['readGroup']>[3]) =>
+        log.readGroup(group, toPosition(0), unlimited, done),
+      )
+      expect(appended.chains).toEqual(new Map([[group, read.entries[0]?.chain]]))
+    })
+
     test('[LINK4] given entries that are held, when included again, then nothing is written and what is new beside them is', async () => {
       await include(foreign(east, 1), foreign(east, 2))
       expect(await include(foreign(east, 1), foreign(east, 2))).toEqual({ kind: 'included', entries: [] })

@@ -80,7 +80,7 @@ async function makePlace(driver: SqliteDriverName): Promise<LogPlace> {
   let log: SqliteLog | undefined
   return {
     async open(): Promise<RegionLog> {
-      log = await openSqliteLog({ directory, region, driver })
+      log = await openSqliteLog({ directory, region, driver, isLinked: true })
       return log
     },
     async remove(): Promise<void> {
@@ -255,6 +255,7 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
         pushKeepMs: 1e12,
         retainMs: Number.POSITIVE_INFINITY,
         retainBytes: Number.POSITIVE_INFINITY,
+        isLinked: true,
       }
       const first = new Opening({ ...options, opening: 'first' })
       first.commit([encodeBatch([draft(notes, 'a'), draft(notes, 'b')])])

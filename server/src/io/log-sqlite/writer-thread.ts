@@ -180,13 +180,13 @@ class WriterThread {
       return
     }
     try {
-      const { position, sequences, included } = opening.commit(
+      const { position, sequences, chains, included } = opening.commit(
         appends.map((append) => append.batch),
         includes.map((include) => include.foreign),
       )
       this.failures = 0
       this.lastCommit = performance.now()
-      if (ids.length > 0) this.post({ kind: 'appended', ids, position, sequences })
+      if (ids.length > 0) this.post({ kind: 'appended', ids, position, sequences, chains })
       if (foreignIds.length > 0) this.post({ kind: 'included', ids: foreignIds, included })
       this.attempt((open) => open.settleIfOverdue())
       this.checkpointIfDue()
