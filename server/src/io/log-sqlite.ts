@@ -650,6 +650,7 @@ class ThreadedLog implements SqliteLog {
   }
 
   private toWriter(request: WriterRequest, transfer: readonly ArrayBuffer[]): void {
+    this.mailbox.announce()
     this.writer?.postMessage(request, [...transfer])
     this.mailbox.nudge()
   }
