@@ -272,13 +272,6 @@ class ThreadedLog implements SqliteLog {
     this.toWriter({ kind: 'include', id, foreign }, [foreign.batch.buffer])
   }
 
-  listGroups(done: Done<readonly GroupId[]>): void {
-    this.ask({ kind: 'listGroups' }, (result) => {
-      if (result.kind === 'failed') done(failure(result))
-      else if (result.kind === 'groups') done({ kind: 'done', value: result.groups.map(parseGroup) })
-    })
-  }
-
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void {
     this.ask({ kind: 'seekGroup', group, version: encodeVersion(version) }, (result) => {
       if (result.kind === 'failed') done(failure(result))
@@ -670,6 +663,7 @@ class ThreadedLog implements SqliteLog {
   }
 
   private toWriter(request: WriterRequest, transfer: readonly ArrayBuffer[]): void {
+    this.mailbox.announce()
     this.writer?.postMessage(request, [...transfer])
     this.mailbox.nudge()
   }

@@ -107,7 +107,6 @@ export type Query =
       readonly bytes: number
       readonly entries: number
     }
-  | { readonly kind: 'listGroups' }
   | { readonly kind: 'seekGroup'; readonly group: string; readonly version: Uint8Array }
   | { readonly kind: 'readPeers'; readonly group: string }
   | { readonly kind: 'listGroup'; readonly group: string; readonly after: string; readonly count: number }
@@ -125,7 +124,6 @@ export type QueryResult =
   | { readonly kind: 'group'; readonly info: GroupInfo }
   | { readonly kind: 'groups'; readonly groups: readonly GroupId[] }
   | { readonly kind: 'list'; readonly documents: readonly ListedDocument[] }
-  | { readonly kind: 'groups'; readonly groups: readonly string[] }
   | { readonly kind: 'push'; readonly push: LastPush | undefined }
   | {
       readonly kind: 'entries'

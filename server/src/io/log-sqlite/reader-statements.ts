@@ -11,7 +11,6 @@ export class ReaderStatements {
   readonly commit: SqliteStatement
   readonly documentByName: SqliteStatement
   readonly documentsFrom: SqliteStatement
-  readonly groupNames: SqliteStatement
   readonly groupByName: SqliteStatement
   readonly groupNames: SqliteStatement
   readonly snapshotOf: SqliteStatement
@@ -48,7 +47,6 @@ export class ReaderStatements {
     this.documentsFrom = prepare(
       'SELECT name, engine, life, ended FROM documents WHERE name >= ? AND name > ? ORDER BY name LIMIT ?',
     )
-    this.groupNames = prepare('SELECT name FROM groups')
     this.groupByName = prepare('SELECT ref, trimmed, dropped, joining FROM groups WHERE name = ?')
     this.groupNames = prepare('SELECT name FROM groups ORDER BY name')
     this.snapshotOf = prepare(`SELECT ${snapshotColumns} FROM snapshots WHERE document_ref = ?`)
