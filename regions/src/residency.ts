@@ -38,11 +38,18 @@ export interface ResidencyConfig {
 }
 
 interface Kept {
+  readonly tenant: TenantId
   readonly effective: EffectivePolicy | undefined
   readonly topology: Topology | undefined
   readonly untilMs: number
   readonly ruling: Ruling
   readonly decision: Decision
+}
+
+/** Two halves: when there are enough younger ones they become the older, and what is still asked for moves back. */
+interface Answers {
+  young: Map<DocumentName, Kept>
+  old: Map<DocumentName, Kept>
 }
 
 export type CollectionDecision =
@@ -58,9 +65,10 @@ export class Residency {
   readonly #skewMs: number
   readonly #here: Place
   readonly #keptMax: number
-  /** Two halves: when the younger is full it becomes the older, and what is still asked for moves back. */
-  #young = new Map<string, Kept>()
-  #old = new Map<string, Kept>()
+  /** By form, verb and place, so that the name of a document is looked up as it is. */
+  readonly #answers: Readonly<Record<Form, Map<Verb, Map<string, Answers>>>> = { plaintext: new Map(), ciphertext: new Map() }
+  #youngCount = 0
+  #oldCount = 0
   /** Of the policy that was looked at last: when time changes its answers. */
   readonly #changes = new WeakMap<EffectivePolicy, { untilMs: number }>()
 
@@ -74,7 +82,7 @@ export class Residency {
 
   /** How many answers are kept now. */
   get keptCount(): number {
-    return this.#young.size + this.#old.size
+    return this.#youngCount + this.#oldCount
   }
 
   may(verb: Verb, document: DocumentName, place: Place, form: Form = 'plaintext'): Ruling {
@@ -128,23 +136,33 @@ export class Residency {
     return this.#ask('access', document, { kind: 'client', jurisdiction }, 'plaintext').decision
   }
 
+  /** A question that was asked lately costs three look-ups, and makes nothing. [hot] */
   #ask(verb: Verb, document: DocumentName, place: Place, form: Form): Kept {
-    const where = place.kind === 'region' ? place.region : (place.jurisdiction ?? '?')
-    const key = `${verb} ${form} ${where} ${document}`
-    const slash = document.indexOf('/')
-    const effective = this.#config.policyOf?.(document.slice(0, slash) as TenantId)
+    const answers = this.#answersOf(verb, place, form)
+    const kept = answers.young.get(document) ?? answers.old.get(document)
     const topology = this.#config.topology?.()
     const nowMs = this.#config.clock.now()
-    const kept = this.#young.get(key) ?? this.#old.get(key)
+    const tenant = kept?.tenant ?? documentParts(document).tenant
+    const effective = this.#config.policyOf?.(tenant)
     if (kept !== undefined && kept.effective === effective && kept.topology === topology && nowMs < kept.untilMs) {
-      if (!this.#young.has(key)) this.#keep(key, kept)
+      if (!answers.young.has(document)) this.#keep(answers, document, kept)
       return kept
     }
     const ruling = this.#rule(verb, document, place, form, effective, topology, nowMs)
     const untilMs = effective === undefined ? Infinity : this.#untilMs(effective, nowMs)
-    const made: Kept = { effective, topology, untilMs, ruling, decision: this.#decision(ruling, place, topology) }
-    this.#keep(key, made)
+    const made: Kept = { tenant, effective, topology, untilMs, ruling, decision: this.#decision(ruling, place, topology) }
+    this.#keep(answers, document, made)
     return made
+  }
+
+  #answersOf(verb: Verb, place: Place, form: Form): Answers {
+    const where = place.kind === 'region' ? place.region : (place.jurisdiction ?? '?')
+    const tables = this.#answers[form]
+    let byPlace = tables.get(verb)
+    if (byPlace === undefined) tables.set(verb, (byPlace = new Map()))
+    let answers = byPlace.get(where)
+    if (answers === undefined) byPlace.set(where, (answers = { young: new Map(), old: new Map() }))
+    return answers
   }
 
   #rule(
@@ -192,13 +210,24 @@ export class Residency {
     return untilMs
   }
 
-  #keep(key: string, kept: Kept): void {
-    if (this.#young.size >= this.#keptMax / 2) {
-      this.#old = this.#young
-      this.#young = new Map()
+  #keep(answers: Answers, document: DocumentName, kept: Kept): void {
+    if (this.#youngCount >= this.#keptMax / 2) this.#age()
+    if (answers.old.delete(document)) this.#oldCount--
+    if (!answers.young.has(document)) this.#youngCount++
+    answers.young.set(document, kept)
+  }
+
+  #age(): void {
+    for (const tables of Object.values(this.#answers)) {
+      for (const byPlace of tables.values()) {
+        for (const answers of byPlace.values()) {
+          answers.old = answers.young
+          answers.young = new Map()
+        }
+      }
     }
-    this.#old.delete(key)
-    this.#young.set(key, kept)
+    this.#oldCount = this.#youngCount
+    this.#youngCount = 0
   }
 
   #surroundings(topology: Topology, nowMs: number): Surroundings {

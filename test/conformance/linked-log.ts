@@ -26,6 +26,7 @@ import type {
 import type { Version } from '@meridian/core/version'
 import { emptyVersion, includes, toChain } from '@meridian/core/version'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { lcg } from './lcg.js'
 
 /** As `LogPlace` of log.ts. */
 export interface LinkedLogPlace {
@@ -142,6 +143,26 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
       }
     })
 
+    test('given groups that were written here or elsewhere, when they are listed, then each is there once, also after an opening', async () => {
+      const groups = (): Promise<readonly string[]> =>
+        value((done: Parameters<LinkedLog['listGroups']>[0]) => log.listGroups(done))
+      expect(await groups()).toEqual([])
+      await append('a')
+      const other = parseGroup('globex/default')
+      await include(foreign(east, 1, { group: other, document: parseDocument('globex/notes/1') }), foreign(east, 1))
+      expect([...(await groups())].toSorted()).toEqual([group, other])
+      await reopen()
+      expect([...(await groups())].toSorted()).toEqual([group, other])
+    })
+
+    test('[LOG2] given an append, when it is answered, then with the chain value of the last entry of its group', async () => {
+      const appended = (await append('a')) as { readonly chains?: ReadonlyMap<string, bigint> }
+      const read = await value((done: Parameters<LinkedLog['readGroup']>[3]) =>
+        log.readGroup(group, toPosition(0), unlimited, done),
+      )
+      expect(appended.chains).toEqual(new Map([[group, read.entries[0]?.chain]]))
+    })
+
     test('[LINK4] given entries that are held, when included again, then nothing is written and what is new beside them is', async () => {
       await include(foreign(east, 1), foreign(east, 2))
       expect(await include(foreign(east, 1), foreign(east, 2))).toEqual({ kind: 'included', entries: [] })
@@ -200,6 +221,56 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
       expect(info.version.floors.get(parseRegion('us-east'))).toEqual({ counter: 3, seal: sealing.chain })
       expect(await include(foreign(east, 1))).toEqual({ kind: 'included', entries: [] })
       expect((await seek(info.version)).position).toBe(2)
+    })
+
+    test('[LOG5] given seals of several origins, when they come in and are adopted, then floors stand for what they name, and for nothing of another region', async () => {
+      const sealOf = (replica: ReplicaId, sequence: number, counter: number, last: Record<string, number>): Foreign => {
+        const lasts = new Map(Object.entries(last) as [ReplicaId, number][])
+        const payload = encodeControl({ kind: 'seal', counter, last: lasts })
+        return foreign(replica, sequence, { kind: 'control', document: undefined, engine: undefined, life: 0, payload })
+      }
+      const eastNext = parseReplica('us-east#4.00000000000000cc')
+      const southNext = parseReplica('ap-south#2.00000000000000dd')
+      const eastSeal = sealOf(eastNext, 1, 3, { [east]: 2 })
+      const southSeal = sealOf(southNext, 1, 1, { [south]: 1 })
+      await include(foreign(east, 1), foreign(east, 2), foreign(south, 1), eastSeal, southSeal, foreign(eastNext, 2))
+      const floors = new Map([
+        [parseRegion('us-east'), { counter: 3, seal: eastSeal.chain }],
+        [parseRegion('ap-south'), { counter: 1, seal: southSeal.chain }],
+      ])
+      const sequences = new Map([
+        [eastNext, 2],
+        [southNext, 1],
+      ])
+      for (let round = 0; round < 2; round++) {
+        const { version, sealed, seals } = await openGroup()
+        expect(version).toEqual({ floors, sequences })
+        expect(sealed).toEqual(
+          new Map([
+            [east, 2],
+            [south, 1],
+          ]),
+        )
+        expect([...seals.keys()].sort()).toEqual(['ap-south#1', 'us-east#3'])
+        expect(await seek(version)).toMatchObject({ position: 6, behind: false })
+        // Without a floor, the sealed incarnation is looked for as any other.
+        expect((await seek({ floors: new Map([...floors].slice(0, 1)), sequences })).position).toBe(2)
+        await reopen()
+      }
+      // A later incarnation of a region that was sealed below it goes on; what is under the floor is held.
+      expect(await include(foreign(east, 3), foreign(eastNext, 3))).toMatchObject({
+        entries: [{ sequence: 3, replica: eastNext }],
+      })
+      const info = await openGroup()
+      const { chains } = await seek(info.version)
+      const other = parseGroup('acme/other')
+      await value((done: Done<void>) => log.beginJoin(other, done))
+      await value((done: Done<void>) => log.adopt(other, { ...info, chains }, done))
+      const copy = await value((done: Parameters<LinkedLog['openGroup']>[1]) => log.openGroup(other, done))
+      expect([copy.version, copy.sealed, copy.seals]).toEqual([info.version, info.sealed, info.seals])
+      const seekOther = (version: Version) => value((done: Done<Sought>) => log.seekGroup(other, version, done))
+      expect(await seekOther(info.version)).toMatchObject({ behind: false })
+      expect(await seekOther({ floors: new Map(), sequences })).toMatchObject({ behind: true })
     })
 
     describe('what peers lack', () => {
@@ -449,13 +520,4 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
       })
     })
   })
-}
-
-/** Numbers below `below`, the same ones at each run. */
-function lcg(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
 }

@@ -59,6 +59,8 @@ export type WriterAnswer =
       readonly ids: readonly number[]
       readonly position: number
       readonly sequences: readonly (readonly number[])[]
+      /** As in `Committed`. */
+      readonly chains: readonly ReadonlyMap<string, bigint>[]
     }
   /** `ids` and `included` go together. */
   | { readonly kind: 'included'; readonly ids: readonly number[]; readonly included: readonly IncludedRows[] }
