@@ -187,7 +187,7 @@ class RunningNode implements MeridianNode {
             region: config.region,
             cluster: config.cluster,
             limits: config.link,
-            log,
+            log: measured,
             placement: placedEverywhere,
             logger,
             random,

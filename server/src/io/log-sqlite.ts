@@ -348,6 +348,7 @@ class ThreadedLog implements SqliteLog {
 
   private link(work: LinkWork, done: Done<StatesPut>): void {
     if (this.refused(done)) return
+    this.flushRetained()
     const id = this.nextId++
     this.waiting.set(id, { kind: 'link', done })
     this.toWriter({ kind: 'link', id, work }, [])
@@ -662,6 +663,7 @@ class ThreadedLog implements SqliteLog {
   }
 
   private toWriter(request: WriterRequest, transfer: readonly ArrayBuffer[]): void {
+    this.mailbox.announce()
     this.writer?.postMessage(request, [...transfer])
     this.mailbox.nudge()
   }

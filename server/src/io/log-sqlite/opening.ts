@@ -745,7 +745,7 @@ export class Opening {
   }
 
   writeRetainedNow(): void {
-    this.transact(() => this.writeRetained())
+    this.transact(() => undefined)
   }
 
   /** Inside a transaction. */
@@ -892,6 +892,7 @@ export class Opening {
     this.widen({ reserve: true })
     this.begin()
     const bytes = this.freshBytes
+    if (this.retained.length > 0) this.writeRetained()
     work()
     this.commitNow(8 + ((this.freshBytes - bytes) * 1.2) / pageBytes)
   }

@@ -101,6 +101,7 @@ class WriterThread {
   private receive(first: WriterRequest): void {
     let request: WriterRequest | undefined = first
     while (request !== undefined) {
+      this.mailbox.takeMessage()
       // Before each message and not once: nothing is put while a batch is on its way as a message or after a close (log-sqlite.ts), so what
       // is in the mailbox when one of these comes is older.
       this.takeMail()
