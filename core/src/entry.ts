@@ -53,6 +53,11 @@ export interface Entry extends Omit<Draft, 'push'> {
   readonly chain: Chain
 }
 
+/** What an erase leaves of an entry for links (RES7). */
+export function stubOf<E extends Omit<Entry, 'position'>>(entry: E): E {
+  return { ...entry, kind: 'stub', document: undefined, engine: undefined, life: 0, payload: new Uint8Array(0) }
+}
+
 /**
  * What a control entry says. `seal`: all regions of the group hold these closed incarnations entirely, so that the region's floor
  * rises to `counter` (LOG5).

@@ -9,7 +9,7 @@
  */
 
 import type { Draft, Entry } from '@meridian/core/entry'
-import { decodeControl } from '@meridian/core/entry'
+import { decodeControl, stubOf } from '@meridian/core/entry'
 import type { EngineName } from '@meridian/core/engine'
 import type { Random } from '@meridian/core/effects'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
@@ -276,9 +276,8 @@ export class MemoryStore {
 
   /** Until all peers hold it, an entry stays for links as its dot and chain value. */
   #stub(group: StoredGroup, erased: Entry): void {
-    const { group: id, replica, sequence, chain, epoch, time, position } = erased
-    const stub = stubOf({ group: id, replica, sequence, chain, epoch, time })
-    group.linked = group.linked.map((entry) => (entry.position === position ? { ...stub, position } : entry))
+    const { position } = erased
+    group.linked = group.linked.map((entry) => (entry.position === position ? stubOf(entry) : entry))
   }
 
   /** What a snapshot covers, and stubs, as far as every peer holds them that is not behind. */
@@ -389,11 +388,6 @@ export class MemoryStore {
       group.floors.set(region, { counter: control.counter, seal: entry.chain })
   }
 }
-
-const stubOf = (of: Pick<Foreign, 'group' | 'replica' | 'sequence' | 'chain' | 'epoch' | 'time'>): Foreign => ({
-  ...{ group: of.group, replica: of.replica, sequence: of.sequence, chain: of.chain, epoch: of.epoch, time: of.time },
-  ...{ kind: 'stub', document: undefined, engine: undefined, life: 0, payload: new Uint8Array(0) },
-})
 
 /** Made of the document's own dots. */
 function versionOf({ snapshot, entries, trimmed }: StoredDocument): Version {
