@@ -53,7 +53,7 @@ function HoldingRow({ holding: { collection, documents, isMore, refusal } }: { r
     <li data-kept={documents === undefined ? 'out' : 'in'} title={refusal}>
       <code>{collection}</code>
       <span>
-        {documents === undefined ? 'not here, by policy' : `${count(documents, 'document')}${isMore ? ' and more' : ''}`}
+        {documents === undefined ? 'kept out' : `${count(documents, 'document')}${isMore ? ' and more' : ''}`}
       </span>
     </li>
   )
