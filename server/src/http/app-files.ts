@@ -62,13 +62,17 @@ function filesOf(folder: string): string[] {
   return entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name)))
 }
 
-/** A file by its path; the page itself for a navigation to an address of the app. Undefined for everything else. */
-export function answerFromApp(files: AppFiles, context: Context): Response | undefined {
+/**
+ * A file by its path; the page itself for a navigation to an address of the app. Undefined for everything else.
+ *
+ * @param regions addresses of the regions that the app may go on in.
+ */
+export function answerFromApp(files: AppFiles, context: Context, regions: readonly string[]): Response | undefined {
   const { path } = context.req
   const isPage = path === '/' || path === indexPath || (isNavigation(context) && isAppAddress(path))
   const file = files.get(isPage ? indexPath : path)
   if (file === undefined) return path === '/' ? context.html(notBuilt) : undefined
-  return answerFile(file, context, isPage ? pageHeaders(context.req.header('host') ?? '') : {})
+  return answerFile(file, context, isPage ? pageHeaders(context.req.header('host') ?? '', regions) : {})
 }
 
 /** @param more headers beside those that every file has. */
@@ -95,7 +99,11 @@ const matches = (header: string | undefined, etag: string): boolean =>
   header !== undefined && header.split(',').some((one) => one.trim().replace(/^W\//, '') === etag)
 
 /** @param host as the guard has let it pass; named beside 'self', which older browsers do not take for WebSockets. */
-function pageHeaders(host: string): Record<string, string> {
+function pageHeaders(host: string, regions: readonly string[]): Record<string, string> {
+  const others = regions.flatMap((url) => [
+    new URL(url.replace(/^ws/, 'http')).origin,
+    new URL(url.replace(/^http/, 'ws')).origin,
+  ])
   return {
     'content-security-policy': [
       "default-src 'none'",
@@ -104,7 +112,7 @@ function pageHeaders(host: string): Record<string, string> {
       "img-src 'self' data:",
       "manifest-src 'self'",
       "worker-src 'self'",
-      `connect-src 'self' ws://${host} wss://${host}`,
+      [`connect-src 'self' ws://${host} wss://${host}`, ...others].join(' '),
       "base-uri 'none'",
       "form-action 'none'",
       // The page of a local cluster shows the app of each region in a frame; no page of another machine may.

@@ -108,7 +108,10 @@ export function createApp(options: AppOptions): Hono<Env> {
     app.get('/v1/openapi.json', () => new Response(text, { headers: { 'content-type': 'application/json' } }))
   }
   if (options.documents !== undefined) app.route('/', options.documents)
-  app.notFound((context) => (options.files && answerFromApp(options.files, context)) ?? problemResponse(notFoundProblem))
+  app.notFound(
+    (context) =>
+      (options.files && answerFromApp(options.files, context, urlsOf(options.regions?.()))) ?? problemResponse(notFoundProblem),
+  )
   app.onError((thrown, context) => {
     // A body that was not read ends with its connection.
     const unread: Record<string, string> =
@@ -121,6 +124,8 @@ export function createApp(options: AppOptions): Hono<Env> {
   })
   return app
 }
+
+const urlsOf = (list: RegionList | undefined): string[] => list?.regions.flatMap(({ url }) => url ?? []) ?? []
 
 const documentMethods = ['GET', 'HEAD', 'POST', 'PATCH', 'PUT', 'DELETE']
 const policyMethods = ['GET', 'HEAD', 'POST', 'PUT']
