@@ -18,8 +18,8 @@ export function Guide({ policy }: { readonly policy: string }) {
             called saved is there when the region starts again.
           </li>
           <li>
-            <b>Keep a note in the EU</b> (the list in the app has the choice). No other region holds it, not on disk and not in
-            memory; ask for it there, and you are told why not.
+            <b>Keep a note in the EU</b>: choose “EU only” on the left, and write. The other regions never hold it, on disk or in
+            memory; “why” says what the policy says. The app on the right is sent to Ireland for it.
           </li>
         </ol>
       </details>

@@ -49,12 +49,22 @@ export function RegionCard({ region, onOrder }: RegionCardProps) {
 }
 
 function HoldingRow({ holding: { collection, documents, isMore, refusal } }: { readonly holding: Holding }) {
+  if (documents === undefined)
+    return (
+      <li data-kept="out">
+        <details>
+          <summary>
+            <code>{collection}</code>
+            <span>kept out: why</span>
+          </summary>
+          <pre>{refusal ?? 'It does not say.'}</pre>
+        </details>
+      </li>
+    )
   return (
-    <li data-kept={documents === undefined ? 'out' : 'in'} title={refusal}>
+    <li>
       <code>{collection}</code>
-      <span>
-        {documents === undefined ? 'kept out' : `${count(documents, 'document')}${isMore ? ' and more' : ''}`}
-      </span>
+      <span>{`${count(documents, 'document')}${isMore ? ' and more' : ''}`}</span>
     </li>
   )
 }

@@ -9,7 +9,7 @@ export interface Holding {
   readonly documents: number | undefined
   /** True if there are more than were counted. */
   readonly isMore: boolean
-  /** In the region's own words, where it refuses. */
+  /** Why it is not kept there, in the region's own words. */
   readonly refusal: string | undefined
 }
 
@@ -37,7 +37,7 @@ export async function observe(region: RegionId, url: string): Promise<Observatio
   try {
     const [metrics, ...holdings] = await Promise.all([
       readMetrics(url),
-      ...plannedCollections.map(({ name }) => readHolding(url, name)),
+      ...plannedCollections.map(({ name }) => readHolding(region, url, name)),
     ])
     return {
       sessions: metrics.sum('meridian_sessions'),
@@ -59,14 +59,19 @@ export async function observe(region: RegionId, url: string): Promise<Observatio
   }
 }
 
-async function readHolding(url: string, collection: string): Promise<Holding> {
+async function readHolding(region: RegionId, url: string, collection: string): Promise<Holding> {
   const response = await ask(`${url}/v1/collections/${tenant}/${collection}?limit=${countMax}`)
+  const { documents, next, detail } = await fieldsOf(response)
+  if (response.ok && Array.isArray(documents))
+    return { collection, documents: documents.length, isMore: typeof next === 'string', refusal: undefined }
+  const question = new URLSearchParams({ document: `${tenant}/${collection}/any`, verb: 'store', region })
+  const { explanation = detail } = await fieldsOf(await ask(`${url}/v1/policies/${tenant}/explain?${question}`))
+  return { collection, documents: undefined, isMore: false, refusal: typeof explanation === 'string' ? explanation : undefined }
+}
+
+async function fieldsOf(response: Response): Promise<Partial<Record<string, unknown>>> {
   const body: unknown = await response.json()
-  const { documents, next, detail }: Partial<Record<string, unknown>> =
-    typeof body === 'object' && body !== null ? { ...body } : {}
-  return response.ok && Array.isArray(documents)
-    ? { collection, documents: documents.length, isMore: typeof next === 'string', refusal: undefined }
-    : { collection, documents: undefined, isMore: false, refusal: typeof detail === 'string' ? detail : undefined }
+  return typeof body === 'object' && body !== null ? { ...body } : {}
 }
 
 const ask = (url: string): Promise<Response> => fetch(url, { signal: AbortSignal.timeout(waitMs) })

@@ -87,7 +87,7 @@ export function answerFile(file: AppFile, context: Context, more: Readonly<Recor
 }
 
 /** Addresses that the app gives to its notes. */
-const isAppAddress = (path: string): boolean => /^\/n\/[^/]+$/.test(path)
+const isAppAddress = (path: string): boolean => /^\/(?:n\/[^/]+|(?:eu|us)(?:\/[^/]+)?)$/.test(path)
 
 /** What a browser asks for to show it in its window; a script that asks for a note's address should not get a page. */
 const isNavigation = (context: Context): boolean => {
