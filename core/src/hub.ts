@@ -951,7 +951,8 @@ export class Hub {
 
   /** Ends a load of the index, well or with the code of what failed, which those who waited see and nobody after them. */
   #indexed(document: LiveDocument, loading: IndexLoading, result: LoadedIndex | LogErrorCode): void {
-    if (document.index !== loading) return
+    // Whoever waited for it is gone with the hub.
+    if (this.#closed || document.index !== loading) return
     document.index = typeof result === 'string' ? { kind: 'failed', code: result } : result
     for (const payload of loading.late) this.#include(document, payload)
     const ended = document.index

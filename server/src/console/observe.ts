@@ -65,7 +65,7 @@ async function readHolding(region: RegionId, url: string, collection: string): P
   if (response.ok && Array.isArray(documents))
     return { collection, documents: documents.length, isMore: typeof next === 'string', refusal: undefined }
   const question = new URLSearchParams({ document: `${tenant}/${collection}/any`, verb: 'store', region })
-  const { explanation = detail } = await fieldsOf(await ask(`${url}/v1/policies/${tenant}/explain?${question}`))
+  const { explanation = detail } = await fieldsOf(await ask(`${url}/v1/policies/${tenant}/explain?${question.toString()}`))
   return { collection, documents: undefined, isMore: false, refusal: typeof explanation === 'string' ? explanation : undefined }
 }
 
