@@ -253,7 +253,7 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
       expect(await seekOther({ floors: new Map(), sequences })).toMatchObject({ behind: true })
     })
 
-    describe('what peers lack', () => {
+    describe('what peers lack', { timeout: 60_000 }, () => {
       const peer = parseRegion('us-east')
       const far = parseRegion('ap-south')
 
