@@ -189,6 +189,7 @@ class RunningNode implements MeridianNode {
             limits: config.link,
             log: measured,
             placement: placedEverywhere,
+            engines,
             logger,
             random,
             clientOf,
