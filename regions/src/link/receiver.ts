@@ -45,7 +45,6 @@ export class Receiver {
   #run = 0
   #waiting: Waiting[] = []
   #heldBytes = 0
-  #receivedBytes = 0
   #freedBytes = 0
   /** The commit that is under way, by a number; 0 if none is. */
   #including = 0
@@ -127,7 +126,6 @@ export class Receiver {
       const { entry } = item
       const cost = costOf(entry)
       const isAlone = this.#heldBytes === 0
-      this.#receivedBytes += cost
       this.#heldBytes += cost
       if (this.#heldBytes > this.#port.options.windowBytes && !isAlone) {
         this.#stop('invalid', 'The region sent more than it had credit for.')
@@ -235,7 +233,6 @@ export class Receiver {
   #drop(): void {
     this.#waiting = []
     this.#heldBytes = 0
-    this.#receivedBytes = 0
     this.#freedBytes = 0
     this.#ackedBytes = 0
     this.#heldUp = undefined
