@@ -203,6 +203,7 @@ class RunningNode implements MeridianNode {
             limits: config.link,
             log: measured,
             placement: placing.forLinks,
+            engines,
             logger,
             random,
             clientOf,
