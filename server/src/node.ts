@@ -195,7 +195,7 @@ class RunningNode implements MeridianNode {
             region: config.region,
             cluster,
             limits: config.link,
-            log,
+            log: measured,
             placement: placing.forLinks,
             logger,
             random,

@@ -196,8 +196,9 @@ export class Model {
       if (this.random.chance(0.3)) first.isDead = second.isDead = true
       return
     }
-    first.isDead = this.random.chance(0.7)
-    second.isDead = this.random.chance(0.7)
+    // What was lost on a socket never comes, and nothing behind it.
+    first.isDead = this.random.chance(0.7) || first.isDead
+    second.isDead = this.random.chance(0.7) || second.isDead
     this.#closeLater(wire)
   }
 

@@ -101,10 +101,10 @@ export class Sender {
   }
 
   ack(frame: Ack): void {
-    if (this.#state === 'stopped' || frame.run !== this.#start?.run || this.#isFork(frame.held)) return
-    merge(this.#known, frame.held.version)
+    if (this.#state === 'stopped' || frame.run !== this.#start?.run) return
+    merge(this.#known, frame.version)
     this.#creditBytes = Math.max(this.#creditBytes, frame.creditBytes)
-    this.#port.effects.acked(this.group, frame.held.version)
+    this.#port.effects.acked(this.group, this.#known)
     this.pump()
   }
 
@@ -288,8 +288,9 @@ export class Sender {
           this.#sentBytes += cost
         } else {
           this.#marks.set(replica, sequence)
+          // What was sent needs no claim: the socket keeps its order.
+          this.#passed.set(replica, { sequence, chain: entry.chain })
         }
-        this.#passed.set(replica, { sequence, chain: entry.chain })
       }
       this.#cursor = position
     }
