@@ -20,10 +20,18 @@ export interface ClusterOptions {
   /** Pairs without a link. */
   readonly without?: readonly (readonly string[])[]
   readonly flags?: readonly string[]
-  /** Of the tenant `dev`; collection `notes` anywhere if absent. */
+  /** Of the tenant `dev`; `everywhere` if absent. */
   readonly policy?: object
   /** Sees what crosses the links between two regions. */
   readonly tap?: (one: string, other: string) => NonNullable<ProxyOptions['tap']>
+}
+
+/** What tests of links write, in one group that every region keeps. */
+const everywhere = {
+  version: 1,
+  tenant: 'dev',
+  placements: { default: { store: { in: ['anywhere'] }, access: { in: ['anywhere'] } } },
+  collections: Object.fromEntries(['notes', 'chats', 'causes'].map((name) => [name, { placement: 'default' }])),
 }
 
 /** Each collection where it may be stored; all may be reached from anywhere. */
@@ -82,7 +90,7 @@ export class Cluster {
       writeFileSync(keyFile, keys.get(here)?.privatePem ?? '', { mode: 0o600 })
       const policies = join(directory, 'policies')
       mkdirSync(policies)
-      writeFileSync(join(policies, 'dev.yaml'), JSON.stringify(options.policy ?? policyOf({ notes: ['anywhere'] })))
+      writeFileSync(join(policies, 'dev.yaml'), JSON.stringify(options.policy ?? everywhere))
       const placing = ['--cluster-file', file, '--cluster-key-file', keyFile, '--cluster-policies-dir', policies]
       const flags = ['--region', here, ...placing, ...(options.flags ?? [])]
       const node = resources.own(await NodeProcess.start({ directory: join(directory, 'data'), flags }))
