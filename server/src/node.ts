@@ -197,6 +197,7 @@ class RunningNode implements MeridianNode {
             limits: config.link,
             log: measured,
             placement: placing.forLinks,
+            engines,
             logger,
             random,
             clientOf,

@@ -309,7 +309,7 @@ export class Receiver {
     const rule = refusalOf(effects, entry.document, here)
     const isElsewhere = entry.document !== undefined && documentParts(entry.document).tenant !== groupTenant(this.group)
     const isReadable = entry.kind !== 'control' || isControl(entry.payload)
-    const isGap = entry.sequence !== (version.sequences.get(entry.replica) ?? 0) + 1
+    const isGap = (entry.first ?? entry.sequence) > (version.sequences.get(entry.replica) ?? 0) + 1
     if (rule === undefined && !isElsewhere && !isGap && isReadable) return 'taken'
     if (isBehindOthers) return 'waits'
     if (rule !== undefined) this.#stop('residency', rule)

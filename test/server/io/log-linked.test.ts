@@ -21,6 +21,8 @@ const driver = sqliteDriver() ?? 'libsql'
 const chainFactor = 0x9e37_79b9_7f4a_7c15n
 const patience = { timeout: 20_000, interval: 50 }
 
+vi.setConfig({ testTimeout: 60_000 })
+
 let directory: string
 let log: SqliteLog | undefined
 

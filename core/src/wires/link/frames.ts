@@ -362,6 +362,7 @@ function writeItems(body: Encoder, items: readonly Item[]): void {
     encoding.writeVarUint(body, Math.floor(entry.time / timeHigh))
     encoding.writeVarUint(body, entry.time % timeHigh)
     encoding.writeVarUint(body, entry.sequence)
+    encoding.writeVarUint(body, entry.sequence - (entry.first ?? entry.sequence))
     encoding.writeBigUint64(body, entry.chain)
     encoding.writeVarUint8Array(body, entry.payload)
   }
@@ -410,8 +411,10 @@ function readEntry(body: Decoder, tag: number, { group, replicas, documents }: B
   const epoch = readVarUint(body)
   const time = toHybridTime(readVarUint(body) * timeHigh + readVarUint(body))
   const sequence = readVarUint(body)
-  if (sequence === 0) throw new MeridianError('FRAME_INVALID', { message: 'An entry has the sequence 0.' })
+  const before = readVarUint(body)
+  if (sequence <= before) throw new MeridianError('FRAME_INVALID', { message: 'An entry has the sequence 0.' })
   return {
+    ...(before === 0 ? {} : { first: sequence - before }),
     ...{ group, kind, replica, sequence, engine, document, life, epoch, time },
     chain: toChain(decoding.readBigUint64(body)),
     payload: readBytes(body),
