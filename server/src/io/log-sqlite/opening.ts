@@ -193,7 +193,7 @@ export class Opening {
   garbage = true
   /** Documents with a trim that has not come through yet and waits for no peer. */
   private readonly hasty = new Set<number>()
-  /** The pass over trims: the document it has come to, when it began, how long it has worked, and before when the next one would take too much of the writer's time. */
+  /** The pass over trims: the document it has come to, when it began, how long it has looked in vain, and before when the next one would take too much of the writer's time. */
   private isPassing = true
   private trimCursor = 0
   private passFromMs = 0
@@ -1074,9 +1074,9 @@ export class Opening {
     } else if (!this.dropChunk()) {
       this.garbage = false
     }
-    // Without the commit: what the disk takes is nobody's work.
+    // What found nothing to drop, and without the commit: what the disk takes is nobody's work.
     const now = performance.now()
-    if (wasPassing) this.passMs += now - fromMs
+    if (wasPassing && count === 0) this.passMs += now - fromMs
     if (wasPassing && !this.isPassing) this.nextPassMs = now + passShare * this.passMs
     this.commitNow(Math.max(4, count / 4))
     return true
