@@ -16,7 +16,7 @@ import type { Draft, Entry } from '@meridian/core/entry'
 import { decodeControl, stubOf } from '@meridian/core/entry'
 import { MeridianError, unreachable } from '@meridian/core/errors'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
-import { parseGroup, parseReplica, toPosition } from '@meridian/core/ids'
+import { parseReplica, toPosition } from '@meridian/core/ids'
 import type { SqliteDriverName } from '@meridian/core/io/sqlite'
 import { sqliteDriver } from '@meridian/core/io/sqlite'
 import type {

@@ -38,7 +38,6 @@ export function measuredLog(log: LinkedLog, onCommit: (seconds: number) => void)
     openDocument: (document, done) => log.openDocument(document, done),
     openGroup: (group, done) => log.openGroup(group, done),
     lastPush: (group, device, done) => log.lastPush(group, device, done),
-    listGroups: (done) => log.listGroups(done),
     listDocuments: (prefix, after, count, done) => log.listDocuments(prefix, after, count, done),
     readDocument: (document, after, limit, done) => log.readDocument(document, after, limit, done),
     readGroup: (group, after, limit, done) => log.readGroup(group, after, limit, done),
