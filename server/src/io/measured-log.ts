@@ -25,6 +25,7 @@ export function measuredLog(log: LinkedLog, onCommit: (seconds: number) => void)
         done(outcome)
       })
     },
+    listGroups: (done) => log.listGroups(done),
     seekGroup: (group, version, done) => log.seekGroup(group, version, done),
     readLinked: (group, after, limit, done) => log.readLinked(group, after, limit, done),
     setPeers: (group, regions, done) => log.setPeers(group, regions, done),
