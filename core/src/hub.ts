@@ -328,7 +328,8 @@ export class Hub {
   /** Appends an entry of the group itself, such as an edit of its tenant's policy (RES3). */
   control(id: GroupId, control: Control, receipt: Receipt): void {
     this.withGroup(id, (group) => {
-      if (typeof group === 'string') return receipt.failed(0, 0, 0, group)
+      if (typeof group === 'string' || this.#closed)
+        return receipt.failed(0, 0, 0, typeof group === 'string' ? group : 'LOG_UNAVAILABLE')
       this.#seal(group)
       this.#control(group, control, receipt)
     })
