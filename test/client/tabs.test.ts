@@ -535,6 +535,21 @@ describe('schedules that lost an edit once', () => {
       turn,
       { do: 'edit', ...on(0) },
     ],
+    'such an edit came to the one that leads, when others had opened since': [
+      open,
+      { do: 'edit', ...on(0) },
+      { do: 'edit', ...on(1) },
+      { do: 'kill', tab: 0 },
+      { do: 'up', tab: 0 },
+      { do: 'up', tab: 0 },
+      { do: 'deliver', tab: 0 },
+      open,
+      { do: 'close', tab: 0 },
+      { do: 'remove', tab: 0, document: 1 },
+      { do: 'remove', ...on(0) },
+      { do: 'edit', ...on(0) },
+      lose,
+    ],
   }
   it.each(Object.keys(schedules))('[SES2] %s', async (name) => {
     const run = new Run(0, false)
