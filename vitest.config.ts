@@ -40,8 +40,9 @@ export default defineConfig({
     maxWorkers: 2,
     // Built files are loaded by Node.js itself, at full speed, not transformed once more on the way.
     server: { deps: { external: [/\/dist\//] } },
-    testTimeout: 10_000,
-    hookTimeout: 10_000,
+    // For a machine that does ten things at once: a test that hangs fails all the same, only later.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     teardownTimeout: 10_000,
     reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
   },

@@ -550,6 +550,24 @@ describe('schedules that lost an edit once', () => {
       { do: 'edit', ...on(0) },
       lose,
     ],
+    'a store that was lost, and not made again yet, was said to have an edit': [
+      { do: 'edit', ...on(0) },
+      open,
+      open,
+      { do: 'hold', tab: 0 },
+      open,
+      lose,
+      { do: 'up', tab: 0 },
+      { do: 'cut', tab: 0 },
+      { do: 'up', tab: 0 },
+      { do: 'up', tab: 0 },
+      { do: 'edit', ...on(1) },
+      { do: 'stored', tab: 0 },
+      { do: 'cut', tab: 0 },
+      { do: 'kill', tab: 0 },
+      { do: 'kill', tab: 0 },
+      open,
+    ],
   }
   it.each(Object.keys(schedules))('[SES2] %s', async (name) => {
     const run = new Run(0, false)
