@@ -44,7 +44,7 @@ export class Outflow {
   readonly #sizes: Sizes
   readonly #conversation: () => Conversation
   readonly #isFull: () => boolean
-  #out: Outgoing[] = []
+  readonly #out: Outgoing[] = []
   /** Pieces of a large frame, and whatever came behind it, that wait for room in the socket's buffer. */
   #transfer: Outgoing[] = []
   #congested = false
@@ -119,7 +119,7 @@ export class Outflow {
     const conversation = this.#conversation()
     const only = this.#out[0]
     if (only !== undefined && this.#out.length === 1 && !conversation.hasLast) {
-      this.#out = []
+      this.#out.pop()
       this.#write(only)
       return
     }
@@ -129,7 +129,7 @@ export class Outflow {
 
   close(): void {
     this.#closed = true
-    this.#out = []
+    this.#out.length = 0
     this.#transfer = []
   }
 
@@ -155,8 +155,7 @@ export class Outflow {
       batch.push(bytes)
       length += bytes.length
     }
-    for (const { messages } of this.#out) for (const message of messages) add(message)
-    this.#out = []
+    for (const { messages } of this.#out.splice(0)) for (const message of messages) add(message)
     conversation?.last(add)
     close()
   }
@@ -177,7 +176,8 @@ export class Outflow {
   #write(message: Outgoing): void {
     this.#socket.send(message)
     if (this.#socket.bufferedBytes > this.#limits.bufferedBytesMax) this.#congested = true
-    this.throttle()
+    // Otherwise only what comes in can change it, and is followed by a look at it.
+    if (this.#congested || this.#paused) this.throttle()
   }
 
   /**

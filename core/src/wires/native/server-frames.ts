@@ -211,6 +211,7 @@ const replicatedFlag = 2
 
 export function encodeServerFrame(frame: ServerFrame): Uint8Array {
   if (frame.type === 'update') return encodeUpdate(frame.handle, frame.replica, frame.sequence, frame.payload)
+  if (frame.type === 'ack') return encodeAck(frame)
   return encodeFrame(number[frame.type], (body) => {
     switch (frame.type) {
       case 'welcome':
@@ -246,13 +247,6 @@ export function encodeServerFrame(frame: ServerFrame): Uint8Array {
       case 'current':
         encoding.writeVarUint(body, frame.handle)
         writeVersion(body, frame.version)
-        return
-      case 'ack':
-        encoding.writeVarUint(body, frame.group)
-        encoding.writeVarUint(body, frame.counter)
-        encoding.writeVarUint(body, frame.replica)
-        encoding.writeVarUint(body, frame.sequence)
-        encoding.writeVarUint(body, (frame.inStream ? inStreamFlag : 0) | (frame.replicated ? replicatedFlag : 0))
         return
       case 'replicated':
         encoding.writeVarUint(body, frame.group)
@@ -323,6 +317,20 @@ export function encodeUpdate(handle: number, replica: number, sequence: number, 
   offset = putVarUint(frame, offset, replica)
   offset = putVarUint(frame, offset, sequence)
   frame.set(payload, offset)
+  return frame
+}
+
+/** [hot] */
+function encodeAck({ group, counter, replica, sequence, inStream, replicated }: Ack): Uint8Array {
+  const length = varUintLength(group) + varUintLength(counter) + varUintLength(replica) + varUintLength(sequence) + 1
+  const frame = new Uint8Array(2 + length)
+  frame[0] = number.ack
+  frame[1] = length
+  let offset = putVarUint(frame, 2, group)
+  offset = putVarUint(frame, offset, counter)
+  offset = putVarUint(frame, offset, replica)
+  offset = putVarUint(frame, offset, sequence)
+  frame[offset] = (inStream ? inStreamFlag : 0) | (replicated ? replicatedFlag : 0)
   return frame
 }
 
