@@ -36,6 +36,9 @@ export interface OutflowParts {
   readonly isFull: () => boolean
 }
 
+/** Frames from this size on are not copied to share a message with others. */
+const aloneBytes = 4_096
+
 export class Outflow {
   readonly #hub: Hub
   readonly #socket: OutflowSocket
@@ -160,8 +163,25 @@ export class Outflow {
     close()
   }
 
+  /** Small frames share a message; a large one is one by itself, which nobody has to copy. */
   #packed(frames: readonly Uint8Array[]): Outgoing {
-    return frames.length === 1 || this.#wire.packing === 'apart' ? new Outgoing(frames) : outgoing(concat(frames))
+    if (frames.length === 1 || this.#wire.packing === 'apart') return new Outgoing(frames)
+    const messages: Uint8Array[] = []
+    let small: Uint8Array[] = []
+    const close = (): void => {
+      const [only] = small
+      if (only !== undefined) messages.push(small.length === 1 ? only : concat(small))
+      small = []
+    }
+    for (const frame of frames) {
+      if (frame.length < aloneBytes) small.push(frame)
+      else {
+        close()
+        messages.push(frame)
+      }
+    }
+    close()
+    return new Outgoing(messages)
   }
 
   #drain(): void {
