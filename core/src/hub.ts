@@ -649,6 +649,7 @@ export class Hub {
       dueWhenIdle(this.#options.compaction, document, this.effects.clock.now())
     )
       this.effects.compact(document.name)
+    document.shed()
   }
 
   #compact(document: LiveDocument): void {
