@@ -438,17 +438,19 @@ export class Hub {
     this.#closed = true
   }
 
-  /** A subscriber took something and is flushed when the commit has been fanned out. [hot] */
+  /** A subscriber took something and is flushed at once, or when the commit has been fanned out. [hot] */
   #deliver(attachment: Subscription, shared: Shared, before: Position): void {
-    if (attachment.state === 'live') {
-      if (attachment.subscriber.deliver(shared) === 'stalled') {
-        attachment.state = 'behind'
-        attachment.position = before
-      } else {
-        this.stats.delivered++
-        this.#dirty.push(attachment.subscriber)
-      }
+    if (attachment.state !== 'live') return
+    const { subscriber } = attachment
+    if (subscriber.deliver(shared) === 'stalled') {
+      attachment.state = 'behind'
+      attachment.position = before
+      return
     }
+    this.stats.delivered++
+    // Of a commit of one document nothing else can come for it: what it holds is touched once, and not again when it is in no cache.
+    if (this.#touched.length === 1) subscriber.flush()
+    else this.#dirty.push(subscriber)
   }
 
   #now(): HybridTime {
@@ -808,6 +810,7 @@ export class Hub {
       dueWhenIdle(this.#options.compaction, document, this.effects.clock.now())
     )
       this.effects.compact(document.name)
+    document.shed()
   }
 
   #compact(document: LiveDocument): void {

@@ -148,6 +148,12 @@ const compaction = z.strictObject({
     10_000_000,
     'Entries after the snapshot at which a document is compacted when its last session leaves.',
   ),
+  restMs: bound(
+    compactionPolicy.restMs,
+    0,
+    3_600_000,
+    'Milliseconds between two compactions of an open document, unless it has four times what is allowed after its snapshot.',
+  ),
   ageMs: bound(
     compactionPolicy.ageMs,
     1_000,

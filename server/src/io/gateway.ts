@@ -256,8 +256,15 @@ class Connection implements SessionSocket {
     }
     const { stats } = this.#gateway
     stats.messagesOut++
-    stats.bytesOut += framed.length
-    this.#socket.write(framed)
+    stats.bytesOut += message.length
+    const [only] = framed
+    if (only !== undefined && framed.length === 1) {
+      this.#socket.write(only)
+      return
+    }
+    this.#socket.cork()
+    for (const part of framed) this.#socket.write(part)
+    this.#socket.uncork()
   }
 
   /** Clients of the native wire ping by themselves. */
