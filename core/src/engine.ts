@@ -95,6 +95,15 @@ export interface Engine {
   overlap(index: EngineIndex, inspection: Inspection): Uint8Array | undefined
   /** The update without its `overlap`. */
   cut(update: Uint8Array, overlap: Uint8Array): Uint8Array
+  /** What is held of all that an update brings, deletes or builds on, in a form for `admissible`. */
+  basis(index: EngineIndex, inspection: Inspection): Uint8Array
+  /**
+   * The greatest part of an update, judged `premature`, that builds on nothing but itself and what is held (SES2); empty if there is none. It
+   * may overlap what is held. Without a live document, in memory that is bounded by the length of `update`, which was inspected.
+   */
+  admissible(update: Uint8Array, basis: Uint8Array): Uint8Array
+  /** One thing that a premature update lacks, as the inspection of an update that needs nothing else: small, to be judged again and again. */
+  lacking(index: EngineIndex, inspection: Inspection): Inspection | undefined
   /** Adds to `index` what an update that was judged `new` holds. */
   include(index: EngineIndex, inspection: Inspection): void
   /** What a peer is told that is held: its state vector (heads). */

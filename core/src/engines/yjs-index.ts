@@ -39,6 +39,19 @@ export class YjsIndex implements EngineIndex {
     return this.clients.get(client)?.next ?? 0
   }
 
+  /** What is held of the clients that an update brings structs of, deletes from or refers to. */
+  heldOf({ structs, needs, deletes }: YjsInspection): ReadonlyMap<number, number> {
+    const held = new Map<number, number>()
+    const add = (client: number): void => {
+      const next = this.next(client)
+      if (next > 0) held.set(client, next)
+    }
+    for (let at = 0; at < structs.length; at += 3) if (structs[at] !== structs[at - 3]) add(structs[at] ?? 0)
+    for (let at = 0; at < needs.length; at += 2) add(needs[at] ?? 0)
+    for (let at = 0; at < deletes.length; at += 3) if (deletes[at] !== deletes[at - 3]) add(deletes[at] ?? 0)
+    return held
+  }
+
   judge({ structs, needs, deletes }: YjsInspection): Judgement {
     let addsStructs = false
     let client = -1
@@ -59,6 +72,24 @@ export class YjsIndex implements EngineIndex {
       if (this.next(needs[at] ?? 0) < (needs[at + 1] ?? 0)) return 'premature'
     }
     return addsStructs || !this.holdsDeletes(deletes) ? 'new' : 'nothing'
+  }
+
+  /** The first thing that an update lacks, in the form of `needs`. */
+  lackOf({ structs, needs }: YjsInspection): Numbers | undefined {
+    let held = 0
+    for (let at = 0; at < structs.length; at += 3) {
+      const client = structs[at] ?? 0
+      const from = structs[at + 1] ?? 0
+      if (client !== structs[at - 3]) held = this.next(client)
+      if (from > held) return [client, from]
+      held = Math.max(held, structs[at + 2] ?? 0)
+    }
+    for (let at = 0; at < needs.length; at += 2) {
+      const client = needs[at] ?? 0
+      const clock = needs[at + 1] ?? 0
+      if (this.next(client) < clock) return [client, clock]
+    }
+    return undefined
   }
 
   include({ structs, deletes }: YjsInspection): void {

@@ -9,6 +9,7 @@
  *
  * - Nothing is answered before the log has been read, so that no client takes an empty document for the whole one.
  * - SES2 There are no names for pushes and no acks. What is refused for a passing reason is asked for again by another step 1; the client holds it.
+ *   Of an update that is premature the admissible part is stored; the rest is asked for again when what it lacked has come.
  * - LOG1 A step 1 of the node names what is durable, so that a client does not keep to itself what a failed commit loses.
  * - SES3 Nothing is read before the token was checked: a client that says much at once waits in its own socket.
  * - SES6 A client takes a socket for dead on which nothing comes for 30 s: its own presence is echoed to it, and who shows none gets an empty one.
@@ -19,6 +20,7 @@ import type { Attachment } from '../../attachment.js'
 import type { AwarenessEntry } from '../../awareness.js'
 import { decodeAwareness, encodeAwareness, lastWords } from '../../awareness.js'
 import { decoded, readBytes, readVarUint } from '../../bytes.js'
+import type { Inspection } from '../../engine.js'
 import type { ErrorCode } from '../../errors.js'
 import { errorTable, MeridianError } from '../../errors.js'
 import type { Receipt } from '../../hub.js'
@@ -65,6 +67,7 @@ export function yWebsocketWire(materialiser: Materialiser): Wire {
     name: 'y-websocket',
     refusalMs,
     packing: 'apart',
+    storesParts: true,
     framesEndInPayload: true,
     encodeUpdate: ({ payload }: UpdateToEncode): Uint8Array => encodeSyncUpdate(payload),
     encodePresence,
@@ -118,6 +121,8 @@ class YWebsocketConversation implements Conversation {
   /** Ticks until what was refused is asked for again; undefined if nothing was. */
   #askIn: number | undefined
   #askTicks: number = askAgainTicks.first
+  /** What a refused update lacked: it is asked for again as soon as that is held. */
+  #lacking: Inspection | undefined
 
   readonly hasLast = false
 
@@ -227,8 +232,14 @@ class YWebsocketConversation implements Conversation {
     this.#session.hub.barrier(attachment.document, { name: undefined, counter: 0, engine, bytes: 0, receipt, origin: attachment })
   }
 
+  #holdsWhatLacked(): boolean {
+    const index = this.#attached?.document.index
+    const lacking = this.#lacking
+    return index?.kind === 'loaded' && lacking !== undefined && index.engine.judge(index.index, lacking) !== 'premature'
+  }
+
   #askLater(): void {
-    if (this.#askIn !== undefined) return
+    if (this.#askIn !== undefined && this.#askIn <= this.#askTicks) return
     this.#askIn = this.#askTicks
     this.#askTicks = Math.min(2 * this.#askTicks, askAgainTicks.most)
   }
@@ -358,7 +369,7 @@ class YWebsocketConversation implements Conversation {
   }
 
   /** What was dropped behind a refusal is still with the client, so it is asked for what the node lacks. */
-  refused({ channel: of, counter, code }: RefusedPush): void {
+  refused({ channel: of, counter, code, lacking }: RefusedPush): void {
     const attachment = this.#session.attachment(of) ?? this.#session.attachment(channel)
     if (attachment === undefined) return
     if (code === 'WRITE_DENIED') {
@@ -367,7 +378,10 @@ class YWebsocketConversation implements Conversation {
     }
     if (errorTable[code].retry === 'never') return this.#session.fail(new MeridianError(code))
     this.#session.resume(attachment, counter)
-    this.#askLater()
+    if (code !== 'PREMATURE') return this.#askLater()
+    // The client waits for it, too. Who is asked often for what cannot be stored sends all of that each time.
+    this.#lacking ??= lacking
+    this.#askIn ??= askAgainTicks.most
   }
 
   tick(): void {
@@ -375,8 +389,9 @@ class YWebsocketConversation implements Conversation {
       this.#quietTicks = 0
       this.#session.send(emptyAwareness)
     }
-    if (this.#askIn === undefined || --this.#askIn > 0) return
+    if (this.#askIn === undefined || (--this.#askIn > 0 && !this.#holdsWhatLacked())) return
     this.#askIn = undefined
+    this.#lacking = undefined
     this.#askForRest()
   }
 
