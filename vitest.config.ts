@@ -10,11 +10,18 @@ const report = process.env['MERIDIAN_TEST_REPORT']
 
 const notOurs = ['**/node_modules/**', '**/dist/**']
 
+/** Clients × happenings: minutes of real processes that say nothing about the version of Node.js, so that `.ci/run` runs them once. */
+const tables = ['test/e2e/*-table.test.ts']
+
 export default defineConfig({
   test: {
     environment: 'node',
     projects: [
-      { extends: true, test: { name: 'node', include: ['test/**/*.test.ts'], exclude: [...notOurs, 'test/browser/**'] } },
+      {
+        extends: true,
+        test: { name: 'node', include: ['test/**/*.test.ts'], exclude: [...notOurs, ...tables, 'test/browser/**'] },
+      },
+      { extends: true, test: { name: 'tables', include: tables, exclude: notOurs } },
       {
         extends: true,
         // A browser takes a second to start, and longer beside the rest of the suite.
