@@ -51,6 +51,11 @@ export interface EngineIndex {
   readonly engine: EngineName
 }
 
+export interface IndexDecoding {
+  /** Goes on for a millisecond or less. @returns the index, once all of it is there */
+  step(): EngineIndex | 'more'
+}
+
 /** `new`: adds something. `nothing`: all of it is held already. `premature`: builds on something that is not held yet. */
 export type Judgement = 'new' | 'nothing' | 'premature'
 
@@ -111,6 +116,8 @@ export interface Engine {
   encodeIndex(index: EngineIndex): Uint8Array
   /** @throws MeridianError UPDATE_INVALID if the bytes are no index. */
   decodeIndex(bytes: Uint8Array): EngineIndex
+  /** The same in steps, for who may not be held up. @throws MeridianError UPDATE_INVALID at once, or in a step */
+  beginIndex(bytes: Uint8Array): IndexDecoding
   /** One state that stands for `updates` in this order; garbage is collected. Goes through a live document, which is faster and smaller than merging. */
   snapshot(updates: readonly Uint8Array[]): EngineState
   /** What `updates` together hold and a peer with the encoded state vector (heads) `known` does not; empty if nothing. */

@@ -68,8 +68,8 @@ interface WaitingPush {
   rest: { readonly overlap: Uint8Array; readonly update: Uint8Array | AsideError } | undefined
   /** What of it is admissible while it is premature: empty if it is not to be looked for again, undefined until it was. */
   part: Uint8Array | AsideError | undefined
-  /** So it was judged last. */
-  isPremature: boolean
+  /** If it was judged premature last, what it lacked: as long as that is not held, it need not be judged again. */
+  lacking: Inspection | undefined
   /** It is such a part itself. */
   readonly isPart: boolean
   /** Work on it goes on beside the loop. */
@@ -168,7 +168,7 @@ export class Lane implements Receipt {
       inspection: undefined,
       rest: undefined,
       part: kind === 'part' || !this.#session.storesParts ? noPart : undefined,
-      isPremature: false,
+      lacking: undefined,
       isPart: kind === 'part',
       aside: false,
     }
@@ -258,17 +258,12 @@ export class Lane implements Receipt {
 
   /** Pushes without names are in no order: those that waited too long are refused, and no others. */
   #expire(nowMs: number): void {
-    const isOver = (push: WaitingPush): boolean => push.isPremature && nowMs - push.since >= this.#limits.waitMs
+    const isOver = (push: WaitingPush): boolean => push.lacking !== undefined && nowMs - push.since >= this.#limits.waitMs
     if (!this.#waiting.some(isOver)) return
     const waiting = this.#waiting.splice(0)
     this.#waiting.push(...waiting.filter((push) => !isOver(push)))
     for (const push of waiting.filter(isOver)) {
-      const { document } = push.attachment
-      const { inspection } = push
-      const lacking =
-        document.index.kind === 'loaded' && typeof inspection === 'object'
-          ? document.index.engine.lacking(document.index.index, inspection)
-          : undefined
+      const { lacking } = push
       this.#forget(push)
       this.#session.refused({
         channel: push.attachment.channel,
@@ -358,9 +353,10 @@ export class Lane implements Receipt {
     const inspection = this.#inspect(push, engine)
     if (inspection === 'wait') return 'wait'
     if (typeof inspection === 'string') return refuse(inspection)
-    const judgement = engine.judge(index, inspection)
-    push.isPremature = judgement === 'premature'
-    if (push.isPremature) {
+    const stillLacks = push.lacking !== undefined && engine.judge(index, push.lacking) === 'premature'
+    const judgement = stillLacks ? 'premature' : engine.judge(index, inspection)
+    push.lacking = stillLacks ? push.lacking : judgement === 'premature' ? engine.lacking(index, inspection) : undefined
+    if (judgement === 'premature') {
       const part = this.#part(push, { engine, index, inspection })
       if (part === 'wait') return 'wait'
       if (typeof part === 'string') return refuse(part)

@@ -15,6 +15,7 @@ import type {
   Engine,
   EngineIndex,
   EngineState,
+  IndexDecoding,
   InspectLimits,
   Inspection,
   Judgement,
@@ -25,7 +26,7 @@ import { assert, MeridianError } from '../errors.js'
 import { admissibleOf } from './yjs-admissible.js'
 import { writeContent } from './yjs-content.js'
 import { Cursor, invalid } from './yjs-cursor.js'
-import { YjsIndex } from './yjs-index.js'
+import { YjsIndex, YjsIndexDecoding } from './yjs-index.js'
 import { clientMax, clockMax, inspectAgain, inspectYjs, YjsInspection } from './yjs-inspect.js'
 import { readYjs } from './yjs-json.js'
 import { editYjs } from './yjs-patch.js'
@@ -59,8 +60,7 @@ export const yjsEngine: Engine = {
 
   cut: (update: Uint8Array, overlap: Uint8Array): Uint8Array => Y.diffUpdate(update, overlap),
 
-  basis: (index: EngineIndex, inspection: Inspection): Uint8Array =>
-    encodeStateVector(ownIndex(index).heldOf(ownInspection(inspection))),
+  basis: (index: EngineIndex, inspection: Inspection): Uint8Array => ownIndex(index).encodeHeldOf(ownInspection(inspection)),
 
   admissible: (update: Uint8Array, basis: Uint8Array): Uint8Array => admissibleOf(update, decodeStateVector(basis)),
 
@@ -78,6 +78,8 @@ export const yjsEngine: Engine = {
   encodeIndex: (index: EngineIndex): Uint8Array => ownIndex(index).encode(),
 
   decodeIndex: (bytes: Uint8Array): EngineIndex => YjsIndex.decode(bytes),
+
+  beginIndex: (bytes: Uint8Array): IndexDecoding => new YjsIndexDecoding(bytes),
 
   snapshot: (updates: readonly Uint8Array[]): EngineState =>
     materialise(updates, (doc) => ({ bytes: Y.encodeStateAsUpdate(doc), index: indexOf(doc).encode() })),
