@@ -48,6 +48,7 @@ export type CompactionLimits = Pick<Settings['compaction'], 'workersMax' | 'queu
 export type HttpLimits = Settings['http']
 
 export type MaterialiserLimits = Settings['materialise']
+export type InspectionLimits = Settings['inspection']
 
 export interface TlsConfig {
   readonly certFile: string
@@ -71,6 +72,7 @@ export interface NodeConfig {
   readonly store: Settings['store']
   readonly compaction: CompactionPolicy & CompactionLimits
   readonly materialise: MaterialiserLimits
+  readonly inspection: InspectionLimits
   readonly http: HttpLimits
 }
 
@@ -246,6 +248,7 @@ function finish(
     store: settings.store,
     compaction: settings.compaction,
     materialise: settings.materialise,
+    inspection: settings.inspection,
     http: settings.http,
   }
 }
