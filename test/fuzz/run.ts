@@ -3,6 +3,7 @@
  * `npm run fuzz -- --honest 1000000`. It says with which seed it ran and how far it came, and leaves with 1 at the first finding.
  */
 
+import './seeded-ids.js'
 import { parseArgs } from 'node:util'
 import { fuzzHonest, fuzzMutated } from './fuzz.js'
 
@@ -21,6 +22,9 @@ function number(name: string, text: string): number {
   process.stderr.write(`fuzz: --${name} ${text}: expected a number above 0\n`)
   return process.exit(2)
 }
+
+// Most mutations are refused, and nobody reads where.
+Error.stackTraceLimit = 0
 
 const seed = number('seed', values.seed)
 const minutes = number('minutes', values.minutes)

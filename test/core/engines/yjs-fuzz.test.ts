@@ -13,6 +13,7 @@ it(
     const seen = fuzzMutated({ seed, count })
     // The generator is at fault if it never gets there.
     expect(Math.min(seen.refused, seen.premature, seen.nothing, seen.new, seen.trimmed)).toBeGreaterThan(count / 500)
+    expect(seen.parts).toBeGreaterThan(count / 2_000)
     expect(seen.crossed).toBeLessThan(seen.new / 20)
   },
   60_000 + count,
