@@ -12,7 +12,8 @@ import { yjsEngine } from '@meridian/core/engines/yjs'
 import { YjsIndex } from '@meridian/core/engines/yjs-index'
 import { MeridianError } from '@meridian/core/errors'
 import * as Y from 'yjs'
-import { makeHistory, randomOf } from '../core/engines/yjs-edits.js'
+import { makeHistory, randomOf, shuffled } from '../core/engines/yjs-edits.js'
+import { encode, modelOf, rules } from './broken.js'
 
 export interface FuzzOptions {
   readonly seed: number
@@ -46,7 +47,17 @@ const digestedOf = 4
 
 /** @throws Error with seed, run and the bytes at the first finding */
 export function fuzzMutated({ seed: first, count, isOver = () => false }: FuzzOptions): MutatedReport {
-  const seen: MutatedReport = { count: 0, refused: 0, premature: 0, nothing: 0, new: 0, parts: 0, trimmed: 0, digested: 0, crossed: 0 }
+  const seen: MutatedReport = {
+    count: 0,
+    refused: 0,
+    premature: 0,
+    nothing: 0,
+    new: 0,
+    parts: 0,
+    trimmed: 0,
+    digested: 0,
+    crossed: 0,
+  }
   for (let seed = first; seen.count < count && !isOver(); seed++) {
     const random = randomOf(seed)
     const { updates } = makeHistory(seed, { authorCount: 1 + (seed % 3), stepCount: 6 + random(40) })
@@ -302,3 +313,112 @@ function mutate(update: Uint8Array, other: Uint8Array, random: (below: number) =
 }
 
 const none = new Uint8Array(0)
+
+export interface BrokenReport {
+  count: number
+  /** Sound updates that were taken, one for each broken one. */
+  sound: number
+  readonly rules: number
+}
+
+/** Updates that break one rule each, beside what they were made of, which breaks none. @throws Error at the first finding */
+export function fuzzBroken({ seed: first, count, isOver = () => false }: FuzzOptions): BrokenReport {
+  const report: BrokenReport = { count: 0, sound: 0, rules: rules.length }
+  for (let seed = first; report.count < count && !isOver(); seed++) {
+    for (const { name, says, make } of rules) {
+      const random = randomOf(seed)
+      const model = modelOf(random)
+      try {
+        yjsEngine.inspect(encode(model), inspectLimits)
+        report.sound++
+        const why = refusalOf(make(model, random))
+        check(why !== undefined, 'it is not refused')
+        check(says.test(why ?? ''), `it is refused because of something else: ${why ?? ''}`)
+        report.count++
+      } catch (cause) {
+        throw new Error(`broken, seed ${seed}, ${name}`, { cause })
+      }
+    }
+  }
+  return report
+}
+
+function refusalOf(update: Uint8Array): string | undefined {
+  try {
+    yjsEngine.inspect(update, inspectLimits)
+    return undefined
+  } catch (thrown) {
+    if (thrown instanceof MeridianError && thrown.code === 'UPDATE_INVALID') return thrown.sentence
+    throw thrown
+  }
+}
+
+export interface ReorderedReport {
+  count: number
+  histories: number
+  premature: number
+  parts: number
+}
+
+/**
+ * Honest updates in any order, as a lane takes them in: what is premature waits, its admissible part goes first, and each that is stored lets others
+ * in. In the end nothing waits, and what was stored has the digest of the history. @throws Error at the first finding
+ */
+export function fuzzReordered({ seed: first, count, isOver = () => false }: FuzzOptions): ReorderedReport {
+  const report: ReorderedReport = { count: 0, histories: 0, premature: 0, parts: 0 }
+  for (let seed = first; report.count < count && !isOver(); seed++) {
+    const random = randomOf(seed)
+    const { updates, docs } = makeHistory(seed, { authorCount: 1 + (seed % 4), stepCount: 20 + random(60) })
+    try {
+      // Several of one client in one update, with gaps between them, are what a provider sends that waits itself.
+      const merged = Array.from({ length: 4 }, () =>
+        Y.mergeUpdates(updates.filter(() => random(3) === 0).concat(updates.slice(0, 1))),
+      )
+      const states = docs.map((doc) => Y.encodeStateAsUpdate(doc))
+      takeAll(report, shuffled([...updates, ...merged, ...states], random), updates)
+      report.count += updates.length + merged.length + states.length
+      report.histories++
+    } catch (cause) {
+      throw new Error(`reordered, seed ${seed}`, { cause })
+    }
+  }
+  return report
+}
+
+function takeAll(report: ReorderedReport, sent: readonly Uint8Array[], history: readonly Uint8Array[]): void {
+  const index = new YjsIndex()
+  const stored: Uint8Array[] = []
+  const take = (update: Uint8Array): 'premature' | 'taken' => {
+    const inspection = yjsEngine.inspect(update, inspectLimits)
+    const judgement = yjsEngine.judge(index, inspection)
+    if (judgement === 'premature') return 'premature'
+    if (judgement === 'nothing') return 'taken'
+    const overlap = yjsEngine.overlap(index, inspection)
+    stored.push(overlap === undefined ? update : yjsEngine.cut(update, overlap))
+    yjsEngine.include(index, inspection)
+    return 'taken'
+  }
+  let waiting: Uint8Array[] = []
+  for (const update of sent) {
+    if (take(update) === 'taken') {
+      for (let before = -1; before !== waiting.length; ) {
+        before = waiting.length
+        waiting = waiting.filter((one) => take(one) === 'premature')
+      }
+      continue
+    }
+    report.premature++
+    waiting.push(update)
+    const part = yjsEngine.admissible(update, yjsEngine.basis(index, yjsEngine.inspect(update, inspectLimits)))
+    if (part.length === 0) continue
+    report.parts++
+    check(take(part) === 'taken', 'what is admissible is premature')
+  }
+  check(waiting.length === 0, 'something waits though all of it came')
+  for (const update of history)
+    check(
+      yjsEngine.judge(index, yjsEngine.inspect(update, inspectLimits)) === 'nothing',
+      'something is not held though all of it came',
+    )
+  check(yjsEngine.digest(stored) === yjsEngine.digest([...history]), 'what was stored is not what was sent')
+}
