@@ -62,5 +62,25 @@ export function watch(sync: SyncState, nowMs: number): number | undefined {
   return undefined
 }
 
+/**
+ * CLI3: a region that is cut off without a word is noticed within seconds where there is another one to go to, sooner while edits wait for
+ * it. Asked only when nothing at all has come for a while.
+ */
+export function listen(sync: SyncState, nowMs: number): number | undefined {
+  if (sync.connection.phase !== 'online' || !sync.locator.isFree) return undefined
+  const { isWaiting } = sync.outbox
+  if (sync.askedMs > sync.heardMs || (!isWaiting && sync.effects.isMetered())) return undefined
+  const dueMs = isWaiting ? Math.max(sync.heardMs, sync.progressMs) + waitingQuietMs : sync.heardMs + idleQuietMs
+  if (nowMs < dueMs) return dueMs
+  sync.askedMs = nowMs
+  sync.connection.receive({ type: 'probe', timeoutMs: quietAnswerMs })
+  return undefined
+}
+
+/** Milliseconds of silence after which a region is asked whether it is there, while it owes an answer and while not; and that it then has. */
+const waitingQuietMs = 1_500
+const idleQuietMs = 6_000
+const quietAnswerMs = 2_500
+
 /** Milliseconds without an ack or a refusal of what was pushed; the node answers each push within a few seconds, or is stuck. */
 const ackTimeoutMs = 60_000

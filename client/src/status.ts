@@ -10,7 +10,8 @@ import type { RegionId } from '@meridian/core/ids'
 export type ConnectionStatus =
   /** Not started, or another tab holds the connection. */
   | { readonly kind: 'idle' }
-  | { readonly kind: 'connecting' }
+  /** `region`: on the way to another one than before. */
+  | { readonly kind: 'connecting'; readonly region?: RegionId }
   | { readonly kind: 'online'; readonly region: RegionId; readonly subject: string }
   /** No connection; the next attempt comes by itself. `code` says what ended the last one. */
   | { readonly kind: 'waiting'; readonly code: ErrorCode }

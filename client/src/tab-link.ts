@@ -6,7 +6,7 @@
 import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
 import type { ClientState, OpenTabLink, TabLink } from './client-state.js'
-import { loadUnseen, readOutbox, readStored, readTokens, showAgain } from './device-copy.js'
+import { loadUnseen, readOutbox, readPlaces, readStored, readTokens, showAgain } from './device-copy.js'
 import { distrust } from './lost-store.js'
 import * as otherTabs from './other-tabs.js'
 import type { RecordName } from './records.js'
@@ -148,6 +148,7 @@ class ClientTabs implements TabLink {
       await writer.drained().catch(() => undefined)
       try {
         await readTokens(client)
+        await readPlaces(client)
         for (const slot of [...slots.values()]) {
           if (slot.live?.isLoaded !== true) continue
           const { anewCount } = sync

@@ -323,7 +323,7 @@ export class Lane implements Receipt {
     if (attachment.access !== 'write') return refuse('WRITE_DENIED')
     if (push.payload.length > this.#limits.updateBytesMax) return refuse('UPDATE_TOO_LARGE')
     const decision = this.#hub.effects.admit('store', document.name)
-    if (decision.kind === 'no') return refuse('NOT_PLACED_HERE')
+    if (decision.kind === 'no' || decision.group !== document.group.id) return refuse('NOT_PLACED_HERE')
     if (this.#required !== undefined) {
       if (this.group.lacks(this.#required) !== undefined) {
         this.#hub.recheck(this.group)

@@ -9,8 +9,11 @@ import type { CompactionPolicy } from '@meridian/core/compaction'
 import type { RegionId } from '@meridian/core/ids'
 import { parseRegion } from '@meridian/core/ids'
 import type { HubLimits, SessionLimits } from '@meridian/core/limits'
+import { isPlace, type Topology } from '@meridian/regions/topology'
 import type { z } from 'zod'
 import { closest } from './closest.js'
+import { readCluster } from './cluster-file.js'
+import { readPolicies, type TenantPolicy } from './policy-files.js'
 import { type Setting, settings, settingsSchema, type Settings } from './settings.js'
 import { type Issue, noFile, readYaml, type YamlFile } from './yaml-file.js'
 
@@ -55,6 +58,19 @@ export interface TlsConfig {
   readonly keyFile: string
 }
 
+/** The cluster that a node is a region of. */
+export interface ClusterConfig {
+  readonly topology: Topology
+  /** PEM of the private key of this region. */
+  readonly key: string
+  /** PEM of authorities that links believe beside those of the system. */
+  readonly authorities: string | undefined
+  /** What holds for tenants until it is edited; nothing is placed for the others. */
+  readonly policies: readonly TenantPolicy[]
+}
+
+export type LinkLimits = Settings['link']
+
 export interface NodeConfig {
   readonly region: RegionId
   readonly listen: string
@@ -63,8 +79,12 @@ export interface NodeConfig {
   readonly allowedOrigins: readonly string[]
   readonly allowedHosts: readonly string[]
   readonly trustedProxies: readonly string[]
+  readonly countryHeader: string | undefined
   /** Undefined: the node speaks http and ws. */
   readonly tls: TlsConfig | undefined
+  /** Undefined: the node is the only region there is. */
+  readonly cluster: ClusterConfig | undefined
+  readonly link: LinkLimits
   readonly drainMs: number
   readonly auth: { readonly kind: 'development' } | { readonly kind: 'token'; readonly token: TokenConfig }
   readonly log: Settings['log']
@@ -83,6 +103,8 @@ export interface ConfigSources {
   readonly flags: ReadonlyMap<string, string | boolean>
   /** The text of a file that a setting names. Throws if there is none. */
   readonly readText: (path: string) => string
+  /** Names of what is in a folder that a setting names. Throws if there is none. */
+  readonly listFolder: (path: string) => readonly string[]
 }
 
 export interface LoadedConfig {
@@ -230,6 +252,7 @@ function finish(
       where: where(certFile === undefined ? 'tls.keyFile' : 'tls.certFile'),
       message: 'tls: certFile and keyFile go together',
     })
+  const cluster = region === undefined ? undefined : clusterOf(region, settings, sources, where, issues)
   const auth = dev ? development(settings, where, issues) : tokens(settings, sources, where, issues)
   if (issues.length > 0 || region === undefined || dataDir === undefined || auth === undefined) return undefined
   return {
@@ -240,7 +263,10 @@ function finish(
     allowedOrigins: settings.allowedOrigins,
     allowedHosts: settings.allowedHosts,
     trustedProxies: settings.trustedProxies,
+    countryHeader: settings.countryHeader,
     tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
+    cluster,
+    link: settings.link,
     drainMs: settings.drainMs,
     auth,
     log: settings.log,
@@ -250,6 +276,73 @@ function finish(
     materialise: settings.materialise,
     inspection: settings.inspection,
     http: settings.http,
+  }
+}
+
+/** Undefined for a node that is alone, and if something is wrong, which is an issue then. */
+function clusterOf(
+  region: string,
+  { cluster }: Settings,
+  sources: ConfigSources,
+  where: (path: string) => string,
+  issues: Issue[],
+): ClusterConfig | undefined {
+  const { file, keyFile, caFile, policiesDir } = cluster
+  if (file === undefined && keyFile === undefined && caFile === undefined && policiesDir === undefined) return undefined
+  if (file === undefined || keyFile === undefined) {
+    issues.push({
+      where: where(file === undefined ? 'cluster' : 'cluster.file'),
+      message: 'cluster: file and keyFile go together; `meridian keys` makes a key',
+    })
+    return undefined
+  }
+  const read = (path: string, name: string): string | undefined => {
+    try {
+      return sources.readText(name)
+    } catch {
+      issues.push({ where: where(path), message: `${path}: the file cannot be read` })
+      return undefined
+    }
+  }
+  const text = read('cluster.file', file)
+  const key = read('cluster.keyFile', keyFile)
+  const authorities = caFile === undefined ? undefined : read('cluster.caFile', caFile)
+  const topology = text === undefined ? undefined : readCluster({ name: file, text }, issues)
+  if (topology === undefined || key === undefined || (caFile !== undefined && authorities === undefined)) return undefined
+  const own = topology.regions.get(parseRegion(region))
+  if (own === undefined) {
+    issues.push({
+      where: where('region'),
+      message: `region: the cluster file has no region of this name; it names ${[...topology.regions.keys()].join(', ')}`,
+    })
+  } else if (!isPlace(own)) {
+    issues.push({ where: where('region'), message: `region: the cluster file says that this region is ${own.state}` })
+  }
+  const policies = policiesDir === undefined ? [] : policiesIn(policiesDir, topology, sources, where, issues)
+  return { topology, key, authorities, policies }
+}
+
+function policiesIn(
+  folder: string,
+  topology: Topology,
+  sources: ConfigSources,
+  where: (path: string) => string,
+  issues: Issue[],
+): TenantPolicy[] {
+  try {
+    const names = [...sources.listFolder(folder)].filter((name) => /\.ya?ml$/.test(name)).sort()
+    return readPolicies(
+      names.map((name) => ({ name, text: sources.readText(`${folder}/${name}`) })),
+      topology,
+      issues,
+    )
+  } catch (thrown) {
+    if (!(thrown instanceof Error)) throw thrown
+    issues.push({
+      where: where('cluster.policiesDir'),
+      message: 'cluster.policiesDir: the folder or a file in it cannot be read',
+    })
+    return []
   }
 }
 

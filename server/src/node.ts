@@ -13,7 +13,7 @@ import type { Clock } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
-import type { RegionId } from '@meridian/core/ids'
+import type { RegionId, TenantId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
@@ -29,8 +29,11 @@ import { createGuard } from './http/guard.js'
 import { createForwarding } from './http/forwarded.js'
 import { createListener, listen } from './http/listener.js'
 import { Metrics } from './http/metrics.js'
+import { linkMetrics } from './http/link-metrics.js'
 import { nodeMetrics } from './http/node-metrics.js'
 import { openApiDocument } from './http/openapi.js'
+import { regionList } from './http/regions.js'
+import { askingOfUpgrade } from './http/request.js'
 import { Routes } from './http/routes.js'
 import { systemClock, systemRandom } from './io/clock.js'
 import { Compactor } from './io/compactor.js'
@@ -38,8 +41,10 @@ import { Gateway } from './io/gateway.js'
 import { createLogger, type Logger } from './io/logging.js'
 import { type LogAlarm, openSqliteLog, type SqliteLog } from './io/log-sqlite.js'
 import { LogMaterialiser } from './io/materialiser.js'
+import { RegionLinks } from './io/region-links.js'
 import { UpdateThread } from './io/update-thread.js'
 import { measuredLog } from './io/measured-log.js'
+import { Placing } from './io/placing.js'
 import { readCertificate, watchCertificate } from './io/tls.js'
 import { packageVersion } from './io/version.js'
 
@@ -81,11 +86,14 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
   const logger = options.logger ?? createLogger(config)
   const clock = options.clock ?? systemClock
   const authenticator: Authenticator =
-    config.auth.kind === 'development' ? developmentAuthenticator : await jwtAuthenticator(config.auth.token, clock)
+    config.auth.kind === 'development'
+      ? developmentAuthenticator(countryOf(config))
+      : await jwtAuthenticator(config.auth.token, clock)
   const certificate = config.tls === undefined ? undefined : readCertificate(config.tls)
   const log = await openSqliteLog({
     directory: config.dataDir,
     region: config.region,
+    isLinked: config.cluster !== undefined,
     scrubBytesPerSecond: config.store.scrubBytesPerSecond,
     scrubIntervalMs: config.store.scrubIntervalMs,
     ...(config.store.logBytesMax === undefined ? {} : { logBytesMax: config.store.logBytesMax }),
@@ -100,6 +108,9 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
   }
   return node
 }
+
+/** Where the law of a node's region is; undefined for one that is in no cluster. */
+const countryOf = ({ cluster, region }: NodeConfig): string | undefined => cluster?.topology.regions.get(region)?.jurisdiction
 
 function report(alarm: LogAlarm, logger: Logger): void {
   if (alarm.kind === 'damaged')
@@ -130,6 +141,10 @@ class RunningNode implements MeridianNode {
   readonly #compactor: Compactor
   readonly #materialiser: LogMaterialiser
   readonly #updateThread: UpdateThread
+  /** Undefined for a node that is alone. */
+  readonly #links: RegionLinks | undefined
+  /** Undefined for a node that is alone. */
+  readonly #placing: Placing | undefined
   readonly #documents: Documents
   readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
@@ -155,7 +170,13 @@ class RunningNode implements MeridianNode {
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
     const engines = { yjs: yjsEngine }
     const random = systemRandom()
-    const { admit } = new Residency({ region: config.region, clock })
+    const clientOf = createForwarding(config)
+    const { cluster } = config
+    const placing =
+      cluster === undefined ? undefined : new Placing({ cluster, clock, region: config.region, directory: config.dataDir })
+    this.#placing = placing
+    const residency = placing?.residency ?? new Residency({ region: config.region, clock })
+    const { admit } = residency
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -170,6 +191,21 @@ class RunningNode implements MeridianNode {
     this.#compactor = compactor
     this.#materialiser = new LogMaterialiser({ log: measured, clock, engines, limits: config.materialise })
     this.#updateThread = new UpdateThread(engines, config.inspection)
+    this.#links =
+      cluster === undefined || placing === undefined
+        ? undefined
+        : new RegionLinks({
+            region: config.region,
+            cluster,
+            limits: config.link,
+            log: measured,
+            placement: placing.forLinks,
+            engines,
+            logger,
+            random,
+            clientOf,
+            onKnown: (socket) => this.#gateway.known(socket),
+          })
     this.#hub = new Hub(
       {
         log: measured,
@@ -180,14 +216,19 @@ class RunningNode implements MeridianNode {
         aside: this.#updateThread,
         schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),
+        ...(this.#links === undefined ? {} : { links: this.#links }),
+        ...(placing === undefined ? {} : { controlled: (group, payload) => placing.controlled(group, payload) }),
       },
-      { limits: config.limits, compaction: config.compaction, aloneInGroups: true },
+      { limits: config.limits, compaction: config.compaction, aloneInGroups: this.#links === undefined },
     )
+    placing?.use({ hub: this.#hub, log: measured })
+    placing?.policies.watch((tenant) => this.#review(tenant))
     this.#gateway = new Gateway(this.#hub, {
       region: config.region,
       limits: config.limits,
       authenticator,
       onRefused: (code) => metrics.refused(code),
+      countryOf: (request) => clientOf(askingOfUpgrade(request)).country,
       wires: new Map([
         [syncPath, nativeWire],
         [yjsPath, yWebsocketWire(this.#materialiser)],
@@ -200,12 +241,12 @@ class RunningNode implements MeridianNode {
       random,
       limits: config.limits,
     })
-    const clientOf = createForwarding(config)
     this.#routes = new Routes({
       clientOf,
       documents: this.#documents,
       log: measured,
-      admit,
+      residency,
+      policies: placing,
       authenticator,
       clock,
       limits: config.http,
@@ -222,6 +263,7 @@ class RunningNode implements MeridianNode {
         isRunning: () => this.#state === 'running',
       }),
     )
+    if (this.#links !== undefined) metrics.add(linkMetrics(this.#links))
     const guard = createGuard(config)
     const app = createApp({
       guard,
@@ -231,6 +273,7 @@ class RunningNode implements MeridianNode {
       metrics: () => metrics.read(),
       files: config.auth.kind === 'development' ? readAppFiles(appFolder) : undefined,
       onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
+      regions: () => regionList(config.region, config.cluster?.topology),
       documents: this.#routes.app,
       openApi: openApiDocument(this.version),
     })
@@ -241,23 +284,37 @@ class RunningNode implements MeridianNode {
       onConnection: (socket) => this.#gateway.accept(socket),
       onSecured: (socket) => this.#gateway.known(socket),
       certificate: parts.certificate,
-      onUpgrade: (request, socket, head) => this.#gateway.upgrade(request, socket, head),
-      speaksAt: (url) => this.#gateway.speaksAt(url),
+      onUpgrade: (request, socket, head) => {
+        if (this.#links?.speaksAt(request.url)) this.#links.upgrade(request, socket, head)
+        else this.#gateway.upgrade(request, socket, head)
+      },
+      speaksAt: (url) => this.#gateway.speaksAt(url) || this.#links?.speaksAt(url) === true,
       accepts: () => this.#state === 'running',
     })
   }
 
   async listen(): Promise<void> {
+    // Nobody is served, and no link opened, by less than all that is known.
+    await this.#placing?.load()
     const { address, port } = await listen(this.#server, this.#config)
     this.port = port
     const { tls } = this.#config
     this.url = `${tls === undefined ? 'http' : 'https'}://${address}:${port}`
     if (tls !== undefined) this.#unwatch = watchCertificate(tls, () => this.reloadCertificate())
+    await this.#links?.begin(this.#hub)
     this.#wheel = setInterval(() => {
       this.#gateway.tick(this.#parts.clock.now())
       this.#materialiser.tick()
       this.#documents.tick()
+      if (this.#placing?.tick() === 'changed') this.#review(undefined)
     }, tickMs)
+  }
+
+  /** RES3: who may no longer be served here is told so, and what may no longer cross a link stops, at once. */
+  #review(tenant: TenantId | undefined): void {
+    this.#gateway.review(tenant)
+    this.#routes.review()
+    for (const one of tenant === undefined ? (this.#placing?.policies.tenants ?? []) : [tenant]) this.#links?.links.review(one)
   }
 
   reloadCertificate(): void {
@@ -295,6 +352,7 @@ class RunningNode implements MeridianNode {
     this.#routes.drain()
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#hub.whenIdle(resolve))])
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#gateway.shutdown(resolve))])
+    await this.#links?.drain(deadline.passed)
     deadline.cancel()
     if (this.#gateway.connections.size > 0)
       logger.warn({ sessions: this.#gateway.connections.size }, 'some clients did not close in time')
@@ -308,6 +366,7 @@ class RunningNode implements MeridianNode {
     this.#unwatch?.()
     this.#routes.drain()
     this.#gateway.destroy()
+    this.#links?.close()
     const served = new Promise<void>((resolve) => {
       // Answers an error if it never listened, which is as closed as can be.
       this.#server.close(() => resolve())
@@ -315,6 +374,7 @@ class RunningNode implements MeridianNode {
     this.#server.closeAllConnections()
     await served
     this.#hub.close()
+    this.#placing?.close()
     await Promise.all([this.#compactor.close(), this.#materialiser.close(), this.#updateThread.close()])
     const deadline = timer(logCloseMs)
     const closed = new Promise<'closed'>((resolve) => log.close(() => resolve('closed')))

@@ -8,7 +8,7 @@ import { yjsEngine } from '@meridian/core/engines/yjs'
 import type { ErrorCode } from '@meridian/core/errors'
 import { MeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
-import type { DocumentName, GroupId } from '@meridian/core/ids'
+import type { DocumentName, GroupId, TenantId } from '@meridian/core/ids'
 import { documentParts, parseGroup, parseRegion } from '@meridian/core/ids'
 import type { HubLimits, SessionLimits } from '@meridian/core/limits'
 import { hubLimits, sessionLimits } from '@meridian/core/limits'
@@ -36,6 +36,8 @@ export interface SimNodeOptions {
   /** What tokens say; any other token is a writer of tenant `acme` with that name. */
   readonly tokens?: { get(token: string): Principal | MeridianError | undefined }
   readonly compact?: (document: DocumentName) => void
+  /** Where a trusted proxy says that connections come from. */
+  readonly country?: string
 }
 
 /** Every document of a tenant in its one group. */
@@ -115,6 +117,15 @@ export class SimNode {
     }
   }
 
+  get country(): string | undefined {
+    return this.#options.country
+  }
+
+  /** The policy was edited. */
+  review(tenant?: TenantId): void {
+    for (const socket of this.sessions) socket.session.review(tenant)
+  }
+
   connect(): SimSocket {
     return new SimSocket(this)
   }
@@ -162,6 +173,7 @@ export class SimSocket implements SessionSocket {
       region,
       limits: node.limits,
       request,
+      ...(node.country === undefined ? {} : { country: node.country }),
       onRefused: (code) => node.refused.push(code),
     })
   }

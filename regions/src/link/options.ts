@@ -1,6 +1,8 @@
 /** Bounds and times of a link. Each is an option with a default and a unit (SES3). */
 
 export interface LinkOptions {
+  /** An entry waits so long for others to go with it. Default 0: it goes when the log can be read. */
+  readonly batchMs: number
   /** Cost of a group's entries that may be on their way or waiting at the receiver. One entry larger than this travels alone. Default 256 KiB. */
   readonly windowBytes: number
   /** Cost of the entries of one batch, which is also how much of a log is read at once. Default 64 KiB. */
@@ -18,7 +20,7 @@ export interface LinkOptions {
   readonly pullAfterMs: number
   /** However long a region's entries usually take, a pull waits no longer than this. Default 2,000 ms. */
   readonly pullAtMostMs: number
-  /** Acks and credit that nothing else hurries. Default 40 ms. */
+  /** Acks and credit that nothing else hurries. Default 100 ms. */
   readonly ackMs: number
   /** Claims for groups that changed and whose receiver has not acked that (LINK5). Default 100 ms. */
   readonly claimMs: number
@@ -35,6 +37,7 @@ export interface LinkOptions {
 }
 
 export const defaultLinkOptions: LinkOptions = {
+  batchMs: 0,
   windowBytes: 256 * 1024,
   batchBytes: 64 * 1024,
   batchEntries: 512,
@@ -44,7 +47,7 @@ export const defaultLinkOptions: LinkOptions = {
   frameBytes: 16 * 1024 * 1024,
   pullAfterMs: 50,
   pullAtMostMs: 2000,
-  ackMs: 40,
+  ackMs: 100,
   claimMs: 100,
   heartbeatMs: 1000,
   silenceMs: 3000,

@@ -17,6 +17,7 @@
 import * as decoding from 'lib0/decoding'
 import type { Attachment } from '../../attachment.js'
 import { decoded, readBytes, readVarUint } from '../../bytes.js'
+import type { Redirect } from '../../effects.js'
 import type { Inspection } from '../../engine.js'
 import type { ErrorCode } from '../../errors.js'
 import { errorTable, MeridianError } from '../../errors.js'
@@ -315,8 +316,15 @@ class YWebsocketConversation implements Conversation {
     this.#session.fail(new MeridianError(code))
   }
 
-  redirected(): void {
-    this.#session.fail(new MeridianError('NOT_PLACED_HERE'))
+  /** The close says where: the addresses behind the code, as many as a reason has room for. */
+  redirected(_channel: number, redirects: readonly Redirect[]): void {
+    let reason: string = 'NOT_PLACED_HERE'
+    for (const { url } of redirects) {
+      const longer = `${reason} ${url}`
+      if (longer.length > reasonBytesMax) break
+      reason = longer
+    }
+    this.#session.fail(new MeridianError('NOT_PLACED_HERE'), reason)
   }
 
   erased(): void {
@@ -332,3 +340,6 @@ class YWebsocketConversation implements Conversation {
     this.#early = []
   }
 }
+
+/** Bytes of the reason of a close (RFC 6455, section 5.5.1). Addresses are ASCII. */
+const reasonBytesMax = 123
