@@ -19,7 +19,7 @@ import { compactionPolicy, dueWhenIdle, dueWhileOpen } from './compaction.js'
 import type { Shared } from './delivery.js'
 import { Delivery, RecentEntry } from './delivery.js'
 import type { Admit, Clock, Random } from './effects.js'
-import type { Engine, EngineIndex, EngineName, Inspection } from './engine.js'
+import type { Engine, EngineIndex, EngineName, IndexDecoding, Inspection } from './engine.js'
 import { inspectLimits } from './engine.js'
 import type { EngineAside } from './engine-aside.js'
 import type { Control, Draft, Entry, PushName } from './entry.js'
@@ -900,9 +900,7 @@ export class Hub {
     assert(engine !== undefined, 'an index is loaded for a document whose engine is known here')
     const { snapshot } = document
     const from = snapshot?.position ?? toPosition(0)
-    const index = guarded(() => (snapshot === undefined ? engine.emptyIndex() : engine.decodeIndex(snapshot.index)))
-    if (index === undefined) return 'DOCUMENT_DAMAGED'
-    const read = (after: Position): void => {
+    const read = (index: EngineIndex, after: Position): void => {
       this.effects.log.readDocument(document.name, after, indexRead, (outcome) => {
         if (document.index !== loading) return
         if (outcome.kind === 'failed') return this.#indexed(document, loading, outcome.code)
@@ -914,13 +912,30 @@ export class Hub {
         }
         this.#includeAll(document, { engine, index, loading }, outcome.value.entries, (failed) => {
           if (failed !== undefined) this.#indexed(document, loading, failed)
-          else if (outcome.value.more) read(outcome.value.asOf)
+          else if (outcome.value.more) read(index, outcome.value.asOf)
           else this.#indexed(document, loading, { kind: 'loaded', engine, index })
         })
       })
     }
-    if (document.position <= from) this.#indexed(document, loading, { kind: 'loaded', engine, index })
-    else read(from)
+    const decoded = (index: EngineIndex | 'more' | undefined, decoding: IndexDecoding | undefined): void => {
+      if (document.index !== loading) return
+      if (index === undefined) this.#indexed(document, loading, 'DOCUMENT_DAMAGED')
+      else if (index === 'more')
+        this.effects.schedule(
+          () =>
+            decoded(
+              guarded(() => decoding?.step()),
+              decoding,
+            ),
+          'end of turn',
+        )
+      else if (document.position <= from) this.#indexed(document, loading, { kind: 'loaded', engine, index })
+      else read(index, from)
+    }
+    const decoding = guarded(() => (snapshot === undefined ? undefined : engine.beginIndex(snapshot.index)))
+    const first = snapshot === undefined ? engine.emptyIndex() : guarded(() => decoding?.step())
+    if (first === undefined) return 'DOCUMENT_DAMAGED'
+    decoded(first, decoding)
     return undefined
   }
 

@@ -75,6 +75,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
   readonly id: number
   readonly conversation: Conversation
   device: DeviceId | undefined
+  readonly storesParts: boolean
   readonly #socket: SessionSocket
   readonly #outflow: Outflow
   readonly #options: SessionOptions
@@ -102,6 +103,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     this.#options = options
     this.region = options.region
     this.limits = wire.limits(options.limits)
+    this.storesParts = wire.storesParts
     this.#startedAt = hub.effects.clock.now()
     this.#heardAt = this.#startedAt
     this.id = hub.effects.random.uint32()

@@ -42,6 +42,8 @@ export interface Wire extends SharedEncoder {
    * better. Clients with a delay are also pinged, as they send nothing by themselves.
    */
   readonly refusalMs: number
+  /** Whether what is admissible of a premature update is stored before the rest (SES2), as its clients send both in one and take no ack for all of it. */
+  readonly storesParts: boolean
   /** What a session of this wire is held to. */
   limits(limits: SessionLimits): SessionLimits
   sizes(limits: SessionLimits): Sizes

@@ -51,6 +51,7 @@ export type CompactionLimits = Pick<Settings['compaction'], 'workersMax' | 'queu
 export type HttpLimits = Settings['http']
 
 export type MaterialiserLimits = Settings['materialise']
+export type InspectionLimits = Settings['inspection']
 
 export interface TlsConfig {
   readonly certFile: string
@@ -91,6 +92,7 @@ export interface NodeConfig {
   readonly store: Settings['store']
   readonly compaction: CompactionPolicy & CompactionLimits
   readonly materialise: MaterialiserLimits
+  readonly inspection: InspectionLimits
   readonly http: HttpLimits
 }
 
@@ -272,6 +274,7 @@ function finish(
     store: settings.store,
     compaction: settings.compaction,
     materialise: settings.materialise,
+    inspection: settings.inspection,
     http: settings.http,
   }
 }

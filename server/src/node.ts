@@ -78,9 +78,6 @@ const tickMs = 1_000
  */
 const gatherMs = 1
 
-/** Mebibytes of heap and milliseconds for one large update: 16 MiB of the worst shapes took 10 s on a machine with six times as much to do as it can. */
-const updateThreadLimits = { memoryMb: 1_024, timeMs: 60_000 }
-
 /** Closing the log checkpoints it. Beyond this the process ends anyway: what is durable is so already. */
 const logCloseMs = 5_000
 
@@ -193,7 +190,7 @@ class RunningNode implements MeridianNode {
     })
     this.#compactor = compactor
     this.#materialiser = new LogMaterialiser({ log: measured, clock, engines, limits: config.materialise })
-    this.#updateThread = new UpdateThread(engines, updateThreadLimits)
+    this.#updateThread = new UpdateThread(engines, config.inspection)
     this.#links =
       cluster === undefined || placing === undefined
         ? undefined

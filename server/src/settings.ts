@@ -181,6 +181,23 @@ const materialise = z.strictObject({
   timeMs: bound(10_000, 100, 600_000, 'Milliseconds of one such piece of work.'),
 })
 
+/** The worst shapes of 16 MiB took 10 s on a machine with six times as much to do as it can. */
+const inspection = z.strictObject({
+  memoryMb: bound(1_024, 64, 65_536, 'Mebibytes of heap of the worker that looks into updates above `limits.inlineBytesMax`.'),
+  timeMs: bound(
+    60_000,
+    100,
+    600_000,
+    'Milliseconds for one of them; one that takes more memory or time is refused with UPDATE_TOO_LARGE.',
+  ),
+  idleMs: bound(
+    30_000,
+    100,
+    86_400_000,
+    'Milliseconds without one after which the worker is ended; the next one starts it again.',
+  ),
+})
+
 const http = z.strictObject({
   bodyBytesMax: bound(16 * MiB, KiB, 1024 * MiB, 'Bytes of the body of one request on a document.'),
   requestsMax: bound(256, 1, 65_536, 'Requests on documents that are worked on at once.'),
@@ -299,6 +316,7 @@ export const settingsSchema = z.strictObject({
   store: store.prefault({}),
   compaction: compaction.prefault({}),
   materialise: materialise.prefault({}),
+  inspection: inspection.prefault({}),
   http: http.prefault({}),
 })
 

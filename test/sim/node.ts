@@ -112,6 +112,7 @@ export class SimNode {
     return {
       inspect: (name, update, limits, done) =>
         later((engine) => engine.unpack(engine.pack(engine.inspect(update, limits))), name, done),
+      admissible: (name, update, basis, done) => later((engine) => engine.admissible(update, basis), name, done),
       cut: (name, update, overlap, done) => later((engine) => engine.cut(update, overlap), name, done),
     }
   }

@@ -35,7 +35,11 @@ export const readQuery = z.strictObject({
     .max(1_048_576)
     .optional()
     .describe('With `update` or `updates`: a state vector, base64url; only what it lacks is answered.'),
-  at: token.optional().describe('Waits, no longer than limits.waitMs, until the region holds this version.'),
+  at: token
+    .optional()
+    .describe(
+      'Waits, no longer than limits.waitMs, until the region holds this version. What is answered is the newest then: `Meridian-Version` and `ETag` say which.',
+    ),
 })
 
 export const writeQuery = z.strictObject({

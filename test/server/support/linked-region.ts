@@ -136,7 +136,7 @@ export class LinkedRegion {
           rule: 'test',
         }),
         engines: { yjs: yjsEngine },
-        aside: { inspect: () => undefined, cut: () => undefined },
+        aside: { inspect: () => undefined, cut: () => undefined, admissible: () => undefined },
         schedule: (run) => void setImmediate(run),
         compact: () => undefined,
         links: this.links,
