@@ -67,7 +67,7 @@ const rows = {
     number: 15,
     close: 4413,
     retry: 'never',
-    advice: 'Split the document into several, or raise limits.documentBytesMax.',
+    advice: 'Split the document into several, or raise limits.documentBytesMax or limits.documentAuthorsMax.',
   },
   PREMATURE: {
     number: 16,

@@ -88,6 +88,12 @@ const limits = z.strictObject({
     16 * 1024 * MiB,
     'Bytes of a document, its snapshot and the updates behind it; beyond it updates are refused.',
   ),
+  documentAuthorsMax: bound(
+    sessionLimits.documentAuthorsMax,
+    64,
+    16_777_216,
+    'Authors of a document, which are Yjs client ids; beyond it updates are refused.',
+  ),
   inlineBytesMax: bound(
     hubLimits.inlineBytesMax,
     KiB,
