@@ -3,7 +3,7 @@
 import { unreachable } from '@meridian/core/errors'
 import { SeededRandom } from '../random.js'
 import type { Cluster, Member } from './cluster.js'
-import { type Edit, listOf, type Target, type Watched } from './history.js'
+import type { Edit, Target, Watched } from './history.js'
 import type { Action, FaultKind } from './options.js'
 
 export function act(cluster: Cluster, action: Action): void {
@@ -75,8 +75,10 @@ function causesOf(cluster: Cluster, member: Member, target: Target): string[] {
   const causes: string[] = []
   for (const watched of member.watched.values()) {
     if (watched.target === target) continue
-    const durable = new Set(cluster.history.list(member.site.index, watched.target.name))
-    const text = listOf(watched.handle.ydoc).findLast((shown) => durable.has(shown) && watched.shown.has(shown))
+    const { history } = cluster
+    const text = watched.order.findLast(
+      (shown) => history.isDurableAt(member.site.index, shown) && history.edits.get(shown)?.removed !== true,
+    )
     if (text !== undefined) causes.push(text)
   }
   return causes

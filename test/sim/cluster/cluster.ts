@@ -15,7 +15,7 @@ import { SeededRandom } from '../random.js'
 import { Scheduler } from '../scheduler.js'
 import { Trace } from '../trace.js'
 import { Between } from './between.js'
-import { History, newSeen, type Seen, type Target, type Watched } from './history.js'
+import { History, listOf, newSeen, type Seen, type Target, type Watched } from './history.js'
 import type { ClusterOptions } from './options.js'
 import { Site } from './site.js'
 
@@ -118,13 +118,15 @@ export class Cluster {
     if (held !== undefined) return held
     const handle = member.device.open(target.path)
     const watched: Watched = {
-      ...{ handle, device: member.device.number, target, shown: new Set<string>(), unjudged: [] },
-      isCompared: false,
-      changed: true,
+      ...{ handle, device: member.device.number, target, shown: new Set<string>(), order: [], unjudged: [] },
+      ...{ fresh: [...listOf(handle.ydoc)], hasLost: false, isCompared: false, changed: true },
     }
     member.watched.set(target, watched)
-    handle.ydoc.on('update', () => {
+    handle.ydoc.getArray<string>('list').observe((event) => {
       watched.changed = true
+      const { added, deleted } = event.changes
+      for (const item of added) watched.fresh.push(...item.content.getContent().map(String))
+      if (deleted.size > 0) watched.hasLost = true
     })
     handle.subscribe(() => {
       watched.changed = true

@@ -64,6 +64,11 @@ export interface Watched {
   readonly device: number
   readonly target: Target
   readonly shown: Set<string>
+  /** The same, in the order of their coming. */
+  readonly order: string[]
+  /** What came since somebody last looked, and whether something went. */
+  readonly fresh: string[]
+  hasLost: boolean
   /** Shown, and not compared with its causes yet. */
   unjudged: string[]
   /** Its copy from the device was compared with what was stored there. */
@@ -152,6 +157,11 @@ export class History {
 
   list(index: number, name: DocumentName): string[] {
     return listOf(this.doc(index, name))
+  }
+
+  /** Whether it ever stood in the log of that region. */
+  isDurableAt(index: number, text: string): boolean {
+    return this.#site(index).texts.has(text)
   }
 
   isErasedAt(index: number, name: DocumentName): boolean {
@@ -297,25 +307,25 @@ export class History {
 
   /** Every text that a handle has shown is there, unless somebody removed it. */
   shows(watched: Watched, seen: Seen): void {
-    const list = listOf(watched.handle.ydoc)
-    const now = new Set(list)
-    const { target, device } = watched
-    const where = `${target.name} of device ${device}`
+    const where = `${watched.target.name} of device ${watched.device}`
     this.hold('SES5')
-    if (now.size !== list.length) this.fail(`[SES2] something is in ${where} twice`)
-    for (const text of watched.shown) {
-      if (now.has(text)) continue
-      const edit = this.edits.get(text)
-      if (edit?.removed === true || watched.handle.status.kind === 'erased') watched.shown.delete(text)
-      else this.fail(`[SES5] ${text.slice(0, 12)} was shown in ${where} and is gone`)
-    }
-    for (const text of list) {
-      if (watched.shown.has(text)) continue
+    for (const text of watched.fresh.splice(0)) {
       if (!this.edits.has(text)) this.fail(`[SES2] ${text.slice(0, 12)} is in ${where} and nobody wrote it`)
+      if (watched.shown.has(text)) this.fail(`[SES2] ${text.slice(0, 12)} is in ${where} twice`)
       watched.shown.add(text)
+      watched.order.push(text)
       watched.unjudged.push(text)
       seen.shown.push(text)
       seen.waiting.push(text)
+    }
+    if (!watched.hasLost) return
+    watched.hasLost = false
+    const now = new Set(listOf(watched.handle.ydoc))
+    for (const text of watched.shown) {
+      if (now.has(text)) continue
+      const edit = this.edits.get(text)
+      if (edit?.removed !== true && watched.handle.status.kind !== 'erased')
+        this.fail(`[SES5] ${text.slice(0, 12)} was shown in ${where} and is gone`)
     }
   }
 
