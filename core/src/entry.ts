@@ -15,11 +15,12 @@ import { parseReplica } from './ids.js'
 import { type PolicyEdit, readPolicyEdit, writePolicyEdit } from './policy-edit.js'
 import type { Chain } from './version.js'
 
-export type EntryKind = 'update' | 'erase' | 'control' | 'state'
+/** `stub`: what an erase left of an entry for links, its dot and chain value; it names no document and has no payload (RES7). */
+export type EntryKind = 'update' | 'erase' | 'control' | 'state' | 'stub'
 
 /** What a kind is in logs and on links. Never renumbered. */
-export const kindNumber: Readonly<Record<EntryKind, number>> = { update: 1, erase: 2, control: 3, state: 4 }
-const kinds: readonly (EntryKind | undefined)[] = [undefined, 'update', 'erase', 'control', 'state']
+export const kindNumber: Readonly<Record<EntryKind, number>> = { update: 1, erase: 2, control: 3, state: 4, stub: 5 }
+const kinds: readonly (EntryKind | undefined)[] = [undefined, 'update', 'erase', 'control', 'state', 'stub']
 export const kindOf = (number: number): EntryKind | undefined => kinds[number]
 
 /** Names one push of one device, so that a resend is recognised (SES2). Counters grow per device and group; gaps are allowed. */
@@ -50,6 +51,11 @@ export interface Entry extends Omit<Draft, 'push'> {
   readonly replica: ReplicaId
   readonly sequence: number
   readonly chain: Chain
+}
+
+/** What an erase leaves of an entry for links (RES7). */
+export function stubOf<E extends Omit<Entry, 'position'>>(entry: E): E {
+  return { ...entry, kind: 'stub', document: undefined, engine: undefined, life: 0, payload: new Uint8Array(0) }
 }
 
 /**

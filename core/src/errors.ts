@@ -144,6 +144,12 @@ const rows = {
     retry: 'now',
     advice: 'The channel is not attached (any more); attach the document and push again there.',
   },
+  LINK_REFUSED: {
+    number: 36,
+    close: 4430,
+    retry: 'backoff',
+    advice: 'Give all regions the same cluster file and each its own key; until then they exchange nothing.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof rows

@@ -19,7 +19,7 @@ import { compactionPolicy, dueWhenIdle, dueWhileOpen } from './compaction.js'
 import type { Shared } from './delivery.js'
 import { Delivery, RecentEntry } from './delivery.js'
 import type { Admit, Clock, Random } from './effects.js'
-import type { Engine, EngineIndex, EngineName } from './engine.js'
+import type { Engine, EngineIndex, EngineName, Inspection } from './engine.js'
 import { inspectLimits } from './engine.js'
 import type { EngineAside } from './engine-aside.js'
 import type { Draft, Entry, PushName } from './entry.js'
@@ -34,10 +34,22 @@ import { hubLimits } from './limits.js'
 import type { IndexLoading, IndexState, LoadedIndex } from './live-document.js'
 import { LiveDocument } from './live-document.js'
 import { LiveGroup } from './live-group.js'
-import type { Appended, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
+import type { Appended, DocumentInfo, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
 import type { Subscriber, Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
+import { UnopenedTails } from './unopened-tails.js'
+import type { Chain } from './version.js'
 import { include } from './version.js'
+
+/** What links to other regions hear of this one: all that became durable, in the order of the log. */
+export interface HubLinks {
+  /** Entries of this region, up to this one. @param chain of it; undefined if the log did not say. */
+  appended(group: GroupId, replica: ReplicaId, sequence: number, chain: Chain | undefined): void
+  /** Entries that links brought. */
+  included(entries: readonly Entry[]): void
+  /** The log opened anew, and may hold more than was told. */
+  reopened(): void
+}
 
 export interface HubEffects {
   readonly log: RegionLog
@@ -50,6 +62,8 @@ export interface HubEffects {
   schedule(run: () => void, when: 'end of turn' | 'in a moment'): void
   /** Asks for a new snapshot. Answered by `compacted`, whether there is one or not. */
   compact(document: DocumentName): void
+  /** Absent for a node that is alone. */
+  readonly links?: HubLinks
 }
 
 export interface HubOptions {
@@ -94,6 +108,8 @@ interface Item {
 export interface HubStats {
   commits: number
   entries: number
+  /** Entries that links brought. */
+  included: number
   payloadBytes: number
   failedCommits: number
   delivered: number
@@ -102,7 +118,7 @@ export interface HubStats {
 export class Hub {
   readonly effects: HubEffects
   readonly limits: HubLimits
-  readonly stats: HubStats = { commits: 0, entries: 0, payloadBytes: 0, failedCommits: 0, delivered: 0 }
+  readonly stats: HubStats = { commits: 0, entries: 0, included: 0, payloadBytes: 0, failedCommits: 0, delivered: 0 }
   readonly tail: TailBuffer<LiveDocument>
   sessionCount = 0
 
@@ -129,6 +145,7 @@ export class Hub {
   #idleWaiters: (() => void)[] = []
   /** Documents of commits that failed since the log was opened, and may be durable all the same. */
   #doubtful = new Set<DocumentName>()
+  readonly #unopened: UnopenedTails
 
   constructor(effects: HubEffects, options: Partial<HubOptions> = {}) {
     this.effects = effects
@@ -138,6 +155,7 @@ export class Hub {
     this.#replica = effects.log.replica
     this.#replicas = [effects.log.replica]
     this.#replicaIndex.set(effects.log.replica, 0)
+    this.#unopened = new UnopenedTails(this.#options.compaction)
   }
 
   get documentCount(): number {
@@ -173,7 +191,7 @@ export class Hub {
     whenGroupReady(slot, (code) => {
       if (code !== undefined) return this.#loaded(document, code)
       this.effects.log.openDocument(name, (outcome) => {
-        if (outcome.kind === 'done') document.adopt(outcome.value, this.effects.clock.now())
+        if (outcome.kind === 'done') this.#adopt(document, outcome.value)
         this.#loaded(document, outcome.kind === 'done' ? 'ready' : outcome.code)
       })
     })
@@ -219,7 +237,7 @@ export class Hub {
     if (document.index.kind === 'loaded' && document.engine === undefined && document.index.engine.name !== engine)
       document.index = { kind: 'absent' }
     if (document.index.kind === 'absent') {
-      const loading: IndexLoading = { kind: 'loading', waiting: [] }
+      const loading: IndexLoading = { kind: 'loading', waiting: [], late: [] }
       document.index = loading
       const failed = this.#loadIndex(document, this.effects.engines[document.engine ?? engine], loading)
       if (failed !== undefined) document.index = { kind: 'absent' }
@@ -357,6 +375,45 @@ export class Hub {
     })
   }
 
+  /**
+   * Entries of other regions that links brought and the log holds, in its order: they are told and delivered as those of this region are.
+   * Nothing of them is judged; that was done where a client handed them in (LINK8). [hot]
+   */
+  included(entries: readonly Entry[]): void {
+    const [first] = entries
+    if (first === undefined) return
+    const before = toPosition(first.position - 1)
+    const { replica } = this.effects.log
+    const reopened = replica !== this.#replica
+    this.#replica = replica
+    this.#commit++
+    const doubtful = this.#doubtful.size > 0 || reopened ? this.#settleDoubt(before) : []
+    const resealed = new Set<LiveGroup>()
+    const watchers = new Set<() => void>()
+    for (const entry of entries) {
+      this.stats.included++
+      if (entry.time > this.#time) this.#time = entry.time
+      const group = this.#groups.get(entry.group)?.group
+      if (group !== undefined) {
+        include(group.version, entry.replica, entry.sequence)
+        for (const run of group.watchers) watchers.add(run)
+        if (entry.kind === 'control') resealed.add(group)
+      }
+      this.#take(entry)
+    }
+    this.#fanOut(before)
+    for (const run of watchers) run()
+    for (const group of resealed) this.#reload(group)
+    this.effects.links?.included(entries)
+    if (reopened) this.#reopened()
+    for (const { document, from } of doubtful) this.#recover(document, from)
+  }
+
+  /** A commit of a link failed: whether its entries are durable is found out when something else has become so (LOG3). */
+  includeFailed(entries: readonly Pick<Entry, 'document'>[]): void {
+    for (const { document } of entries) if (document !== undefined) this.#doubtful.add(document)
+  }
+
   /** Calls back when nothing is on its way into the log any more. */
   whenIdle(run: () => void): void {
     if (this.#inFlight === undefined && this.#pending.length === 0) return run()
@@ -458,6 +515,7 @@ export class Hub {
     let draftIndex = 0
     const resealed = new Set<LiveGroup>()
     const watchers = new Set<() => void>()
+    const ends = this.effects.links === undefined ? undefined : new Map<GroupId, number>()
     const doubtful = this.#doubtful.size > 0 || reopened ? this.#settleDoubt(appended === undefined ? undefined : before) : []
     for (const item of batch) {
       if (item.draft === undefined) {
@@ -469,6 +527,7 @@ export class Hub {
       assert(sequence !== undefined, 'a log answers with one sequence a draft')
       position++
       item.group.version.sequences.set(replica, sequence)
+      ends?.set(item.group.id, sequence)
       for (const run of item.group.watchers) watchers.add(run)
       this.stats.entries++
       this.stats.payloadBytes += item.draft.payload.length
@@ -500,12 +559,7 @@ export class Hub {
       document.pendingBytes -= item.draft.payload.length
       const update = new RecentEntry(document.position, document, { replica, replicaIndex, sequence }, item.draft.payload)
       this.tail.add(update)
-      if (document.commit !== this.#commit) {
-        document.commit = this.#commit
-        document.updates = []
-        document.origins = []
-        this.#touched.push(document)
-      }
+      if (document.commit !== this.#commit) this.#touch(document)
       document.updates.push(update)
       document.origins.push(item.origin)
       item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
@@ -517,8 +571,95 @@ export class Hub {
     this.#fanOut(before)
     for (const run of watchers) run()
     for (const group of resealed) this.#reload(group)
-    if (reopened) for (const slot of this.#groups.values()) this.#reload(slot.group)
+    for (const [group, sequence] of ends ?? [])
+      this.effects.links?.appended(group, replica, sequence, appended?.chains?.get(group))
+    if (reopened) this.#reopened()
     for (const { document, from } of doubtful) this.#recover(document, from)
+  }
+
+  #reopened(): void {
+    for (const slot of this.#groups.values()) this.#reload(slot.group)
+    this.effects.links?.reopened()
+  }
+
+  /** What another region's entry changes of a document that is open here. */
+  #take(entry: Entry): void {
+    const document = entry.document === undefined ? undefined : this.#documents.get(entry.document)
+    const { replica, sequence, position } = entry
+    // It is in what was loaded already, or the document is of another life or engine.
+    const isNews =
+      document !== undefined && (document.state === 'loading' || position > document.position) && tells(document, entry)
+    const payload = isNews && entry.kind === 'update' ? entry.payload : noPayload
+    const recent = new RecentEntry(position, document, { replica, replicaIndex: this.replicaIndex(replica), sequence }, payload)
+    this.tail.add(recent)
+    if (document === undefined && entry.document !== undefined && entry.kind === 'update') {
+      if (this.#unopened.add(entry.document, entry.payload.length)) this.effects.compact(entry.document)
+    }
+    if (document === undefined) return
+    if (document.state === 'loading') document.early.push(entry)
+    else if (position > document.position) {
+      const isEnd = this.#apply(document, entry)
+      if (payload.length > 0) {
+        if (document.commit !== this.#commit) this.#touch(document)
+        document.updates.push(recent)
+        document.origins.push(undefined)
+      }
+      if (isEnd) this.#ended(document)
+    }
+  }
+
+  /** @returns whether it ended the document's life. */
+  #apply(document: LiveDocument, entry: Entry): boolean {
+    document.position = entry.position
+    include(document.version, entry.replica, entry.sequence)
+    document.touch()
+    if (!tells(document, entry)) return false
+    document.engine ??= entry.engine
+    if (document.life === 0) document.life = entry.life
+    else if (entry.life > document.life) {
+      // What it held before and what was pushed into that is no part of the new life.
+      if (!document.isBeginning) this.#dropIndex(document)
+      document.begin(entry.life, toPosition(entry.position - 1))
+    }
+    if (entry.kind === 'erase') return true
+    if (document.tailCount === 0) document.tailSinceMs = this.effects.clock.now()
+    document.tailCount++
+    document.tailBytes += entry.payload.length
+    this.#include(document, entry.payload)
+    return false
+  }
+
+  /** The index of a document takes in what another region's update holds, so that pushes that build on it are not premature. */
+  #include(document: LiveDocument, payload: Uint8Array): void {
+    const { index } = document
+    if (index.kind === 'loading') index.late.push(payload)
+    if (index.kind !== 'loaded') return
+    if (payload.length > this.limits.inlineBytesMax) {
+      this.effects.aside.inspect(index.engine.name, payload, storedLimits, (answer) => {
+        if (document.index !== index) return
+        if (typeof answer === 'string' || !included(index, answer)) this.#dropIndex(document)
+        else for (const run of [...document.premature]) run()
+      })
+      return
+    }
+    const inspection = guarded(() => index.engine.inspect(payload, storedLimits))
+    if (inspection === undefined || !included(index, inspection)) this.#dropIndex(document)
+    else for (const run of [...document.premature]) run()
+  }
+
+  #adopt(document: LiveDocument, info: DocumentInfo): void {
+    document.adopt(info, this.effects.clock.now())
+    for (const entry of document.early.splice(0)) {
+      if (entry.position <= document.position) continue
+      if (this.#apply(document, entry)) document.ended = true
+    }
+  }
+
+  #touch(document: LiveDocument): void {
+    document.commit = this.#commit
+    document.updates = []
+    document.origins = []
+    this.#touched.push(document)
   }
 
   /**
@@ -771,13 +912,13 @@ export class Hub {
           this.effects.aside.inspect(engine.name, payload, storedLimits, (answer) => {
             if (document.index !== loading) return
             if (typeof answer === 'string') return done(answer === 'LOG_UNAVAILABLE' ? answer : 'DOCUMENT_DAMAGED')
-            if (guarded(() => (engine.include(index, answer), true)) === undefined) return done('DOCUMENT_DAMAGED')
+            if (!included({ engine, index }, answer)) return done('DOCUMENT_DAMAGED')
             include(at + 1)
           })
           return
         }
-        const included = guarded(() => (engine.include(index, engine.inspect(payload, storedLimits)), true))
-        if (included === undefined) return done('DOCUMENT_DAMAGED')
+        const inspection = guarded(() => engine.inspect(payload, storedLimits))
+        if (inspection === undefined || !included({ engine, index }, inspection)) return done('DOCUMENT_DAMAGED')
       }
       done(undefined)
     }
@@ -788,6 +929,7 @@ export class Hub {
   #indexed(document: LiveDocument, loading: IndexLoading, result: LoadedIndex | LogErrorCode): void {
     if (document.index !== loading) return
     document.index = typeof result === 'string' ? { kind: 'failed', code: result } : result
+    for (const payload of loading.late) this.#include(document, payload)
     const ended = document.index
     for (const run of loading.waiting) run()
     if (document.index === ended && ended.kind === 'failed') document.index = { kind: 'absent' }
@@ -831,6 +973,20 @@ function guarded<T>(read: () => T): T | undefined {
     if (thrown instanceof MeridianError) return undefined
     throw thrown
   }
+}
+
+/** False if the update builds on what is not held, which no log of a right region holds. */
+function included({ engine, index }: Pick<LoadedIndex, 'engine' | 'index'>, inspection: Inspection): boolean {
+  const judgement = engine.judge(index, inspection)
+  if (judgement === 'new') engine.include(index, inspection)
+  return judgement !== 'premature'
+}
+
+/** Whether an entry that came from elsewhere says something of what the document is now: not of a life that is over (RES7), nor of another engine. */
+function tells(document: LiveDocument, entry: Entry): boolean {
+  if (entry.kind !== 'update' && entry.kind !== 'erase') return false
+  if (entry.life < document.life || (document.ended && entry.life === document.life)) return false
+  return entry.kind === 'erase' || entry.life > document.life || (document.engine ?? entry.engine) === entry.engine
 }
 
 interface GroupSlot {

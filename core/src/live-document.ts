@@ -5,6 +5,7 @@
 
 import type { RecentEntry } from './delivery.js'
 import type { Engine, EngineIndex, EngineName } from './engine.js'
+import type { Entry } from './entry.js'
 import type { DocumentName, Position } from './ids.js'
 import { toPosition } from './ids.js'
 import type { LiveGroup } from './live-group.js'
@@ -22,6 +23,8 @@ export interface LoadedIndex {
 export interface IndexLoading {
   readonly kind: 'loading'
   readonly waiting: (() => void)[]
+  /** Updates of other regions that came while it was read; it may hold them or not. */
+  readonly late: Uint8Array[]
 }
 
 export type IndexState =
@@ -41,6 +44,8 @@ export class LiveDocument {
   state: 'loading' | 'ready' | LogErrorCode = 'loading'
   /** Called once the load, or an erase that was under way, has ended, well or not. */
   readonly waiting: (() => void)[] = []
+  /** Entries of other regions that came while it was loaded; what was loaded may hold them or not. */
+  readonly early: Entry[] = []
   readonly subscriptions: Subscription[] = []
 
   engine: EngineName | undefined

@@ -16,7 +16,7 @@
 
 import type { EngineName, EngineState } from './engine.js'
 import type { Draft, Entry } from './entry.js'
-import type { DeviceId, DocumentName, GroupId, Position, ReplicaId } from './ids.js'
+import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from './ids.js'
 import type { Chain, Dot, Version } from './version.js'
 
 export type LogErrorCode = 'LOG_FULL' | 'LOG_UNAVAILABLE' | 'DOCUMENT_DAMAGED'
@@ -34,6 +34,8 @@ export interface Appended {
   readonly position: Position
   /** Sequence of each draft, in the order of the batch. */
   readonly sequences: readonly number[]
+  /** Chain value of the last entry of each group of the batch (LOG2); of a log that links can use. */
+  readonly chains?: ReadonlyMap<GroupId, Chain>
 }
 
 export interface SnapshotInfo {
@@ -102,6 +104,8 @@ export interface GroupInfo {
   /** Every floor that was ever raised, as `region#counter` → seal: a claim of an older floor is held against the one of this history. */
   readonly seals: ReadonlyMap<string, Chain>
   readonly position: Position
+  /** State is being transferred, and until that is done nothing of the group may be served, accepted or sent on (LINK6). */
+  readonly joining?: true
 }
 
 /** A document as a list of them names it. */
@@ -151,28 +155,71 @@ export type Included =
 
 /** Where the reader of a group goes on who holds a version. */
 export interface Sought {
-  /** The version holds everything of the group up to here that this log holds; what comes after may still be held in part. */
+  /** The version holds everything of the group up to here that this log holds; what comes after may still be held in part. 0 if `behind`. */
   readonly position: Position
   /**
    * The chain value that this log holds for each sequence that the version names, as the origin computed it. A replica is absent if this
    * log ends before that sequence, does not know the replica, or dropped the record with its chain value.
    */
   readonly chains: ReadonlyMap<ReplicaId, Chain>
-  /** As in `Read`: beyond `position`, the reader lacks entries that are not here as entries any more, and has to join (LINK6). */
-  readonly trimmed: Position
+  /** The version lacks entries that are not here as entries any more, compacted or come by state: whoever holds it has to join (LINK6). */
+  readonly behind: boolean
+}
+
+/** What the log keeps entries for, as an operator sees it. */
+export interface Peer {
+  readonly region: RegionId
+  /** What was last said by `retain`. */
+  readonly version: Version
+  /** `Date.now()` of that. */
+  readonly atMs: number
+  /** Nothing is kept for it any more: it was too far behind (LOG4), or has never had the group. It joins, and `retain` begins anew. */
+  readonly behind: boolean
+}
+
+/** A document of a group as reconciliation compares it: equal in two regions if and only if life, end and version are. */
+export interface GroupDocument extends ListedDocument {
+  /** Made of the document's own dots only. */
+  readonly version: Version
+}
+
+/** All of one document, as of one moment. */
+export interface DocumentState extends GroupDocument {
+  /** Undefined if there is none; the entries are all then. */
+  readonly snapshot: { readonly version: Version; readonly state: EngineState } | undefined
+  /** What the snapshot does not cover, in log order; of a life that ended the erase alone. */
+  readonly entries: readonly Foreign[]
+}
+
+/**
+ * `unmerged`: documents of which this log holds something that the state given for it does not. They were left as they are: who transfers has an
+ * engine merge both and puts the result, with the join of both versions.
+ */
+export interface StatesPut {
+  readonly unmerged: readonly DocumentName[]
+}
+
+/** What a group holds once its transfer is done: what the sender held when it began, or the meet of several (LINK6). */
+export interface Adopted {
+  readonly version: Version
+  /** Chain values of the ends that the version names. A replica without one cannot be adopted. */
+  readonly chains: ReadonlyMap<ReplicaId, Chain>
+  /** As in `GroupInfo`. */
+  readonly sealed: ReadonlyMap<ReplicaId, number>
+  readonly seals: ReadonlyMap<string, Chain>
 }
 
 /**
  * What a log offers to links beside. A node that is alone needs none of it; the suite of logs runs these tests where a log says that it
- * supports them. What a relational log needs for it:
+ * supports them.
  *
- * - `include` inserts rows under the dots, chain values, epochs and times that it is given, without a push name, in one commit with what else
- *   waits (LOG3). The end of each replica (sequence, chain) is checked and raised in that commit, so that two links that bring the same entry
- *   write it once. A foreign seal raises the floor of the region whose incarnations it names. Foreign incarnations are never `closed` ones.
- * - `seekGroup` needs an index of entries by (group, replica, sequence), or for each replica the list of its positions, as there is one for each
- *   document: the answer is one less than the least position of an entry that the version lacks. Cost: O(replicas × log entries), whatever
- *   the number of documents.
- * - Both keep the end of a trimmed replica with its chain value, which `versions` does already.
+ * - LOG4 What a snapshot covers leaves local reads at once and the disk when every peer of the group holds it. A peer that is behind by more than the
+ *   log's bounds (`retainMs`, `retainBytes`) is kept for no longer.
+ * - RES7 What an erase takes loses its bytes at once and stays as an entry of kind `stub` (dot, chain value, epoch and time) until every peer holds
+ *   it. A late entry of a life that ended is a stub on arrival.
+ * - LINK6 While a group is joining nothing of it may be served, appended or included; that is for the caller to hold. A transfer is puts of states in
+ *   any order and number, each durable and none undone by a crash, and one `adopt`. What is not adopted is not in the group's version,
+ *   so that a transfer that was cut goes on by comparing what is there.
  */
 export interface LinkedLog extends RegionLog {
   /**
@@ -180,5 +227,40 @@ export interface LinkedLog extends RegionLog {
    * origin had before an entry is held here, or stands before it in the batch.
    */
   include(entries: readonly Foreign[], done: Done<Included>): void
+  /** Every group that the log holds anything of. */
+  listGroups(done: Done<readonly GroupId[]>): void
+  /** Cost: O(replicas × log entries), whatever the number of documents. */
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void
+  /**
+   * As `readGroup`, and with what is kept for links: entries that only a snapshot covers here, and stubs in place of what was erased.
+   * `trimmed` is the highest position that is gone for links too.
+   */
+  readLinked(group: GroupId, after: Position, limit: ReadLimit, done: Done<Read>): void
+
+  /** The other regions of the group. Durable when answered, and idempotent; before the first call a group has none, and keeps nothing for links. */
+  setPeers(group: GroupId, regions: readonly RegionId[], done: Done<void>): void
+  /**
+   * The region holds this of the group durably; at the beginning of a transfer to it: it will. The newest call stands, also where it says less.
+   * A region that is no peer of the group is passed by. Written in idle moments: what a crash forgets is acked again.
+   */
+  retain(group: GroupId, region: RegionId, version: Version): void
+  readPeers(group: GroupId, done: Done<readonly Peer[]>): void
+
+  /** Documents of the group that come after `after`, by the bytes of their names; at most `count`. */
+  listGroup(group: GroupId, after: string, count: number, done: Done<readonly GroupDocument[]>): void
+  /** Undefined for a document that was never written. */
+  readState(document: DocumentName, done: Done<DocumentState | undefined>): void
+
+  /** The group is joining from when this is answered, also after a crash, until `adopt`; idempotent. `GroupInfo.joining` tells. */
+  beginJoin(group: GroupId, done: Done<void>): void
+  /**
+   * All in one commit, durable when answered. A document becomes what is given: life, snapshot, entries under their dots. One that is held here with a
+   * later life, or has ended in that life, is left as it is; and so is one that is `unmerged`. Fails unless the group is joining.
+   */
+  putStates(group: GroupId, states: readonly DocumentState[], done: Done<StatesPut>): void
+  /**
+   * Ends the join, in one commit: the group's version covers `adopted` from here on. Other regions get what came this way as state too (`behind`).
+   * Fails unless the group is joining.
+   */
+  adopt(group: GroupId, adopted: Adopted, done: Done<void>): void
 }

@@ -9,8 +9,10 @@ import type { CompactionPolicy } from '@meridian/core/compaction'
 import type { RegionId } from '@meridian/core/ids'
 import { parseRegion } from '@meridian/core/ids'
 import type { HubLimits, SessionLimits } from '@meridian/core/limits'
+import { isPlace, type Topology } from '@meridian/regions/topology'
 import type { z } from 'zod'
 import { closest } from './closest.js'
+import { readCluster } from './cluster-file.js'
 import { type Setting, settings, settingsSchema, type Settings } from './settings.js'
 import { type Issue, noFile, readYaml, type YamlFile } from './yaml-file.js'
 
@@ -54,6 +56,17 @@ export interface TlsConfig {
   readonly keyFile: string
 }
 
+/** The cluster that a node is a region of. */
+export interface ClusterConfig {
+  readonly topology: Topology
+  /** PEM of the private key of this region. */
+  readonly key: string
+  /** PEM of authorities that links believe beside those of the system. */
+  readonly authorities: string | undefined
+}
+
+export type LinkLimits = Settings['link']
+
 export interface NodeConfig {
   readonly region: RegionId
   readonly listen: string
@@ -64,6 +77,9 @@ export interface NodeConfig {
   readonly trustedProxies: readonly string[]
   /** Undefined: the node speaks http and ws. */
   readonly tls: TlsConfig | undefined
+  /** Undefined: the node is the only region there is. */
+  readonly cluster: ClusterConfig | undefined
+  readonly link: LinkLimits
   readonly drainMs: number
   readonly auth: { readonly kind: 'development' } | { readonly kind: 'token'; readonly token: TokenConfig }
   readonly log: Settings['log']
@@ -228,6 +244,7 @@ function finish(
       where: where(certFile === undefined ? 'tls.keyFile' : 'tls.certFile'),
       message: 'tls: certFile and keyFile go together',
     })
+  const cluster = region === undefined ? undefined : clusterOf(region, settings, sources, where, issues)
   const auth = dev ? development(settings, where, issues) : tokens(settings, sources, where, issues)
   if (issues.length > 0 || region === undefined || dataDir === undefined || auth === undefined) return undefined
   return {
@@ -239,6 +256,8 @@ function finish(
     allowedHosts: settings.allowedHosts,
     trustedProxies: settings.trustedProxies,
     tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
+    cluster,
+    link: settings.link,
     drainMs: settings.drainMs,
     auth,
     log: settings.log,
@@ -248,6 +267,48 @@ function finish(
     materialise: settings.materialise,
     http: settings.http,
   }
+}
+
+/** Undefined for a node that is alone, and if something is wrong, which is an issue then. */
+function clusterOf(
+  region: string,
+  { cluster }: Settings,
+  sources: ConfigSources,
+  where: (path: string) => string,
+  issues: Issue[],
+): ClusterConfig | undefined {
+  const { file, keyFile, caFile } = cluster
+  if (file === undefined && keyFile === undefined && caFile === undefined) return undefined
+  if (file === undefined || keyFile === undefined) {
+    issues.push({
+      where: where(file === undefined ? 'cluster' : 'cluster.file'),
+      message: 'cluster: file and keyFile go together; `meridian keys` makes a key',
+    })
+    return undefined
+  }
+  const read = (path: string, name: string): string | undefined => {
+    try {
+      return sources.readText(name)
+    } catch {
+      issues.push({ where: where(path), message: `${path}: the file cannot be read` })
+      return undefined
+    }
+  }
+  const text = read('cluster.file', file)
+  const key = read('cluster.keyFile', keyFile)
+  const authorities = caFile === undefined ? undefined : read('cluster.caFile', caFile)
+  const topology = text === undefined ? undefined : readCluster({ name: file, text }, issues)
+  if (topology === undefined || key === undefined || (caFile !== undefined && authorities === undefined)) return undefined
+  const own = topology.regions.get(parseRegion(region))
+  if (own === undefined) {
+    issues.push({
+      where: where('region'),
+      message: `region: the cluster file has no region of this name; it names ${[...topology.regions.keys()].join(', ')}`,
+    })
+  } else if (!isPlace(own)) {
+    issues.push({ where: where('region'), message: `region: the cluster file says that this region is ${own.state}` })
+  }
+  return { topology, key, authorities }
 }
 
 /** A configuration that says how to check tokens and then asks for none is a mistake, and a dangerous one. */

@@ -11,12 +11,14 @@
 import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
-import { toMeridianError } from '@meridian/core/errors'
+import { MeridianError, toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
+import type { LinkedLog } from '@meridian/core/log'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
+import { placedEverywhere } from '@meridian/regions/link/placement'
 import { Residency } from '@meridian/regions/residency'
 import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
@@ -29,6 +31,7 @@ import { createGuard } from './http/guard.js'
 import { createForwarding } from './http/forwarded.js'
 import { createListener, listen } from './http/listener.js'
 import { Metrics } from './http/metrics.js'
+import { linkMetrics } from './http/link-metrics.js'
 import { nodeMetrics } from './http/node-metrics.js'
 import { openApiDocument } from './http/openapi.js'
 import { Routes } from './http/routes.js'
@@ -38,6 +41,7 @@ import { Gateway } from './io/gateway.js'
 import { createLogger, type Logger } from './io/logging.js'
 import { type LogAlarm, openSqliteLog, type SqliteLog } from './io/log-sqlite.js'
 import { LogMaterialiser } from './io/materialiser.js'
+import { RegionLinks } from './io/region-links.js'
 import { UpdateThread } from './io/update-thread.js'
 import { measuredLog } from './io/measured-log.js'
 import { readCertificate, watchCertificate } from './io/tls.js'
@@ -112,6 +116,11 @@ function report(alarm: LogAlarm, logger: Logger): void {
   else logger.warn({ replica: alarm.replica }, 'the log is open again')
 }
 
+function linkedLog(log: SqliteLog): LinkedLog {
+  if ('include' in log && 'readLinked' in log) return log as SqliteLog & LinkedLog
+  throw new MeridianError('CONFIG_INVALID', { message: 'This log cannot be one of several regions.' })
+}
+
 interface Parts {
   readonly logger: Logger
   readonly clock: Clock
@@ -133,6 +142,8 @@ class RunningNode implements MeridianNode {
   readonly #compactor: Compactor
   readonly #materialiser: LogMaterialiser
   readonly #updateThread: UpdateThread
+  /** Undefined for a node that is alone. */
+  readonly #links: RegionLinks | undefined
   readonly #documents: Documents
   readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
@@ -173,6 +184,21 @@ class RunningNode implements MeridianNode {
     this.#compactor = compactor
     this.#materialiser = new LogMaterialiser({ log: measured, clock, engines, limits: config.materialise })
     this.#updateThread = new UpdateThread(engines, updateThreadLimits)
+    const clientOf = createForwarding(config)
+    this.#links =
+      config.cluster === undefined
+        ? undefined
+        : new RegionLinks({
+            region: config.region,
+            cluster: config.cluster,
+            limits: config.link,
+            log: linkedLog(log),
+            placement: placedEverywhere,
+            logger,
+            random,
+            clientOf,
+            onKnown: (socket) => this.#gateway.known(socket),
+          })
     this.#hub = new Hub(
       {
         log: measured,
@@ -183,8 +209,9 @@ class RunningNode implements MeridianNode {
         aside: this.#updateThread,
         schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),
+        ...(this.#links === undefined ? {} : { links: this.#links }),
       },
-      { limits: config.limits, compaction: config.compaction, aloneInGroups: true },
+      { limits: config.limits, compaction: config.compaction, aloneInGroups: this.#links === undefined },
     )
     this.#gateway = new Gateway(this.#hub, {
       region: config.region,
@@ -203,7 +230,6 @@ class RunningNode implements MeridianNode {
       random,
       limits: config.limits,
     })
-    const clientOf = createForwarding(config)
     this.#routes = new Routes({
       clientOf,
       documents: this.#documents,
@@ -225,6 +251,7 @@ class RunningNode implements MeridianNode {
         isRunning: () => this.#state === 'running',
       }),
     )
+    if (this.#links !== undefined) metrics.add(linkMetrics(this.#links))
     const guard = createGuard(config)
     const app = createApp({
       guard,
@@ -244,8 +271,11 @@ class RunningNode implements MeridianNode {
       onConnection: (socket) => this.#gateway.accept(socket),
       onSecured: (socket) => this.#gateway.known(socket),
       certificate: parts.certificate,
-      onUpgrade: (request, socket, head) => this.#gateway.upgrade(request, socket, head),
-      speaksAt: (url) => this.#gateway.speaksAt(url),
+      onUpgrade: (request, socket, head) => {
+        if (this.#links?.speaksAt(request.url)) this.#links.upgrade(request, socket, head)
+        else this.#gateway.upgrade(request, socket, head)
+      },
+      speaksAt: (url) => this.#gateway.speaksAt(url) || this.#links?.speaksAt(url) === true,
       accepts: () => this.#state === 'running',
     })
   }
@@ -256,6 +286,7 @@ class RunningNode implements MeridianNode {
     const { tls } = this.#config
     this.url = `${tls === undefined ? 'http' : 'https'}://${address}:${port}`
     if (tls !== undefined) this.#unwatch = watchCertificate(tls, () => this.reloadCertificate())
+    await this.#links?.begin(this.#hub)
     this.#wheel = setInterval(() => {
       this.#gateway.tick(this.#parts.clock.now())
       this.#materialiser.tick()
@@ -298,6 +329,7 @@ class RunningNode implements MeridianNode {
     this.#routes.drain()
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#hub.whenIdle(resolve))])
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#gateway.shutdown(resolve))])
+    await this.#links?.drain(deadline.passed)
     deadline.cancel()
     if (this.#gateway.connections.size > 0)
       logger.warn({ sessions: this.#gateway.connections.size }, 'some clients did not close in time')
@@ -311,6 +343,7 @@ class RunningNode implements MeridianNode {
     this.#unwatch?.()
     this.#routes.drain()
     this.#gateway.destroy()
+    this.#links?.close()
     const served = new Promise<void>((resolve) => {
       // Answers an error if it never listened, which is as closed as can be.
       this.#server.close(() => resolve())

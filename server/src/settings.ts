@@ -5,6 +5,7 @@
 
 import { compactionPolicy } from '@meridian/core/compaction'
 import { hubLimits, sessionLimits } from '@meridian/core/limits'
+import { defaultLinkOptions } from '@meridian/regions/link/options'
 import { z } from 'zod'
 
 const KiB = 1024
@@ -203,6 +204,58 @@ const store = z.strictObject({
   ),
 })
 
+const cluster = z.strictObject({
+  file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('YAML file of the cluster: all regions with jurisdiction, addresses and public key. Without it the node is alone.'),
+  keyFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM file of the private key of this region, as `meridian keys` makes it; links prove themselves with it.'),
+  caFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM file of authorities that links believe beside those of the system, for certificates of other regions.'),
+})
+
+const link = z.strictObject({
+  batchMs: bound(
+    defaultLinkOptions.batchMs,
+    0,
+    10_000,
+    'Milliseconds that an entry waits for others before it goes to another region; 0 sends at once, more saves bytes.',
+  ),
+  windowBytes: bound(
+    defaultLinkOptions.windowBytes,
+    4 * KiB,
+    256 * MiB,
+    'Bytes of one group that may be on their way to another region, or wait there.',
+  ),
+  heartbeatMs: bound(
+    defaultLinkOptions.heartbeatMs,
+    50,
+    60_000,
+    'Milliseconds after which a link that is quiet says that it is alive.',
+  ),
+  silenceMs: bound(
+    defaultLinkOptions.silenceMs,
+    200,
+    600_000,
+    'Milliseconds of silence after which a link is taken for dead and begun anew.',
+  ),
+  handshakeMs: bound(
+    10_000,
+    100,
+    120_000,
+    'Milliseconds that connecting two regions may take, until both have proved themselves.',
+  ),
+  dialMs: bound(5_000, 100, 600_000, 'Milliseconds between two attempts to reach a region, at most; the first come sooner.'),
+})
+
 export const settingsSchema = z.strictObject({
   region: region.optional().describe('Name of the region that this node is, such as eu-west.'),
   listen: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Development mode listens on loopback only.'),
@@ -221,6 +274,8 @@ export const settingsSchema = z.strictObject({
   drainMs: bound(15_000, 0, 20_000, 'Milliseconds that a stopping node waits for what is on its way.'),
   auth: auth.prefault({}),
   tls: tls.prefault({}),
+  cluster: cluster.prefault({}),
+  link: link.prefault({}),
   log: log.prefault({}),
   limits: limits.prefault({}),
   store: store.prefault({}),

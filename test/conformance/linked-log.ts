@@ -141,8 +141,8 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
       await include(foreign(east, 2), foreign(south, 1))
       await append('b')
       const chain = (sequence: number) => foreign(east, sequence).chain
-      expect(await seek(emptyVersion)).toEqual({ position: 0, chains: new Map(), trimmed: 0 })
-      expect(await seek(versionOf({ [east]: 1 }))).toEqual({ position: 1, chains: new Map([[east, chain(1)]]), trimmed: 0 })
+      expect(await seek(emptyVersion)).toEqual({ position: 0, chains: new Map(), behind: false })
+      expect(await seek(versionOf({ [east]: 1 }))).toEqual({ position: 1, chains: new Map([[east, chain(1)]]), behind: false })
       expect((await seek(versionOf({ [east]: 2, [own]: 1 }))).position).toBe(3)
       expect((await seek(versionOf({ [east]: 2, [south]: 1 }))).position).toBe(1)
       const all = await seek(versionOf({ [east]: 2, [south]: 1, [own]: 2 }))

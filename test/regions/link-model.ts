@@ -362,7 +362,7 @@ export class Model {
           if (here.links.get(there.id) === link) here.links.delete(there.id)
           this.#closed(name, wire)
         },
-        readGroup: (group, after, limit, done) => log.readGroup(group, after, limit, done),
+        readGroup: (group, after, limit, done) => log.readLinked(group, after, limit, done),
         seekGroup: (group, version, done) => log.seekGroup(group, version, done),
         include: (entries, done) =>
           log.include(entries, (outcome) => {
@@ -373,6 +373,7 @@ export class Model {
         policyOf: () => ({ epoch: here.epoch, heads: here.heads }),
         alarm: (alarm) => this.alarms.push(alarm),
         acked: () => undefined,
+        wanted: () => undefined,
       },
     })
     return link

@@ -71,7 +71,7 @@ const yamlOf = (setting: Setting, text: string): string => {
 }
 
 /** Settings that stand for themselves; the others are tried in tests of their own. */
-const alone = settings.filter(({ path }) => path !== 'dev' && !/^auth\.(secret|publicKey|jwksUrl)|^tls\./.test(path))
+const alone = settings.filter(({ path }) => path !== 'dev' && !/^auth\.(secret|publicKey|jwksUrl)|^(tls|cluster)\./.test(path))
 
 describe('where a setting comes from', () => {
   it.each(alone.map((setting) => [setting.path, setting] as const))(
@@ -312,5 +312,33 @@ describe('keys of tokens', () => {
     expect(issues({ environment }).join()).not.toContain(hidden)
     expect(JSON.stringify(loaded({ environment: { MERIDIAN_AUTH_SECRET: hidden }, flags: base }).effective)).not.toContain(hidden)
     expect(settings.filter((setting) => setting.secret).map((setting) => setting.path)).toEqual(['auth.secret'])
+  })
+})
+
+describe('the cluster of a node', () => {
+  const region = (country: string, key: string): string =>
+    `{ jurisdiction: ${country}, operator: example, client: ws://127.0.0.1:1, link: ws://127.0.0.1:1/v1/link, publicKey: ${key} }`
+  const cluster = `version: 1
+regions:
+  eu-west: ${region('IE', 'nCScgD+jru2qLCdEC+mcYlB+Stg5AZKu1Vv06doQmUw=')}
+  us-east: ${region('US', 'VEmufNfJ0RjaZPoLJmO5CNICftcuiUbPbfpRVq6vm1Y=')}
+`
+  const flags = { dev: true, 'cluster.file': 'cluster.yaml', 'cluster.keyFile': 'key.pem' }
+
+  it('given a cluster file and a key, then the node has the topology and its key', () => {
+    const { config } = loaded({ flags, texts: { 'cluster.yaml': cluster, 'key.pem': 'a key' } })
+    expect([...(config.cluster?.topology.regions.keys() ?? [])]).toEqual(['eu-west', 'us-east'])
+    expect(config.cluster?.key).toBe('a key')
+    expect(loaded({ flags: { dev: true } }).config.cluster).toBeUndefined()
+  })
+
+  it.each([
+    [{ dev: true, 'cluster.file': 'cluster.yaml' }, {}, 'file and keyFile go together'],
+    [flags, { 'key.pem': '' }, 'cluster.file: the file cannot be read'],
+    [flags, { 'cluster.yaml': cluster }, 'cluster.keyFile: the file cannot be read'],
+    [{ ...flags, region: 'ap-south' }, { 'cluster.yaml': cluster, 'key.pem': '' }, 'it names eu-west, us-east'],
+    [flags, { 'cluster.yaml': cluster.replace('IE', 'XX'), 'key.pem': '' }, 'cluster.yaml:3:'],
+  ])('given what does not fit, then it says where and what to do', (given, texts, message) => {
+    expect(issues({ flags: given, texts }).join('\n')).toContain(message)
   })
 })

@@ -9,16 +9,19 @@
  */
 
 import type { Draft, Entry } from '@meridian/core/entry'
-import { decodeControl } from '@meridian/core/entry'
+import { decodeControl, stubOf } from '@meridian/core/entry'
 import type { EngineName } from '@meridian/core/engine'
 import type { Random } from '@meridian/core/effects'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
 import { formatReplica, replicaParts, toPosition } from '@meridian/core/ids'
 import type {
+  Adopted,
   Appended,
   DocumentInfo,
+  DocumentState,
   Done,
   Foreign,
+  GroupDocument,
   GroupInfo,
   Included,
   LastPush,
@@ -26,13 +29,15 @@ import type {
   ListedDocument,
   LogErrorCode,
   Outcome,
+  Peer,
   Read,
   ReadLimit,
   Snapshot,
   Sought,
+  StatesPut,
 } from '@meridian/core/log'
 import type { Chain, Floor, Version } from '@meridian/core/version'
-import { emptyChain, include, includes, mutableVersion, toChain } from '@meridian/core/version'
+import { covers, emptyChain, include, includes, mutableVersion, toChain } from '@meridian/core/version'
 
 interface StoredGroup {
   /** All that was not trimmed, in log order. */
@@ -41,14 +46,25 @@ interface StoredGroup {
   readonly floors: Map<RegionId, Floor>
   readonly sealed: Map<ReplicaId, number>
   readonly seals: Map<string, Chain>
-  /** By replica, at the index of its sequence less one: where an entry stands, and its chain value. */
-  readonly dots: Map<ReplicaId, { readonly position: number; readonly chain: Chain }[]>
+  /** By replica and sequence: where an entry stands, and its chain value. What came by state has none. */
+  readonly dots: Map<ReplicaId, Map<number, { readonly position: number; readonly chain: Chain }>>
+  /** What links read: entries, those that only a snapshot covers, and stubs. */
+  linked: Entry[]
+  /** Positions of `linked` that a snapshot covers. */
+  readonly covered: Set<number>
+  /** By replica: the highest sequence that links cannot read any more. */
+  readonly gone: Map<ReplicaId, number>
+  readonly peers: Map<RegionId, { readonly version: Version; readonly atMs: number }>
+  joining: boolean
+  /** Highest position that left local reads, and links. */
   trimmed: number
+  dropped: number
   position: number
 }
 
 interface StoredDocument {
-  readonly engine: EngineName | undefined
+  group: GroupId
+  engine: EngineName | undefined
   life: number
   ended: boolean
   trimmed: number
@@ -84,7 +100,11 @@ export class MemoryStore {
         floors: new Map(group.floors),
         sealed: new Map(group.sealed),
         seals: new Map(group.seals),
-        dots: new Map([...group.dots].map(([replica, dots]) => [replica, [...dots]])),
+        dots: new Map([...group.dots].map(([replica, dots]) => [replica, new Map(dots)])),
+        linked: [...group.linked],
+        covered: new Set(group.covered),
+        gone: new Map(group.gone),
+        peers: new Map(group.peers),
       })
     }
     for (const [name, document] of this.documents)
@@ -97,7 +117,12 @@ export class MemoryStore {
     const first = this.position + 1
     const entries = drafts.map((draft) => this.#insert(draft, replica))
     return {
-      appended: { replica, position: toPosition(first), sequences: entries.map((entry) => entry.sequence) },
+      appended: {
+        replica,
+        position: toPosition(first),
+        sequences: entries.map((entry) => entry.sequence),
+        chains: new Map(entries.map((entry) => [entry.group, entry.chain])),
+      },
       entries,
     }
   }
@@ -119,6 +144,8 @@ export class MemoryStore {
       group.trimmed = Math.max(group.trimmed, last.position)
       const positions = new Set(mine.map((entry) => entry.position))
       group.entries = group.entries.filter((entry) => !positions.has(entry.position))
+      for (const position of positions) group.covered.add(position)
+      this.#release(group)
     }
   }
 
@@ -132,7 +159,13 @@ export class MemoryStore {
         sealed: new Map(),
         seals: new Map(),
         dots: new Map(),
+        linked: [],
+        covered: new Set(),
+        gone: new Map(),
+        peers: new Map(),
+        joining: false,
         trimmed: 0,
+        dropped: 0,
         position: 0,
       }
       this.groups.set(id, group)
@@ -153,7 +186,117 @@ export class MemoryStore {
       ends.set(key, entry.sequence)
       fresh.push(entry)
     }
-    return { kind: 'included', entries: fresh.map((entry) => this.#put(entry)) }
+    return { kind: 'included', entries: fresh.map((entry) => this.#put(this.#isLate(entry) ? stubOf(entry) : entry)) }
+  }
+
+  seek(id: GroupId, version: Version): Sought {
+    const group = this.groups.get(id)
+    let position = this.position
+    let behind = false
+    const chains = new Map<ReplicaId, Chain>()
+    for (const [replica, end] of group?.ends ?? []) {
+      const sequence = version.sequences.get(replica) ?? 0
+      const dots = group?.dots.get(replica)
+      const chain = sequence === end.sequence ? end.chain : dots?.get(sequence)?.chain
+      if (chain !== undefined && chain !== emptyChain) chains.set(replica, chain)
+      if (includes(version, replica, end.sequence)) continue
+      if (sequence < (group?.gone.get(replica) ?? 0)) behind = true
+      position = Math.min(position, (dots?.get(sequence + 1)?.position ?? 1) - 1)
+    }
+    return { position: toPosition(behind ? 0 : position), chains, behind }
+  }
+
+  setPeers(id: GroupId, regions: readonly RegionId[]): void {
+    const group = this.group(id)
+    for (const region of group.peers.keys()) if (!regions.includes(region)) group.peers.delete(region)
+    for (const region of regions) if (!group.peers.has(region)) group.peers.set(region, { version: mutableVersion(), atMs: 0 })
+    this.#release(group)
+  }
+
+  retain(id: GroupId, region: RegionId, version: Version): void {
+    const group = this.group(id)
+    if (!group.peers.has(region)) return
+    group.peers.set(region, { version: mutableVersion(version), atMs: 0 })
+    this.#release(group)
+  }
+
+  putStates(id: GroupId, states: readonly DocumentState[]): StatesPut {
+    const group = this.group(id)
+    const unmerged: DocumentName[] = []
+    for (const state of states) {
+      const held = this.documents.get(state.document)
+      if (held !== undefined && (held.life > state.life || (held.life === state.life && held.ended))) continue
+      const turns = held !== undefined && (held.life !== state.life || state.ended)
+      if (held !== undefined && !turns && !covers(state.version, versionOf(held))) {
+        unmerged.push(state.document)
+        continue
+      }
+      const before = this.position
+      for (const entry of [...(held?.past ?? []), ...(held?.entries ?? [])]) {
+        if (turns) this.#stub(group, entry)
+        else group.covered.add(entry.position)
+      }
+      const entries = state.entries.map((entry) => ({ ...entry, position: toPosition(++this.position) }))
+      const { snapshot } = state
+      this.documents.set(state.document, {
+        ...{ group: id, engine: state.engine, life: state.life, ended: state.ended, entries, past: [] },
+        trimmed: held === undefined && snapshot === undefined ? 0 : before,
+        snapshot:
+          snapshot === undefined
+            ? undefined
+            : { document: state.document, life: state.life, position: toPosition(before), ...snapshot },
+      })
+      const positions = new Set([...(held?.past ?? []), ...(held?.entries ?? [])].map((entry) => entry.position))
+      group.entries = group.entries.filter((entry) => !positions.has(entry.position))
+      group.trimmed = this.position
+    }
+    this.#release(group)
+    return { unmerged }
+  }
+
+  adopt(id: GroupId, { version, chains, sealed, seals }: Adopted): void {
+    const group = this.group(id)
+    const raise = (replica: ReplicaId, sequence: number, chain: Chain): void => {
+      if ((group.ends.get(replica)?.sequence ?? 0) >= sequence) return
+      group.ends.set(replica, { sequence, chain })
+      group.gone.set(replica, sequence)
+    }
+    for (const [replica, sequence] of version.sequences) raise(replica, sequence, chains.get(replica) ?? emptyChain)
+    for (const [replica, sequence] of sealed) {
+      raise(replica, sequence, emptyChain)
+      group.sealed.set(replica, sequence)
+    }
+    for (const [name, seal] of seals) if (!group.seals.has(name)) group.seals.set(name, seal)
+    for (const [region, floor] of version.floors)
+      if ((group.floors.get(region)?.counter ?? 0) < floor.counter) group.floors.set(region, floor)
+    group.joining = false
+    group.trimmed = this.position
+    group.position = this.position
+  }
+
+  /** Until all peers hold it, an entry stays for links as its dot and chain value. */
+  #stub(group: StoredGroup, erased: Entry): void {
+    const { position } = erased
+    group.linked = group.linked.map((entry) => (entry.position === position ? stubOf(entry) : entry))
+  }
+
+  /** What a snapshot covers, and stubs, as far as every peer holds them that is not behind. */
+  #release(group: StoredGroup): void {
+    const id = [...this.groups].find(([, held]) => held === group)?.[0]
+    if (id === undefined) return
+    let limit = Number.POSITIVE_INFINITY
+    for (const peer of group.peers.values()) {
+      const { position, behind } = this.seek(id, peer.version)
+      if (!behind) limit = Math.min(limit, position)
+    }
+    group.linked = group.linked.filter((entry) => {
+      if (entry.position > limit || (entry.kind !== 'stub' && !group.covered.has(entry.position))) return true
+      group.dropped = Math.max(group.dropped, entry.position)
+      group.gone.set(entry.replica, Math.max(group.gone.get(entry.replica) ?? 0, entry.sequence))
+      group.dots.get(entry.replica)?.delete(entry.sequence)
+      group.covered.delete(entry.position)
+      return false
+    })
   }
 
   #insert(draft: Draft, replica: ReplicaId): Entry {
@@ -174,14 +317,22 @@ export class MemoryStore {
     const { replica, sequence, chain } = foreign
     const entry: Entry = { ...foreign, payload: new Uint8Array(foreign.payload), position: toPosition(++this.position) }
     group.ends.set(replica, { sequence, chain })
-    const dots = group.dots.get(replica)
-    if (dots === undefined) group.dots.set(replica, [{ position: entry.position, chain }])
-    else dots.push({ position: entry.position, chain })
-    group.entries.push(entry)
+    const dots = group.dots.get(replica) ?? new Map<number, { readonly position: number; readonly chain: Chain }>()
+    group.dots.set(replica, dots.set(sequence, { position: entry.position, chain }))
+    group.linked.push(entry)
     group.position = entry.position
+    if (entry.kind === 'stub') return entry
+    group.entries.push(entry)
     if (entry.document !== undefined) this.#insertInto(entry.document, entry)
     if (entry.kind === 'control') this.#control(group, entry)
     return entry
+  }
+
+  /** RES7: of a life that has ended here. */
+  #isLate(entry: Foreign): boolean {
+    const document = entry.document === undefined ? undefined : this.documents.get(entry.document)
+    if (document === undefined || entry.kind === 'erase') return false
+    return entry.life < document.life || (entry.life === document.life && document.ended)
   }
 
   #insertInto(name: DocumentName, entry: Entry): void {
@@ -191,7 +342,10 @@ export class MemoryStore {
       (entry.life > document.life || (entry.kind === 'erase' && entry.life === document.life && !document.ended))
     if (document === undefined) {
       const ended = entry.kind === 'erase'
-      document = { engine: entry.engine, life: entry.life, ended, trimmed: 0, snapshot: undefined, entries: [], past: [] }
+      document = {
+        ...{ group: entry.group, engine: entry.engine, life: entry.life, ended, trimmed: 0 },
+        ...{ snapshot: undefined, entries: [], past: [] },
+      }
       this.documents.set(name, document)
     } else if (turns) {
       if (entry.life > document.life) {
@@ -217,6 +371,8 @@ export class MemoryStore {
     const group = this.group(erase.group)
     group.entries = group.entries.filter((entry) => !gone.has(entry))
     group.trimmed = Math.max(group.trimmed, document.trimmed)
+    for (const entry of gone) this.#stub(group, entry)
+    this.#release(group)
   }
 
   #control(group: StoredGroup, entry: Entry): void {
@@ -231,6 +387,14 @@ export class MemoryStore {
     if (held === undefined || held.counter < control.counter)
       group.floors.set(region, { counter: control.counter, seal: entry.chain })
   }
+}
+
+/** Made of the document's own dots. */
+function versionOf({ snapshot, entries, trimmed }: StoredDocument): Version {
+  const version = mutableVersion(snapshot?.version)
+  const after = Math.max(snapshot?.position ?? 0, trimmed)
+  for (const entry of entries) if (entry.position > after) include(version, entry.replica, entry.sequence)
+  return version
 }
 
 const pushKey = (group: GroupId, device: DeviceId): string => `${group} ${device}`
@@ -253,6 +417,14 @@ export type LogOperation =
   | 'append'
   | 'include'
   | 'seekGroup'
+  | 'readLinked'
+  | 'setPeers'
+  | 'readPeers'
+  | 'listGroup'
+  | 'readState'
+  | 'beginJoin'
+  | 'putStates'
+  | 'adopt'
   | 'openDocument'
   | 'openGroup'
   | 'lastPush'
@@ -368,20 +540,88 @@ export class MemoryLog implements LinkedLog {
     })
   }
 
+  listGroups(done: Done<readonly GroupId[]>): void {
+    this.#read('seekGroup', undefined, done, () => [...this.store.groups.keys()])
+  }
+
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void {
-    this.#read('seekGroup', undefined, done, () => {
+    this.#read('seekGroup', undefined, done, () => this.store.seek(group, version))
+  }
+
+  readLinked(group: GroupId, after: Position, limit: ReadLimit, done: Done<Read>): void {
+    this.#read('readLinked', undefined, done, () => {
       const held = this.store.groups.get(group)
-      let position = this.store.position
-      const chains = new Map<ReplicaId, Chain>()
-      for (const [replica, dots] of held?.dots ?? []) {
-        const sequence = version.sequences.get(replica) ?? 0
-        const at = dots[sequence - 1]
-        if (at !== undefined) chains.set(replica, at.chain)
-        const next = dots[sequence]
-        if (next !== undefined && !includes(version, replica, sequence + 1)) position = Math.min(position, next.position - 1)
-      }
-      return { position: toPosition(position), chains, trimmed: toPosition(held?.trimmed ?? 0) }
+      return this.#readEntries(held?.linked ?? [], after, limit, held?.dropped ?? 0)
     })
+  }
+
+  setPeers(group: GroupId, regions: readonly RegionId[], done: Done<void>): void {
+    this.#write('setPeers', done, () => ({ kind: 'done', value: this.store.setPeers(group, regions) }))
+  }
+
+  retain(group: GroupId, region: RegionId, version: Version): void {
+    if (this.state !== 'crashed') this.store.retain(group, region, version)
+  }
+
+  readPeers(group: GroupId, done: Done<readonly Peer[]>): void {
+    this.#read('readPeers', undefined, done, () =>
+      [...(this.store.groups.get(group)?.peers ?? [])].map(([region, peer]) => ({
+        ...{ region, ...peer },
+        behind: this.store.seek(group, peer.version).behind,
+      })),
+    )
+  }
+
+  listGroup(group: GroupId, after: string, count: number, done: Done<readonly GroupDocument[]>): void {
+    this.#read('listGroup', undefined, done, () => {
+      const listed: GroupDocument[] = []
+      for (const [document, held] of [...this.store.documents].sort(([one], [other]) => byBytes(one, other))) {
+        const { engine, life, ended } = held
+        if (listed.length === count) break
+        if (held.group !== group || engine === undefined || byBytes(document, after) <= 0) continue
+        listed.push({ document, engine, life, ended, version: versionOf(held) })
+      }
+      return listed
+    })
+  }
+
+  readState(document: DocumentName, done: Done<DocumentState | undefined>): void {
+    this.#read('readState', document, done, () => {
+      const held = this.store.documents.get(document)
+      if (held?.engine === undefined) return undefined
+      const { engine, life, ended, snapshot } = held
+      const after = Math.max(snapshot?.position ?? 0, held.trimmed)
+      const entries = held.entries
+        .filter((entry) => entry.position > after)
+        .map(({ position: _position, ...foreign }): Foreign => foreign)
+      return {
+        ...{ document, engine, life, ended, version: versionOf(held), entries },
+        snapshot: snapshot === undefined ? undefined : { version: mutableVersion(snapshot.version), state: snapshot.state },
+      }
+    })
+  }
+
+  beginJoin(group: GroupId, done: Done<void>): void {
+    this.#write('beginJoin', done, () => {
+      this.store.group(group).joining = true
+      return { kind: 'done', value: undefined }
+    })
+  }
+
+  putStates(group: GroupId, states: readonly DocumentState[], done: Done<StatesPut>): void {
+    this.#write('putStates', done, () =>
+      this.store.group(group).joining
+        ? { kind: 'done', value: this.store.putStates(group, states) }
+        : { kind: 'failed', code: 'LOG_UNAVAILABLE' },
+    )
+  }
+
+  adopt(group: GroupId, adopted: Adopted, done: Done<void>): void {
+    this.#write('adopt', done, () =>
+      this.store.group(group).joining
+        ? { kind: 'done', value: this.store.adopt(group, adopted) }
+        : { kind: 'failed', code: 'LOG_UNAVAILABLE' },
+    )
   }
 
   putSnapshot(snapshot: Snapshot, options: { readonly trim: boolean }, done: Done<void>): void {
@@ -473,7 +713,7 @@ export class MemoryLog implements LinkedLog {
     })
   }
 
-  #write<T>(operation: 'append' | 'include' | 'putSnapshot', done: Done<T>, perform: () => Outcome<T>): void {
+  #write<T>(operation: LogOperation, done: Done<T>, perform: () => Outcome<T>): void {
     const work: Work = {
       operation,
       perform: () => {
@@ -588,6 +828,7 @@ export class MemoryLog implements LinkedLog {
       sealed: new Map(held?.sealed),
       seals: new Map(held?.seals),
       position: toPosition(held?.position ?? 0),
+      ...(held?.joining === true ? { joining: true } : {}),
     }
   }
 

@@ -8,7 +8,7 @@ import { decodeControl, type Entry } from '@meridian/core/entry'
 import type { GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import { replicaParts } from '@meridian/core/ids'
 import type { GroupInfo } from '@meridian/core/log'
-import type { Chain, MutableVersion } from '@meridian/core/version'
+import type { Chain, MutableVersion, Version } from '@meridian/core/version'
 import { include, includes, merge, mutableVersion, raiseFloor } from '@meridian/core/version'
 import type { Held } from '@meridian/core/wires/link/frames'
 
@@ -18,6 +18,8 @@ export class HeldGroup implements Held {
   readonly group: GroupId
   readonly version: MutableVersion
   readonly chains: Map<ReplicaId, Chain>
+  /** Entries that have come since this object was made; grows only. */
+  entryCount = 0
   readonly #seals: Map<string, Chain>
   readonly #watchers = new Set<() => void>()
   /** By region: the usual time from hearing of an entry to its arrival on the direct link, in milliseconds. */
@@ -45,11 +47,32 @@ export class HeldGroup implements Held {
   /** These entries became durable here, whoever brought them. */
   include(entries: readonly Entry[]): void {
     for (const entry of entries) {
-      include(this.version, entry.replica, entry.sequence)
-      this.chains.set(entry.replica, entry.chain)
+      this.#raise(entry.replica, entry.sequence, entry.chain)
       if (entry.kind === 'control') this.#seal(entry)
     }
     this.#wake()
+  }
+
+  /** Entries of this region became durable, up to this one. @param chain undefined: not known, and then nobody can compare this end */
+  append(replica: ReplicaId, sequence: number, chain: Chain | undefined): void {
+    this.#raise(replica, sequence, chain)
+    this.#wake()
+  }
+
+  #raise(replica: ReplicaId, sequence: number, chain: Chain | undefined): void {
+    if (includes(this.version, replica, sequence)) return
+    this.entryCount += sequence - (this.version.sequences.get(replica) ?? 0)
+    include(this.version, replica, sequence)
+    if (chain === undefined) this.chains.delete(replica)
+    else this.chains.set(replica, chain)
+  }
+
+  /** Entries that are held here and not in `other`. Of incarnations that a floor stands for in one of the two, none are counted. */
+  aheadOf(other: Version): number {
+    let count = 0
+    for (const [replica, sequence] of this.version.sequences)
+      if (!includes(other, replica, sequence)) count += sequence - (other.sequences.get(replica) ?? 0)
+    return count
   }
 
   /** Told whenever the group has grown. @returns what ends it. */

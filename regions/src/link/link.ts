@@ -24,6 +24,7 @@ import {
   linkProtocolVersion,
   type StopReason,
 } from '@meridian/core/wires/link/frames'
+import type { Version } from '@meridian/core/version'
 import { FrameReader, fragments } from '@meridian/core/wires/native/frame'
 import type { HeldGroup } from './held-group.js'
 import { defaultLinkOptions, type LinkOptions } from './options.js'
@@ -41,6 +42,15 @@ interface Stream {
   /** The peer said that it does not have the group. */
   isUnshared: boolean
   awakeUntilMs: number
+}
+
+/** How far the peer is with a group. */
+export interface StreamStatus {
+  readonly group: GroupId
+  readonly held: HeldGroup
+  /** What it holds durably, as far as it has said. */
+  readonly known: Version
+  readonly stopped: StopReason | undefined
 }
 
 export interface LinkConfig {
@@ -100,6 +110,12 @@ export class Link {
 
   get isOpen(): boolean {
     return this.#state === 'open'
+  }
+
+  /** The groups that stand on this link. */
+  *groups(): Iterable<StreamStatus> {
+    for (const [group, { held, sender, stopped }] of this.#streams)
+      yield { group, held, known: sender.known, stopped: stopped?.reason }
   }
 
   stream(
@@ -235,6 +251,7 @@ export class Link {
           throw new MeridianError('FRAME_INVALID', { message: 'Two streams have one handle.' })
         if (stream === undefined) {
           this.#send({ type: 'stop', group: frame.group, reason: 'unshared' })
+          this.#effects.wanted(frame.group)
           break
         }
         this.#senders.set(frame.handle, stream)
@@ -270,7 +287,10 @@ export class Link {
       case 'heartbeat':
         for (const claim of frame.claims) {
           const stream = this.#streams.get(claim.group)
-          if (stream === undefined) continue
+          if (stream === undefined) {
+            this.#effects.wanted(claim.group)
+            continue
+          }
           this.#change(stream)
           stream.isUnshared = false
           stream.receiver.claim(claim)
@@ -391,8 +411,8 @@ export class Link {
   }
 
   #wake(stream: Stream): void {
-    const { ackMs, claimMs, retryMs } = this.#options
-    stream.awakeUntilMs = this.#effects.nowMs() + 2 * Math.max(ackMs, claimMs, retryMs)
+    const { ackMs, claimMs, retryMs, batchMs } = this.#options
+    stream.awakeUntilMs = this.#effects.nowMs() + 2 * Math.max(ackMs, claimMs, retryMs, batchMs)
     this.#awake.add(stream)
   }
 

@@ -1,6 +1,8 @@
 /** Bounds and times of a link. Each is an option with a default and a unit (SES3). */
 
 export interface LinkOptions {
+  /** An entry waits so long for others to go with it. Default 0: it goes when the log can be read. */
+  readonly batchMs: number
   /** Cost of a group's entries that may be on their way or waiting at the receiver. One entry larger than this travels alone. Default 256 KiB. */
   readonly windowBytes: number
   /** Cost of the entries of one batch, which is also how much of a log is read at once. Default 64 KiB. */
@@ -35,6 +37,7 @@ export interface LinkOptions {
 }
 
 export const defaultLinkOptions: LinkOptions = {
+  batchMs: 0,
   windowBytes: 256 * 1024,
   batchBytes: 64 * 1024,
   batchEntries: 512,

@@ -36,6 +36,7 @@ export interface LinkEffects {
   bufferedBytes(): number
   /** The link is over; the machine does nothing any more. Undefined: it was closed by its owner. */
   close(error: MeridianError | undefined): void
+  /** `readLinked` of the log: with stubs, and with what only a snapshot covers. */
   readGroup(group: GroupId, after: Position, limit: ReadLimit, done: Done<Read>): void
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void
   /** Into the log, and when it is durable, before `done`, into the `HeldGroup`. */
@@ -44,6 +45,8 @@ export interface LinkEffects {
   may(verb: 'transit' | 'store', document: DocumentName, region: RegionId): Permission
   policyOf(group: GroupId): PolicyState
   alarm(alarm: LinkAlarm): void
+  /** The peer speaks of a group that is not shared on this link (yet). Whoever has it shares it then, and the streams begin. */
+  wanted(group: GroupId): void
   /** The peer holds this of the group durably (LOG4, SES2). */
   acked(group: GroupId, version: Version): void
 }

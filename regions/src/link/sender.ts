@@ -23,7 +23,7 @@ import type { GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
 import { replicaParts, toPosition } from '@meridian/core/ids'
 import type { Entry } from '@meridian/core/entry'
 import type { Outcome, Read, Sought } from '@meridian/core/log'
-import type { Chain, MutableVersion } from '@meridian/core/version'
+import type { Chain, MutableVersion, Version } from '@meridian/core/version'
 import { includes, merge, mutableVersion } from '@meridian/core/version'
 import type { Ack, Claim, Forward, Held, Item, Start } from '@meridian/core/wires/link/frames'
 import { costOf } from '@meridian/core/wires/link/frames'
@@ -59,6 +59,8 @@ export class Sender {
   /** There may be something beyond the cursor. */
   #hasMore = false
   #retryAtMs: number | undefined
+  /** What is there is read for a batch then, and not before; undefined: at once. */
+  #dueAtMs: number | undefined
   /** Without a stream: whether the group has grown since the link last claimed it. */
   #isUnclaimed = false
 
@@ -87,6 +89,7 @@ export class Sender {
     this.#sentBytes = 0
     this.#creditBytes = start.windowBytes
     this.#retryAtMs = undefined
+    this.#dueAtMs = undefined
     this.#isUnclaimed = false
     this.#hasMore = true
     if (this.#isFork(start.held)) return
@@ -108,8 +111,16 @@ export class Sender {
   /** The log has more of the group. */
   grow(): void {
     if (this.#state === 'idle') this.#isUnclaimed = true
+    const { batchMs } = this.#port.options
+    // What waits already goes when it is due, and what comes meanwhile with it.
+    if (batchMs > 0 && !this.#hasMore && !this.#isReading) this.#dueAtMs = this.#port.effects.nowMs() + batchMs
     this.#hasMore = true
     this.pump()
+  }
+
+  /** What the receiver holds durably, as far as it has said. */
+  get known(): Version {
+    return this.#known
   }
 
   /** The policy of the tenant was edited here. */
@@ -132,6 +143,7 @@ export class Sender {
   }
 
   tick(nowMs: number): void {
+    if (this.#dueAtMs !== undefined && nowMs >= this.#dueAtMs) this.pump()
     if (this.#retryAtMs === undefined || nowMs < this.#retryAtMs) return
     this.#retryAtMs = undefined
     if (this.#state === 'seeking' && this.#start !== undefined) this.#seek(this.#start)
@@ -172,6 +184,8 @@ export class Sender {
     const start = this.#start
     if (this.#state !== 'streaming' || start === undefined || this.#isReading || this.#retryAtMs !== undefined) return
     if (!this.#hasMore || !this.#port.mayBatch() || !this.#hasCredit(1)) return
+    if (this.#dueAtMs !== undefined && this.#port.effects.nowMs() < this.#dueAtMs) return
+    this.#dueAtMs = undefined
     const { batchBytes, batchEntries } = this.#port.options
     const after = this.#cursor
     this.#isReading = true
@@ -201,7 +215,7 @@ export class Sender {
       this.#port.stop(this.group, 'fork', 'egress', `Two histories of ${replicaParts(replica).region}.`)
       return
     }
-    if (sought.trimmed > sought.position) {
+    if (sought.behind) {
       this.#port.stop(this.group, 'behind', 'egress', 'The region lacks entries that are trimmed here; it has to join.')
       return
     }

@@ -1,10 +1,11 @@
-/** The command line: `meridian node`, `meridian config`, `meridian policy`, `meridian import`. Errors are sentences, with what to do; stacks are for defects only. */
+/** The command line: `meridian node`, `meridian config`, `meridian keys`, `meridian policy`, `meridian import`. Errors are sentences, with what to do; stacks are for defects only. */
 
 import { MeridianError } from '@meridian/core/errors'
 import { Command, CommanderError } from 'commander'
 import { packageVersion } from '../io/version.js'
 import { addConfigCommand } from './config-command.js'
 import { addImportCommand } from './import-command.js'
+import { addKeysCommand } from './keys-command.js'
 import { addNodeCommand } from './node-command.js'
 import { addPolicyCommand } from './policy-command.js'
 import { exitOk, exitOperating, exitUsage, UsageError } from './usage.js'
@@ -33,6 +34,7 @@ Examples:
   $ meridian node --dev                   start a node for development, on this machine only
   $ meridian node --config node.yaml      start a node
   $ meridian config check -c node.yaml    look whether it would start
+  $ meridian keys --region eu-west        make the key pair that a region is known by
   $ meridian policy validate acme.yaml    look whether a placement policy is right
   $ meridian node --help                  all about one command
 
@@ -42,6 +44,7 @@ Exit codes: 0 well, 1 it failed, 2 it was asked for wrongly.
   addNodeCommand(program)
   addConfigCommand(program)
   addImportCommand(program)
+  addKeysCommand(program)
   addPolicyCommand(program)
   return program
 }

@@ -17,8 +17,9 @@ import { parsePolicy } from '@meridian/regions/policy/parse'
 import type { Place } from '@meridian/regions/policy/place'
 import type { Policy } from '@meridian/regions/policy/schema'
 import { validate } from '@meridian/regions/policy/validate'
-import { parseTopology, type Topology } from '@meridian/regions/topology'
+import type { Topology } from '@meridian/regions/topology'
 import { type Command, Option } from 'commander'
+import { readCluster, whereOf } from '../cluster-file.js'
 import { systemClock } from '../io/clock.js'
 import { formatIssue, type Issue, readYaml, type YamlFile } from '../yaml-file.js'
 import { exitOk, exitOperating, UsageError } from './usage.js'
@@ -142,10 +143,10 @@ function policyOf(file: string): Policy {
 }
 
 function clusterOf(file: string): Topology {
-  const yaml = readFile(file)
-  const outcome = parseTopology(yaml.values)
-  if (outcome.kind === 'parsed') return outcome.topology
-  throw notRight('cluster file', yaml, outcome.findings)
+  const issues: Issue[] = []
+  const topology = readCluster({ name: file, text: readText(file) }, issues)
+  if (topology !== undefined) return topology
+  throw new UsageError(`the cluster file is not right:\n${issues.map((issue) => `  ${formatIssue(issue)}`).join('\n')}`)
 }
 
 const notRight = (what: string, yaml: YamlFile, findings: readonly Finding[]): UsageError =>
@@ -154,19 +155,18 @@ const notRight = (what: string, yaml: YamlFile, findings: readonly Finding[]): U
 const formatted = (yaml: YamlFile, finding: Finding): string =>
   `${whereOf(yaml, finding)}: ${finding.level === 'warning' ? 'warning: ' : ''}${formatFinding(finding)}`
 
-const whereOf = (yaml: YamlFile, { path, key }: Finding): string =>
-  key === undefined ? yaml.where(path) : yaml.whereKey(path.slice(0, -1), key)
-
-function readFile(path: string): YamlFile {
-  const issues: Issue[] = []
-  let text: string
+function readText(path: string): string {
   try {
-    text = readFileSync(path, 'utf8')
+    return readFileSync(path, 'utf8')
   } catch (thrown) {
     const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unreadable'
     throw new UsageError(`cannot read the file ${path} (${code})`)
   }
-  const yaml = readYaml({ name: path, text }, issues)
+}
+
+function readFile(path: string): YamlFile {
+  const issues: Issue[] = []
+  const yaml = readYaml({ name: path, text: readText(path) }, issues)
   if (issues.length > 0)
     throw new UsageError(`the file is not right:\n${issues.map((issue) => `  ${formatIssue(issue)}`).join('\n')}`)
   return yaml

@@ -14,9 +14,18 @@ export interface CounterSource {
   readonly read: () => number
 }
 
+/** Numbers under labels, of which there are few. */
+export interface LabelledSource {
+  readonly name: string
+  readonly help: string
+  readonly labels: readonly string[]
+  readonly read: () => readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[]
+}
+
 export interface MetricSources {
   readonly counters: readonly CounterSource[]
   readonly gauges: readonly CounterSource[]
+  readonly labelled?: readonly LabelledSource[]
 }
 
 /** Seconds; a commit takes about a millisecond on a local disk. */
@@ -65,7 +74,7 @@ export class Metrics {
     })
   }
 
-  add({ counters, gauges }: MetricSources): void {
+  add({ counters, gauges, labelled = [] }: MetricSources): void {
     const registers = [this.#registry]
     for (const { name, help, read } of counters) {
       const counter: Counter = new Counter({
@@ -80,6 +89,18 @@ export class Metrics {
     }
     for (const { name, help, read } of gauges) {
       const gauge: Gauge = new Gauge({ name, help, registers, collect: () => gauge.set(read()) })
+    }
+    for (const { name, help, labels, read } of labelled) {
+      const gauge = new Gauge<string>({
+        name,
+        help,
+        labelNames: [...labels],
+        registers,
+        collect() {
+          gauge.reset()
+          for (const one of read()) gauge.set({ ...one.labels }, one.value)
+        },
+      })
     }
   }
 

@@ -12,41 +12,55 @@
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
-import type { Draft } from '@meridian/core/entry'
-import { decodeControl } from '@meridian/core/entry'
+import type { Draft, Entry } from '@meridian/core/entry'
+import { decodeControl, stubOf } from '@meridian/core/entry'
 import { MeridianError, unreachable } from '@meridian/core/errors'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
 import { parseReplica, toPosition } from '@meridian/core/ids'
 import type { SqliteDriverName } from '@meridian/core/io/sqlite'
 import { sqliteDriver } from '@meridian/core/io/sqlite'
 import type {
+  Adopted,
   Appended,
   DocumentInfo,
+  DocumentState,
   Done,
+  Foreign,
+  GroupDocument,
   GroupInfo,
+  Included,
   LastPush,
+  LinkedLog,
   ListedDocument,
   LogErrorCode,
+  Peer,
   Read,
   ReadLimit,
-  RegionLog,
   Snapshot,
+  Sought,
+  StatesPut,
 } from '@meridian/core/log'
+import type { Chain, Version } from '@meridian/core/version'
 import { decodeVersion, encodeVersion } from '@meridian/core/version'
-import { decodeEntries, encodeBatch } from './log-sqlite/batch.js'
+import { decodeEntries, encodeBatch, encodeForeign } from './log-sqlite/batch.js'
 import { Mailbox } from './log-sqlite/mailbox.js'
 import type {
   Query,
+  LinkWork,
   QueryResult,
   ReaderAnswer,
   ReaderData,
   ReaderRequest,
   ScrubStatus,
+  StateMessage,
   WriterAnswer,
   WriterData,
   WriterRequest,
   WriterStatus,
 } from './log-sqlite/messages.js'
+import type { IncludedRows } from './log-sqlite/opening.js'
+import type { Retained } from './log-sqlite/retention.js'
+import { adoptedRowsOf, stateRowOf } from './log-sqlite/states.js'
 import type { ThreadError } from './log-sqlite/store.js'
 
 export interface SqliteLogOptions {
@@ -65,6 +79,10 @@ export interface SqliteLogOptions {
    * harmless (SES2). Default 400 days: more than the year after which a device may come back (RES7).
    */
   readonly pushKeepMs?: number
+  /** Milliseconds that an entry which only peers still need is kept for them, by its own time (LOG4). Default 7 days. */
+  readonly retainMs?: number
+  /** Payload bytes that are kept for peers in all groups; beyond it the peer that is farthest behind has to join anew. Default 1 GiB. */
+  readonly retainBytes?: number
   /** Bytes a second that the background scrub reads at most; 0 for none. Default 8 MiB. */
   readonly scrubBytesPerSecond?: number
   /** Milliseconds from the end of one full scrub to the beginning of the next. Default 24 hours. */
@@ -94,7 +112,7 @@ export interface SqliteLogStatus {
   readonly entryCount: number
 }
 
-export interface SqliteLog extends RegionLog {
+export interface SqliteLog extends LinkedLog {
   status(): SqliteLogStatus
   /** Sets who hears alarms; one listener. */
   onAlarm(listener: (alarm: LogAlarm) => void): void
@@ -124,6 +142,11 @@ export async function openSqliteLog(options: SqliteLogOptions): Promise<SqliteLo
 type Waiting =
   | { readonly kind: 'append'; readonly done: Done<Appended>; readonly messaged: boolean }
   | { readonly kind: 'snapshot'; readonly done: Done<void> }
+  | { readonly kind: 'include'; readonly entries: readonly Foreign[]; readonly done: Done<Included> }
+  | { readonly kind: 'link'; readonly done: Done<StatesPut> }
+
+/** What peers hold is written no more often: a crash that forgets it costs nothing but time. */
+const retainWriteMs = 2000
 
 type Asked = (result: QueryResult) => void
 
@@ -152,6 +175,9 @@ class ThreadedLog implements SqliteLog {
   private scrub: ScrubStatus = { scrubbed: 0, total: 0, passes: 0 }
   private commitCount = 0
   private entryCount = 0
+  /** By group and region: what is to be written of what peers hold. */
+  private readonly retained = new Map<string, Retained>()
+  private retaining: NodeJS.Timeout | undefined
   private closers: (() => void)[] | undefined
   private opened: { readonly resolve: () => void; readonly reject: (error: MeridianError) => void } | undefined
 
@@ -179,6 +205,8 @@ class ThreadedLog implements SqliteLog {
       driver,
       region,
       logBytesMax: this.options.logBytesMax ?? Number.POSITIVE_INFINITY,
+      retainMs: this.options.retainMs ?? 7 * 24 * 60 * 60 * 1000,
+      retainBytes: this.options.retainBytes ?? 1024 * 1024 * 1024,
       pushKeepMs: this.options.pushKeepMs ?? 400 * 24 * 60 * 60 * 1000,
     }
     const readerData: ReaderData = {
@@ -230,6 +258,97 @@ class ThreadedLog implements SqliteLog {
       this.messagedAppends++
       this.toWriter({ kind: 'append', id, batch }, [batch.buffer])
     }
+  }
+
+  include(entries: readonly Foreign[], done: Done<Included>): void {
+    for (const entry of entries) if (entry.kind === 'control') decodeControl(entry.payload)
+    const foreign = encodeForeign(entries)
+    if (this.refused(done)) return
+    const id = this.nextId++
+    this.waiting.set(id, { kind: 'include', entries, done })
+    this.toWriter({ kind: 'include', id, foreign }, [foreign.batch.buffer])
+  }
+
+  seekGroup(group: GroupId, version: Version, done: Done<Sought>): void {
+    this.ask({ kind: 'seekGroup', group, version: encodeVersion(version) }, (result) => {
+      if (result.kind === 'failed') done(failure(result))
+      else if (result.kind === 'sought') {
+        const { position, chains, behind } = result.sought
+        const value = { position: toPosition(position), chains: chains as ReadonlyMap<ReplicaId, Chain>, behind }
+        done({ kind: 'done', value })
+      }
+    })
+  }
+
+  readLinked(group: GroupId, after: Position, limit: ReadLimit, done: Done<Read>): void {
+    this.ask({ kind: 'readLinked', group, after, ...limit }, (result) => answerRead(result, done))
+  }
+
+  setPeers(group: GroupId, regions: readonly RegionId[], done: Done<void>): void {
+    this.link({ kind: 'setPeers', group, regions }, forgetful(done))
+  }
+
+  retain(group: GroupId, region: RegionId, version: Version): void {
+    if (this.state === 'closed' || this.closers !== undefined) return
+    this.retained.set(`${group} ${region}`, { group, region, version: encodeVersion(version) })
+    this.retaining ??= setTimeout(() => this.flushRetained(), retainWriteMs)
+    this.retaining.unref()
+  }
+
+  readPeers(group: GroupId, done: Done<readonly Peer[]>): void {
+    this.flushRetained()
+    this.ask({ kind: 'readPeers', group }, (result) => {
+      if (result.kind === 'failed') done(failure(result))
+      else if (result.kind === 'peers') done({ kind: 'done', value: result.peers })
+    })
+  }
+
+  listGroup(group: GroupId, after: string, count: number, done: Done<readonly GroupDocument[]>): void {
+    const found: GroupDocument[] = []
+    const goOn = (from: string): void =>
+      this.ask({ kind: 'listGroup', group, after: from, count: count - found.length }, (result) => {
+        if (result.kind === 'failed') done(failure(result))
+        else if (result.kind === 'grouped') {
+          for (const document of result.documents) found.push(document)
+          if (result.next === undefined || found.length >= count) done({ kind: 'done', value: found })
+          else goOn(result.next)
+        }
+      })
+    goOn(after)
+  }
+
+  readState(document: DocumentName, done: Done<DocumentState | undefined>): void {
+    this.ask({ kind: 'readState', document }, (result) => {
+      if (result.kind === 'failed') done(failure(result))
+      else if (result.kind === 'state') done({ kind: 'done', value: stateOf(document, result.state) })
+    })
+  }
+
+  beginJoin(group: GroupId, done: Done<void>): void {
+    this.link({ kind: 'beginJoin', group }, forgetful(done))
+  }
+
+  putStates(group: GroupId, states: readonly DocumentState[], done: Done<StatesPut>): void {
+    this.link({ kind: 'putStates', group, states: states.map(stateRowOf) }, done)
+  }
+
+  adopt(group: GroupId, adopted: Adopted, done: Done<void>): void {
+    this.link({ kind: 'adopt', group, adopted: adoptedRowsOf(adopted) }, forgetful(done))
+  }
+
+  private link(work: LinkWork, done: Done<StatesPut>): void {
+    if (this.refused(done)) return
+    const id = this.nextId++
+    this.waiting.set(id, { kind: 'link', done })
+    this.toWriter({ kind: 'link', id, work }, [])
+  }
+
+  private flushRetained(): void {
+    clearTimeout(this.retaining)
+    this.retaining = undefined
+    if (this.retained.size === 0) return
+    this.toWriter({ kind: 'retain', retained: [...this.retained.values()] }, [])
+    this.retained.clear()
   }
 
   putSnapshot(snapshot: Snapshot, options: { readonly trim: boolean }, done: Done<void>): void {
@@ -317,6 +436,7 @@ class ThreadedLog implements SqliteLog {
       this.closers.push(done)
       return
     }
+    this.flushRetained()
     this.closers = [done]
     // The reader first: the last connection to close empties the WAL, and the writer's does it on purpose.
     this.flushQueries()
@@ -382,6 +502,27 @@ class ThreadedLog implements SqliteLog {
       case 'failed':
         for (const id of answer.ids) this.fail(id, answer.code, answer.message)
         return
+      case 'included':
+        this.commitCount++
+        for (let index = 0; index < answer.ids.length; index++) {
+          const waiting = this.takeWaiting(answer.ids[index] ?? 0)
+          const rows = answer.included[index]
+          if (rows === undefined || waiting?.kind !== 'include') continue
+          const value = includedOf(waiting.entries, rows)
+          if (value.kind === 'included') {
+            this.entryCount += value.entries.length
+            this.position = value.entries.at(-1)?.position ?? this.position
+          }
+          waiting.done({ kind: 'done', value })
+        }
+        return
+      case 'linked': {
+        const waiting = this.takeWaiting(answer.id)
+        this.position = toPosition(Math.max(this.position, answer.position))
+        if (waiting?.kind === 'link')
+          waiting.done({ kind: 'done', value: { unmerged: answer.unmerged as readonly DocumentName[] } })
+        return
+      }
       case 'stopped':
         this.state = 'stopped'
         this.alarm({ kind: 'stopped', code: answer.code, message: answer.message })
@@ -522,6 +663,39 @@ class ThreadedLog implements SqliteLog {
 }
 
 const closedResult: QueryResult = { kind: 'failed', code: 'LOG_UNAVAILABLE', message: 'The log was closed.' }
+
+const forgetful =
+  (done: Done<void>): Done<StatesPut> =>
+  (outcome) =>
+    done(outcome.kind === 'done' ? { kind: 'done', value: undefined } : outcome)
+
+/** What was given and is new, with its position; what is of a life that has ended here as its stub. */
+function includedOf(entries: readonly Foreign[], rows: IncludedRows): Included {
+  if (rows.kind === 'gap') return { kind: 'gap', dot: { replica: parseReplica(rows.replica), sequence: rows.sequence } }
+  const stubs = new Set(rows.stubs)
+  const included: Entry[] = []
+  for (let at = 0; at < rows.fresh.length; at++) {
+    const index = rows.fresh[at] ?? 0
+    const entry = entries[index]
+    const position = toPosition(rows.position + at)
+    if (entry === undefined) continue
+    included.push(stubs.has(index) ? { ...stubOf(entry), position } : { ...entry, position })
+  }
+  return { kind: 'included', entries: included }
+}
+
+function stateOf(document: DocumentName, message: StateMessage | undefined): DocumentState | undefined {
+  if (message === undefined) return undefined
+  const { engine, life, ended, version, snapshot } = message
+  const entries = decodeEntries(message.entries).map(({ position: _position, ...foreign }): Foreign => foreign)
+  return {
+    ...{ document, engine, life, ended, version, entries },
+    snapshot:
+      snapshot === undefined
+        ? undefined
+        : { version: decodeVersion(snapshot.version), state: { bytes: snapshot.state, index: snapshot.index } },
+  }
+}
 
 function failure(result: Extract<QueryResult, { kind: 'failed' }>): { kind: 'failed'; code: LogErrorCode; cause: string } {
   return { kind: 'failed', code: result.code, cause: result.message }

@@ -93,7 +93,7 @@ async function makePlace(driver: SqliteDriverName): Promise<LogPlace> {
 const closed = (log: SqliteLog | undefined): Promise<void> =>
   new Promise((resolve) => (log === undefined ? resolve() : log.close(resolve)))
 
-for (const driver of drivers) registerLogTests(`SQLite by ${driver}`, () => makePlace(driver))
+for (const driver of drivers) registerLogTests(`SQLite by ${driver}`, () => makePlace(driver), { links: true })
 
 /** Tried when the file is read and undone at once, because a title says which disk it was; a test that is filtered out must leave no mount. */
 const canMount = ((): boolean => {
@@ -247,7 +247,15 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
 
   describe('a failed commit', () => {
     test('[LOG3] given an opening that was given up, when the next one comes after a failure of the disk, then what stood in the WAL is written anew', async () => {
-      const options = { directory, region, driver, logBytesMax: Number.POSITIVE_INFINITY, pushKeepMs: 1e12 }
+      const options = {
+        directory,
+        region,
+        driver,
+        logBytesMax: Number.POSITIVE_INFINITY,
+        pushKeepMs: 1e12,
+        retainMs: Number.POSITIVE_INFINITY,
+        retainBytes: Number.POSITIVE_INFINITY,
+      }
       const first = new Opening({ ...options, opening: 'first' })
       first.commit([encodeBatch([draft(notes, 'a'), draft(notes, 'b')])])
       first.abandon()
@@ -318,8 +326,8 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
     test('given a log of a newer format, when it is opened, then CONFIG_INVALID says to update', async () => {
       await open()
       await closed(log)
-      writeFileSync(join(directory, 'LOG'), 'kind: sqlite\nformat: 2\n')
-      expect(await refusal()).toMatch(/format 2, and this release knows up to 1: update Meridian, or give another directory/)
+      writeFileSync(join(directory, 'LOG'), 'kind: sqlite\nformat: 3\n')
+      expect(await refusal()).toMatch(/format 3, and this release knows up to 2: update Meridian, or give another directory/)
     })
 
     test('given a log of another region, when it is opened, then CONFIG_INVALID names both', async () => {
@@ -360,7 +368,7 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       await closed(log)
       rmSync(join(directory, 'LOG'))
       await open()
-      expect(readFileSync(join(directory, 'LOG'), 'utf8')).toBe('kind: sqlite\nformat: 1\n')
+      expect(readFileSync(join(directory, 'LOG'), 'utf8')).toBe('kind: sqlite\nformat: 2\n')
       expect(log?.position).toBe(1)
     })
   })

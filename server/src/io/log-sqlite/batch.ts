@@ -18,6 +18,7 @@ import { toHybridTime } from '@meridian/core/hybrid-time'
 import type { DocumentName, GroupId, ReplicaId } from '@meridian/core/ids'
 import { toPosition } from '@meridian/core/ids'
 import { toChain } from '@meridian/core/version'
+import type { Foreign } from '@meridian/core/log'
 import type { EntryRow } from './records.js'
 
 const frameBytes = 32
@@ -126,6 +127,52 @@ export function decodeBatch(batch: Batch, take: (draft: DraftRow) => void): void
     })
     offset = end
   }
+}
+
+/** Entries with dots of their own, on their way in: a batch whose frames hold sequence, chain value and replica in place of a push. */
+export interface ForeignBatch {
+  readonly batch: Batch
+  readonly replicas: readonly ReplicaId[]
+}
+
+export function encodeForeign(entries: readonly Foreign[]): ForeignBatch {
+  const batch = encodeBatch(entries)
+  const view = new DataView(batch.buffer)
+  const indexes = new Map<ReplicaId, number>()
+  let offset = 0
+  for (const { replica, sequence, chain } of entries) {
+    const index = indexes.get(replica) ?? indexes.size
+    indexes.set(replica, index)
+    view.setFloat64(offset + 8, sequence, true)
+    view.setBigUint64(offset + 16, chain, true)
+    view.setUint32(offset + 24, index, true)
+    offset += frameBytes + view.getUint32(offset, true)
+  }
+  return { batch, replicas: [...indexes.keys()] }
+}
+
+export interface ForeignRow {
+  readonly draft: DraftRow
+  readonly replica: string
+  readonly sequence: number
+  /** Little-endian; a view, as is what the draft holds. */
+  readonly chain: Buffer
+}
+
+export function decodeForeign({ batch, replicas }: ForeignBatch): readonly ForeignRow[] {
+  const bytes = Buffer.from(batch.buffer)
+  const rows: ForeignRow[] = []
+  let offset = 0
+  decodeBatch(batch, (draft) => {
+    rows.push({
+      draft,
+      replica: replicas[bytes.readUInt32LE(offset + 24)] ?? '',
+      sequence: bytes.readDoubleLE(offset + 8),
+      chain: bytes.subarray(offset + 16, offset + 24),
+    })
+    offset += frameBytes + draft.record.length
+  })
+  return rows
 }
 
 /**

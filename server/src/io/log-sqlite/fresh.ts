@@ -20,6 +20,10 @@ export interface FreshEntry {
   readonly chain: Uint8Array
 }
 
+/** In the column `counter`: the entry came as part of a state (LINK6). It is of its document's tail and of nothing that links or groups read. */
+export const stateCounter = -1
+export const isState = (item: { readonly counter: number }): boolean => item.counter === stateCounter
+
 /** Names a device in a group, as a key of a map. */
 export const pushKey = (group: number, device: Uint8Array): string =>
   `${group}:${Buffer.from(device.buffer, device.byteOffset, device.byteLength).toString('latin1')}`
@@ -78,6 +82,7 @@ export class FreshIndex {
     this.seen = Math.max(this.seen, item.position)
     this.items.push(item)
     if (item.document !== 0) append(this.byDocument, item.document, item)
+    if (isState(item)) return
     append(this.byGroup, item.group, item)
     if (item.device === null) return
     const key = pushKey(item.group, item.device)

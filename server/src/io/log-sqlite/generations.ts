@@ -29,6 +29,11 @@ export class Generations<K, V> {
     this.young.set(key, value)
   }
 
+  clear(): void {
+    this.young.clear()
+    this.old.clear()
+  }
+
   delete(key: K): void {
     this.young.delete(key)
     this.old.delete(key)

@@ -1,9 +1,21 @@
 /** What the log's main side and its two threads say to one another. */
 
 import type { MessagePort } from 'node:worker_threads'
-import type { DocumentInfo, GroupInfo, LastPush, ListedDocument, LogErrorCode, SnapshotInfo } from '@meridian/core/log'
-import type { Batch, EntriesMessage } from './batch.js'
-import type { Damage, OpeningOptions, SnapshotPut } from './opening.js'
+import type {
+  DocumentInfo,
+  GroupDocument,
+  GroupInfo,
+  LastPush,
+  ListedDocument,
+  LogErrorCode,
+  Peer,
+  SnapshotInfo,
+} from '@meridian/core/log'
+import type { Batch, EntriesMessage, ForeignBatch } from './batch.js'
+import type { SoughtRow } from './dots.js'
+import type { Damage, IncludedRows, OpeningOptions, SnapshotPut } from './opening.js'
+import type { Retained } from './retention.js'
+import type { AdoptedRows, StateRow } from './states.js'
 import type { ThreadError } from './store.js'
 
 export type WriterRequest =
@@ -11,8 +23,18 @@ export type WriterRequest =
   /** There is something in the mailbox. */
   | { readonly kind: 'mail' }
   | { readonly kind: 'snapshot'; readonly id: number; readonly put: SnapshotPut }
+  | { readonly kind: 'include'; readonly id: number; readonly foreign: ForeignBatch }
+  | { readonly kind: 'link'; readonly id: number; readonly work: LinkWork }
+  | { readonly kind: 'retain'; readonly retained: readonly Retained[] }
   | { readonly kind: 'damage'; readonly damages: readonly Damage[] }
   | { readonly kind: 'close' }
+
+/** What is a commit of its own. */
+export type LinkWork =
+  | { readonly kind: 'setPeers'; readonly group: string; readonly regions: readonly string[] }
+  | { readonly kind: 'beginJoin'; readonly group: string }
+  | { readonly kind: 'putStates'; readonly group: string; readonly states: readonly StateRow[] }
+  | { readonly kind: 'adopt'; readonly group: string; readonly adopted: AdoptedRows }
 
 export interface WriterStatus {
   /** Bytes of the database file, without its WAL. */
@@ -37,6 +59,10 @@ export type WriterAnswer =
       readonly position: number
       readonly sequences: readonly (readonly number[])[]
     }
+  /** `ids` and `included` go together. */
+  | { readonly kind: 'included'; readonly ids: readonly number[]; readonly included: readonly IncludedRows[] }
+  /** `unmerged` is of puts of states. */
+  | { readonly kind: 'linked'; readonly id: number; readonly unmerged: readonly string[]; readonly position: number }
   | { readonly kind: 'put'; readonly id: number }
   | { readonly kind: 'failed'; readonly ids: readonly number[]; readonly code: LogErrorCode; readonly message: string }
   /** The opening is over; nothing can be appended until the next `opened`. */
@@ -71,6 +97,17 @@ export type Query =
       readonly bytes: number
       readonly entries: number
     }
+  | {
+      readonly kind: 'readLinked'
+      readonly group: string
+      readonly after: number
+      readonly bytes: number
+      readonly entries: number
+    }
+  | { readonly kind: 'seekGroup'; readonly group: string; readonly version: Uint8Array }
+  | { readonly kind: 'readPeers'; readonly group: string }
+  | { readonly kind: 'listGroup'; readonly group: string; readonly after: string; readonly count: number }
+  | { readonly kind: 'readState'; readonly document: string }
   | { readonly kind: 'readSnapshot'; readonly document: string }
   | { readonly kind: 'listDocuments'; readonly prefix: string; readonly after: string; readonly count: number }
 
@@ -91,6 +128,11 @@ export type QueryResult =
       readonly trimmed: number
     }
   | { readonly kind: 'snapshot'; readonly snapshot: SnapshotMessage | undefined }
+  | { readonly kind: 'sought'; readonly sought: SoughtRow }
+  | { readonly kind: 'peers'; readonly peers: readonly Peer[] }
+  /** `next`: where to go on if there may be more although fewer were found than asked for. */
+  | { readonly kind: 'grouped'; readonly documents: readonly GroupDocument[]; readonly next: string | undefined }
+  | { readonly kind: 'state'; readonly state: StateMessage | undefined }
   | { readonly kind: 'failed'; readonly code: LogErrorCode; readonly message: string }
 
 export interface SnapshotMessage {
@@ -99,6 +141,11 @@ export interface SnapshotMessage {
   readonly version: Uint8Array
   readonly index: Uint8Array
   readonly state: Uint8Array
+}
+
+export interface StateMessage extends Omit<GroupDocument, 'document'> {
+  readonly snapshot: SnapshotMessage | undefined
+  readonly entries: EntriesMessage
 }
 
 /** The ids of `queries` count on from `first`, and so do those of the results. */

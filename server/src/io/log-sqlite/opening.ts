@@ -9,15 +9,18 @@ import { randomBytes } from 'node:crypto'
 import { decodeControl, kindNumber } from '@meridian/core/entry'
 import { assert, MeridianError } from '@meridian/core/errors'
 import { millisecondsOf, toHybridTime } from '@meridian/core/hybrid-time'
-import type { RegionId } from '@meridian/core/ids'
+import type { RegionId, ReplicaId } from '@meridian/core/ids'
 import { formatReplica, replicaParts } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteDriverName } from '@meridian/core/io/sqlite'
-import type { Batch, DraftRow } from './batch.js'
-import { decodeBatch } from './batch.js'
+import type { Version } from '@meridian/core/version'
+import { covers, decodeVersion, emptyVersion, encodeVersion, include, mutableVersion } from '@meridian/core/version'
+import type { Batch, DraftRow, ForeignBatch, ForeignRow } from './batch.js'
+import { decodeBatch, decodeForeign } from './batch.js'
+import { DotIndex, DotRuns, DotWriter } from './dots.js'
 import type { FreshEntry } from './fresh.js'
-import { pushKey } from './fresh.js'
+import { isState, pushKey, stateCounter } from './fresh.js'
 import { Generations } from './generations.js'
-import type { TailItem } from './records.js'
+import type { EntryRow, TailItem } from './records.js'
 import {
   chainOf,
   checkedEntry,
@@ -32,9 +35,12 @@ import {
   snapshotChecksum,
 } from './records.js'
 import { OpeningStatements, tailRowsMax } from './opening-statements.js'
+import type { Retained, RetentionOptions } from './retention.js'
+import { Retention } from './retention.js'
+import type { AdoptedRows, StateRow, StateSnapshot } from './states.js'
 import { openStore, pageBytes, toOpenError } from './store.js'
 
-export interface OpeningOptions {
+export interface OpeningOptions extends RetentionOptions {
   readonly directory: string
   readonly region: RegionId
   readonly driver: SqliteDriverName
@@ -49,11 +55,25 @@ export interface Committed {
   readonly position: number
   /** For each batch the sequence of each draft. */
   readonly sequences: readonly (readonly number[])[]
+  /** For each batch of entries of other replicas; they stand behind the others. */
+  readonly included: readonly IncludedRows[]
 }
+
+/** `stubs`: of `fresh`, those that are of a life that has ended here (RES7). */
+export type IncludedRows =
+  | {
+      readonly kind: 'included'
+      /** Position of the first fresh one; the others follow without a gap. */
+      readonly position: number
+      /** Which of the batch were new here, by their index. */
+      readonly fresh: readonly number[]
+      readonly stubs: readonly number[]
+    }
+  | { readonly kind: 'gap'; readonly replica: string; readonly sequence: number }
 
 /** What a reader, or the check at the start, found to be wrong. */
 export interface Damage {
-  readonly reason: 'record' | 'record missing' | 'tail' | 'order' | 'snapshot' | 'page'
+  readonly reason: 'record' | 'record missing' | 'tail' | 'order' | 'dots' | 'snapshot' | 'page'
   /** 0 if it is not known. */
   readonly document: number
   readonly group: number
@@ -95,12 +115,23 @@ const pushRowsMax = 256
 
 const documentCacheMax = 50_000
 const groupCacheMax = 10_000
+const endCacheMax = 50_000
+
+/** Trims that one transaction looks at; most of those that wait for a peer cost a look-up each. */
+const trimsMax = 64
+/** A pass over what waits for peers takes at most one part in so many of the writer's time. */
+const passShare = 20
+/** Without news of any peer a pass looks for what has waited too long so often. */
+const passIdleMs = 30_000
+/** LOG2: how much time one incarnation is taken to last at least, on the average. */
+const incarnationMs = 10_000
 
 /** Beyond `logBytesMax`: room for settling and for the snapshots that make room again. */
 const reserve = 1 / 8
 
 interface DocumentState {
   readonly ref: number
+  group: number
   life: number
   ended: boolean
 }
@@ -110,6 +141,14 @@ interface GroupState {
   readonly ref: number
   sequence: number
   chain: bigint
+  position: number
+}
+
+/** Where another replica stands in a group. */
+interface ForeignEnd {
+  readonly replica: number
+  readonly group: number
+  sequence: number
   position: number
 }
 
@@ -129,6 +168,13 @@ export class Opening {
   private readonly groups = new Generations<string, GroupState>(groupCacheMax)
   /** Of the groups that `versions` is behind of: what the cache forgets of them cannot be read again. */
   private readonly unsettled = new Map<number, GroupState>()
+  /** The same for replicas other than this incarnation, by group and name. */
+  private readonly ends = new Generations<string, ForeignEnd>(endCacheMax)
+  private readonly unsettledEnds = new Map<string, ForeignEnd>()
+  private readonly floors = new Generations<number, Map<string, number>>(groupCacheMax)
+  private readonly dotWriter: DotWriter
+  private readonly retention: Retention
+  private retained: { readonly group: number; readonly region: string; readonly version: Uint8Array }[] = []
   private nextGroup: number
   private nextDocument: number
   private nextReplica: number
@@ -139,6 +185,16 @@ export class Opening {
   walBytes = 0
   /** Whether there may be something to drop; looked at once after opening. */
   garbage = true
+  /** Documents with a trim that has not come through yet and waits for no peer. */
+  private readonly hasty = new Set<number>()
+  /** The pass over trims: the document it has come to, when it began, and before when the next one would take too much of the writer's time. */
+  private isPassing = true
+  private trimCursor = 0
+  private passFromMs = 0
+  private nextPassMs = 0
+  /** Whether something stays only for peers, and whether they have said since the last pass that they hold more. */
+  private waits = false
+  private isReleased = false
   private wide = false
   private readonly pushKeepMs: number
   private pushCursor: { readonly group: number; readonly device: Buffer } | undefined = { group: 0, device: Buffer.alloc(0) }
@@ -152,6 +208,9 @@ export class Opening {
     try {
       this.database.exec('PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY')
       this.statements = new OpeningStatements(this.database)
+      this.dotWriter = new DotWriter(this.database)
+      const dots = new DotIndex(this.database, (ref) => this.replicaName(ref))
+      this.retention = new Retention(this.database, dots, options)
       this.widen({ reserve: true })
       this.settled = this.number("SELECT value FROM meta WHERE key = 'settled'")
       this.position = Math.max(
@@ -166,7 +225,8 @@ export class Opening {
         Math.max(this.number('SELECT max(snapshot) FROM chunks'), this.number("SELECT value FROM meta WHERE key = 'snapshot'")) +
         1
       this.damages = this.recheck()
-      const counter = this.number('SELECT max(counter) FROM incarnations') + 1
+      this.beginEnds()
+      const counter = this.nextCounter()
       this.replica = formatReplica({ region: options.region, counter, random: randomBytes(8).toString('hex') })
       this.begin()
       for (const damage of this.damages) this.setAsideNow(damage)
@@ -193,7 +253,7 @@ export class Opening {
   }
 
   /** All batches in one commit. Durable when it returns; throws SqliteError, and then this opening is over. */
-  commit(batches: readonly Batch[]): Committed {
+  commit(batches: readonly Batch[], foreign: readonly ForeignBatch[] = []): Committed {
     this.settleIfOverdue()
     this.widen({ reserve: false })
     const position = this.position + 1
@@ -208,8 +268,105 @@ export class Opening {
       })
       sequences.push(list)
     }
+    const included: IncludedRows[] = []
+    for (const one of foreign) {
+      bytes += one.batch.bytes
+      included.push(this.include(decodeForeign(one)))
+    }
+    if (this.retained.length > 0) this.writeRetained()
     this.commitNow(1.5 + (bytes * 1.1) / pageBytes)
-    return { position, sequences }
+    return { position, sequences, included }
+  }
+
+  /** LINK4: what is held already is left out; after a gap nothing of the batch is written, and the rest of the commit is. */
+  private include(rows: readonly ForeignRow[]): IncludedRows {
+    const ends = new Map<ForeignEnd | GroupState, number>()
+    const fresh: number[] = []
+    const entries: { readonly row: ForeignRow; readonly group: GroupState; readonly end: ForeignEnd }[] = []
+    for (let index = 0; index < rows.length; index++) {
+      const row = rows[index]
+      if (row === undefined) break
+      const group = this.group(row.draft.group)
+      const own = row.replica === this.replica
+      const state = own ? group : this.endOf(group, row.replica)
+      const end = ends.get(state) ?? state.sequence
+      if (row.sequence <= end || this.isSealed(group.ref, row.replica)) continue
+      if (row.sequence !== end + 1 || own) return { kind: 'gap', replica: row.replica, sequence: row.sequence }
+      ends.set(state, row.sequence)
+      fresh.push(index)
+      entries.push({ row, group, end: this.endOf(group, row.replica) })
+    }
+    const position = this.position + 1
+    const stubs: number[] = []
+    for (let at = 0; at < entries.length; at++) {
+      const entry = entries[at]
+      if (entry !== undefined && this.insertForeign(entry.row, entry.group, entry.end) === 'stub') stubs.push(fresh[at] ?? 0)
+    }
+    return { kind: 'included', position, fresh, stubs }
+  }
+
+  private insertForeign({ draft, sequence, chain }: ForeignRow, group: GroupState, end: ForeignEnd): 'entry' | 'stub' {
+    const position = ++this.position
+    end.sequence = sequence
+    end.position = position
+    group.position = position
+    const dot = { position, replica: end.replica, sequence, chain: Buffer.from(chain) }
+    const state = draft.document === '' ? undefined : this.document(draft, group)
+    const isErase = draft.kind === kindNumber.erase
+    if (draft.kind === kindNumber.stub || (state !== undefined && !isErase && isLate(state, draft.life))) {
+      const stub = { ...draft, kind: kindNumber.stub, document: '', engine: 0, life: 0, payload: noBytes }
+      this.putEntry(stub, group, { ...dot, document: 0 })
+      this.statements.putStub.run([group.ref, position])
+      this.waits = true
+      return 'stub'
+    }
+    if (state !== undefined && turns(state, draft)) this.turnLife(state, group, draft)
+    this.putEntry(draft, group, { ...dot, document: state?.ref ?? 0 })
+    if (draft.kind === kindNumber.control) this.control(group, draft.payload, dot.chain)
+    return 'entry'
+  }
+
+  private endOf(group: GroupState, replica: string): ForeignEnd {
+    const key = `${group.ref}/${replica}`
+    let end = this.ends.get(key) ?? this.unsettledEnds.get(key)
+    if (end === undefined) {
+      const ref = this.refOfReplica(replica)
+      const [sequence = 0, , position = 0] = this.statements.versionOf.get([group.ref, ref]) ?? []
+      end = { replica: ref, group: group.ref, sequence: Number(sequence), position: Number(position) }
+    }
+    this.ends.set(key, end)
+    this.unsettledEnds.set(key, end)
+    return end
+  }
+
+  private isSealed(group: number, replica: string): boolean {
+    let floors = this.floors.get(group)
+    if (floors === undefined) {
+      floors = new Map(this.statements.floorsOf.all([group]).map(([region, counter]) => [String(region), Number(counter)]))
+      this.floors.set(group, floors)
+    }
+    if (floors.size === 0) return false
+    const { region, counter } = replicaParts(replica as ReplicaId)
+    return counter <= (floors.get(region) ?? 0)
+  }
+
+  /** What the check at the start found beyond the mark stands in `versions` only when it is settled. */
+  private beginEnds(): void {
+    for (const { group, replica, sequence, position, counter } of this.fresh)
+      if (!isState({ counter }))
+        this.unsettledEnds.set(`${group}/${this.replicaName(replica)}`, { replica, group, sequence, position })
+  }
+
+  /**
+   * LOG2, LOG5: one more than the last, and no less than one for each `incarnationMs` since the first opening. So the incarnations of a
+   * copy that is restored come after all that its original has opened since the copy was made, and no floor that has risen meanwhile stands for them.
+   */
+  private nextCounter(): number {
+    const last = this.number('SELECT max(counter) FROM incarnations')
+    const firstMs = Number(
+      this.database.prepare('SELECT opened_ms FROM incarnations ORDER BY counter LIMIT 1').get([])?.[0] ?? Date.now(),
+    )
+    return Math.max(last + 1, 1 + Math.floor((Date.now() - firstMs) / incarnationMs))
   }
 
   private insert(draft: DraftRow): number {
@@ -221,16 +378,32 @@ export class Opening {
     const chain = chainBytes(group.chain)
     let document = 0
     if (draft.document !== '') {
-      const state = this.document(draft)
+      const state = this.document(draft, group)
       document = state.ref
-      if (draft.life > state.life || (draft.kind === kindNumber.erase && draft.life === state.life && !state.ended))
-        this.turnLife(state, group, draft)
+      if (turns(state, draft)) this.turnLife(state, group, draft)
     }
+    this.putEntry(draft, group, { position, document, replica: this.replicaRef, sequence, chain })
+    if (draft.kind === kindNumber.control) this.control(group, draft.payload, chain)
+    return sequence
+  }
+
+  private putEntry(
+    draft: DraftRow,
+    group: { readonly ref: number },
+    dot: {
+      readonly position: number
+      readonly document: number
+      readonly replica: number
+      readonly sequence: number
+      readonly chain: Buffer
+    },
+  ): void {
+    const { position, document, replica, sequence, chain } = dot
     const row = {
       position,
       group: group.ref,
       document,
-      replica: this.replicaRef,
+      replica,
       sequence,
       kind: draft.kind,
       life: draft.life,
@@ -246,7 +419,7 @@ export class Opening {
       position,
       group.ref,
       document,
-      this.replicaRef,
+      replica,
       sequence,
       draft.kind,
       draft.life,
@@ -259,13 +432,12 @@ export class Opening {
       entryChecksum(row),
       draft.payload,
     ])
-    if (draft.kind === kindNumber.control) this.control(group, draft.payload)
     this.freshBytes += draft.payload.length
     this.fresh.push({
       position,
       group: group.ref,
       document,
-      replica: this.replicaRef,
+      replica,
       sequence,
       life: draft.life,
       bytes: draft.payload.length,
@@ -275,11 +447,10 @@ export class Opening {
       counter: draft.counter,
       chain,
     })
-    return sequence
   }
 
   /** LOG5: the floor rises to the seal's counter, and the incarnations that it names are done with. */
-  private control(group: GroupState, payload: Uint8Array): void {
+  private control(group: GroupState, payload: Uint8Array, chain: Buffer): void {
     const control = decodeControl(payload)
     if (control.kind !== 'seal') return
     for (const [replica, last] of control.last) {
@@ -290,8 +461,13 @@ export class Opening {
       group.ref,
       region === undefined ? this.region : replicaParts(region).region,
       control.counter,
-      chainBytes(group.chain),
+      chain,
     ])
+    this.floors.delete(group.ref)
+  }
+
+  private replicaName(ref: number): string {
+    return String(this.statements.replicaByRef.get([ref])?.[0] ?? '')
   }
 
   private refOfReplica(name: string): number {
@@ -315,9 +491,9 @@ export class Opening {
   private eraseBefore(state: DocumentState, group: GroupState, position: number): void {
     this.statements.setTrimmed.run([position, state.ref])
     this.statements.setGroupTrimmed.run([position, group.ref])
-    this.statements.putTrim.run([state.ref, position, state.life])
+    this.statements.putTrim.run([state.ref, position, state.life, position])
     this.statements.forgetDamaged.run([state.ref])
-    this.garbage = true
+    this.hasten(state.ref)
   }
 
   private group(name: string): GroupState {
@@ -347,19 +523,29 @@ export class Opening {
     }
   }
 
-  private document(draft: DraftRow): DocumentState {
+  private document(draft: DraftRow, group: GroupState): DocumentState {
     const held = this.documents.get(draft.document)
-    if (held !== undefined) return held
+    if (held !== undefined) {
+      if (held.group !== group.ref) this.moveDocument(held, group)
+      return held
+    }
     const row = this.statements.documentByName.get([draft.document])
     let state: DocumentState
     if (row === undefined) {
-      state = { ref: this.nextDocument++, life: draft.life, ended: draft.kind === kindNumber.erase }
-      this.statements.putDocument.run([state.ref, draft.document, draft.engine, state.life, state.ended ? 1 : 0])
+      const ended = draft.kind === kindNumber.erase
+      state = { ref: this.nextDocument++, group: group.ref, life: draft.life, ended }
+      this.statements.putDocument.run([state.ref, draft.document, draft.engine, state.life, ended ? 1 : 0, group.ref])
     } else {
-      state = { ref: Number(row[0]), life: Number(row[1]), ended: row[2] === 1 }
+      state = { ref: Number(row[0]), group: Number(row[3]), life: Number(row[1]), ended: row[2] === 1 }
+      if (state.group !== group.ref) this.moveDocument(state, group)
     }
     this.documents.set(draft.document, state)
     return state
+  }
+
+  private moveDocument(state: DocumentState, group: GroupState): void {
+    state.group = group.ref
+    this.statements.setGroup.run([group.ref, state.ref])
   }
 
   /** True if enough is fresh that an idle moment should be used. */
@@ -381,31 +567,30 @@ export class Opening {
   settleSome(): void {
     const tails = new Map<number, FreshEntry[]>()
     const orders = new Map<number, number[]>()
-    const ends = new Map<string, FreshEntry>()
+    const dots = new DotRuns<FreshEntry>()
     const pushes = new Map<string, FreshEntry>()
-    // Most entries are of the replica and the device of the one before: keys are made only where these change.
-    let end: FreshEntry | undefined
+    // Most entries are of the device of the one before: keys are made only where these change.
     let push: FreshEntry | undefined
     let count = 0
     for (const item of this.fresh) {
       if (count === settleCountMax || (tails.size === settleDocumentsMax && !tails.has(item.document))) break
       count++
-      const order = orders.get(item.group)
-      if (order === undefined) orders.set(item.group, [item.position])
-      else order.push(item.position)
+      if (!isState(item)) {
+        const order = orders.get(item.group)
+        if (order === undefined) orders.set(item.group, [item.position])
+        else order.push(item.position)
+        dots.add(item)
+      }
       if (item.document !== 0) {
         const tail = tails.get(item.document)
         if (tail === undefined) tails.set(item.document, [item])
         else tail.push(item)
       }
-      if (end !== undefined && (end.group !== item.group || end.replica !== item.replica)) keepEnd(ends, end)
-      end = item
       if (item.device === null) continue
       if (push !== undefined && !isSameDevice(push, item)) keepPush(pushes, push)
       else if (push !== undefined && push.counter > item.counter) continue
       push = item
     }
-    if (end !== undefined) keepEnd(ends, end)
     if (push !== undefined) keepPush(pushes, push)
     const settled = this.fresh[count - 1]?.position
     if (settled === undefined) return
@@ -422,8 +607,12 @@ export class Opening {
       }
     }
     for (const [group, positions] of orders) this.putOrder(group, positions)
-    for (const item of ends.values())
-      this.statements.putVersion.run([item.group, item.replica, item.sequence, item.chain, item.position])
+    const runs = dots.all()
+    for (const run of runs) {
+      const { end } = run
+      this.dotWriter.put(run)
+      this.statements.putVersion.run([end.group, end.replica, end.sequence, end.chain, end.position])
+    }
     for (const item of pushes.values()) {
       if (item.device === null) continue
       this.statements.putPush.run([
@@ -436,11 +625,12 @@ export class Opening {
       ])
     }
     this.statements.setMeta.run([settled, 'settled'])
-    this.commitNow(4 + tails.size * 1.2 + orders.size + ends.size + pushes.size * 0.5)
+    this.commitNow(4 + tails.size * 1.2 + orders.size + 2 * runs.length + pushes.size * 0.5)
     this.settled = settled
     for (let index = 0; index < count; index++) this.freshBytes -= this.fresh[index]?.bytes ?? 0
     this.fresh = this.fresh.slice(count)
     for (const state of this.unsettled.values()) if (state.position <= settled) this.unsettled.delete(state.ref)
+    for (const [key, end] of this.unsettledEnds) if (end.position <= settled) this.unsettledEnds.delete(key)
   }
 
   private putTail(document: number, life: number, items: readonly TailItem[]): void {
@@ -512,14 +702,188 @@ export class Opening {
       if (put.trim) {
         this.statements.setTrimmed.run([position, document])
         this.markGroupTrimmed(document, position, life)
-        this.statements.putTrim.run([document, position, life])
-        this.trimSome(document, position, life)
+        this.statements.putTrim.run([document, position, life, 0])
+        this.trimSome({ document, position, life, erased: 0, group: Number(row[3]) })
       }
       const damagedTo = this.statements.damagedTo.get([document])?.[0]
       if (typeof damagedTo === 'number' && damagedTo <= position) this.statements.setDamaged.run([0, document])
     }
     this.commitNow(6 + piece.length / pageBytes)
     return last
+  }
+
+  setPeers(group: string, regions: readonly string[]): void {
+    this.transact(() => {
+      const { ref } = this.group(group)
+      this.retention.setPeers(ref, regions, encodeVersion(emptyVersion))
+    })
+    this.waits = true
+    this.isReleased = true
+    this.reconsider()
+  }
+
+  /** Written with the next commit, or by `tidy`. */
+  retain(retained: readonly Retained[]): void {
+    for (const { group, region, version } of retained) {
+      const ref = this.statements.groupByName.get([group])?.[0]
+      if (typeof ref === 'number') this.retained.push({ group: ref, region, version })
+    }
+  }
+
+  get hasRetained(): boolean {
+    return this.retained.length > 0
+  }
+
+  writeRetainedNow(): void {
+    this.transact(() => this.writeRetained())
+  }
+
+  /** Inside a transaction. */
+  private writeRetained(): void {
+    for (const { group, region, version } of this.retained) this.retention.retain(group, region, version)
+    this.retained = []
+    this.isReleased = true
+    this.reconsider()
+  }
+
+  beginJoin(group: string): void {
+    this.transact(() => this.statements.setJoining.run([1, this.group(group).ref]))
+  }
+
+  /** LINK6. @returns the documents that hold what the state given for them does not; undefined if the group is not joining. */
+  putStates(group: string, states: readonly StateRow[]): readonly string[] | undefined {
+    this.settle()
+    const unmerged: string[] = []
+    let isJoining = false
+    this.transact(() => {
+      const held = this.group(group)
+      isJoining = this.isJoining(held.ref)
+      if (!isJoining) return
+      for (const state of states) if (!this.putState(held, state)) unmerged.push(state.document)
+      this.statements.setGroupTrimmed.run([this.position, held.ref])
+    })
+    return isJoining ? unmerged : undefined
+  }
+
+  private isJoining(group: number): boolean {
+    return this.statements.groupState.get([group])?.[0] === 1
+  }
+
+  /** False if what is held has something that the state lacks. */
+  private putState(group: GroupState, given: StateRow): boolean {
+    const before = this.position
+    let state = this.documents.get(given.document)
+    const row = state === undefined ? this.statements.documentByName.get([given.document]) : undefined
+    if (row !== undefined) {
+      state = { ref: Number(row[0]), group: Number(row[3]), life: Number(row[1]), ended: row[2] === 1 }
+    }
+    const isNew = state === undefined
+    if (state === undefined) {
+      state = { ref: this.nextDocument++, group: group.ref, life: given.life, ended: given.ended }
+      const { document, engine, life, ended } = given
+      this.statements.putDocument.run([state.ref, document, engine, life, ended ? 1 : 0, group.ref])
+    }
+    this.documents.set(given.document, state)
+    if (!isNew) {
+      if (state.life > given.life || (state.life === given.life && state.ended)) return true
+      const isErased = state.life !== given.life || given.ended
+      if (!isErased && !covers(decodeVersion(given.version), this.documentVersion(state))) return false
+      this.statements.putTrim.run([state.ref, before, given.life, isErased ? before : 0])
+      this.hasten(state.ref)
+      this.dropSnapshot(state.ref)
+      state.life = given.life
+      state.ended = given.ended
+      this.statements.setLife.run([state.life, state.ended ? 1 : 0, state.ref])
+      this.statements.setDamaged.run([0, state.ref])
+      if (state.group !== group.ref) this.moveDocument(state, group)
+    }
+    if (!isNew || given.snapshot !== undefined) this.statements.setTrimmed.run([before, state.ref])
+    for (const { draft, replica, sequence, chain } of decodeForeign(given.entries)) {
+      const position = ++this.position
+      const dot = { position, document: state.ref, replica: this.refOfReplica(replica), sequence, chain: Buffer.from(chain) }
+      this.putEntry({ ...draft, counter: stateCounter }, group, dot)
+    }
+    if (given.snapshot !== undefined) this.putStateSnapshot(state, before, given.snapshot)
+    return true
+  }
+
+  private putStateSnapshot(state: DocumentState, position: number, { version, index, state: bytes }: StateSnapshot): void {
+    const snapshot = this.nextSnapshot++
+    this.statements.putMeta.run(['snapshot', snapshot])
+    let chunks = 0
+    for (let written = 0; chunks === 0 || written < bytes.length; written += chunkBytesMax) {
+      const piece = bytes.subarray(written, written + chunkBytesMax)
+      this.statements.putChunk.run([snapshot, chunks, chunkChecksum(snapshot, chunks, piece), piece])
+      chunks++
+    }
+    const { ref: document, life } = state
+    const checksum = snapshotChecksum({ document, snapshot, life, position, bytes: bytes.length, chunks, version, index })
+    this.statements.putSnapshot.run([document, snapshot, life, position, bytes.length, chunks, checksum, version, index])
+  }
+
+  /** Made of the document's own dots; everything is settled. */
+  private documentVersion(state: DocumentState): Version {
+    const [position = 0, snapshot] = this.statements.versionedSnapshot.get([state.ref, state.life]) ?? []
+    const version = Buffer.isBuffer(snapshot) ? decodeVersion(snapshot) : mutableVersion()
+    const names = new Map<number, ReplicaId>()
+    for (const [, life, , list] of this.statements.tailsOf.all([state.ref, Number(position)])) {
+      if (life !== state.life || !Buffer.isBuffer(list)) continue
+      for (const item of decodeTail(list)) {
+        if (item.position <= Number(position)) continue
+        const name = names.get(item.replica) ?? (this.replicaName(item.replica) as ReplicaId)
+        names.set(item.replica, name)
+        include(version, name, item.sequence)
+      }
+    }
+    return version
+  }
+
+  /** LINK6. False if the group is not joining. */
+  adopt(group: string, { version: encoded, chains, sealed, seals }: AdoptedRows): boolean {
+    this.settle()
+    let isJoining = false
+    this.transact(() => {
+      const held = this.group(group)
+      isJoining = this.isJoining(held.ref)
+      if (!isJoining) return
+      const version = decodeVersion(encoded)
+      const raise = (replica: string, sequence: number, chain: bigint): void => {
+        this.statements.adoptVersion.run([
+          held.ref,
+          this.refOfReplica(replica),
+          sequence,
+          chainBytes(chain),
+          this.position,
+          sequence,
+        ])
+      }
+      for (const [replica, sequence] of version.sequences) raise(replica, sequence, chains.get(replica) ?? 0n)
+      for (const [replica, sequence] of sealed) {
+        raise(replica, sequence, 0n)
+        this.statements.sealVersion.run([held.ref, this.refOfReplica(replica), chainBytes(0n), sequence])
+      }
+      for (const [name, seal] of seals) {
+        const [region = '', counter] = name.split('#')
+        this.statements.putFloor.run([held.ref, region, Number(counter), chainBytes(seal)])
+      }
+      for (const [region, { counter, seal }] of version.floors)
+        this.statements.putFloor.run([held.ref, region, counter, chainBytes(seal)])
+      this.statements.setGroupTrimmed.run([this.position, held.ref])
+      this.statements.setJoining.run([0, held.ref])
+      this.ends.clear()
+      this.unsettledEnds.clear()
+      this.floors.delete(held.ref)
+      this.retention.forget(held.ref)
+    })
+    return isJoining
+  }
+
+  private transact(work: () => void): void {
+    this.widen({ reserve: true })
+    this.begin()
+    const bytes = this.freshBytes
+    work()
+    this.commitNow(8 + ((this.freshBytes - bytes) * 1.2) / pageBytes)
   }
 
   private dropSnapshot(document: number): void {
@@ -547,10 +911,18 @@ export class Opening {
     }
   }
 
-  /** Drops up to `trimCountMax` entries that a snapshot covers, with what points at them; the rest later. Inside a transaction. */
-  private trimSome(document: number, position: number, life: number): void {
-    const removed = new Map<number, Set<number>>()
+  /**
+   * Drops up to `trimCountMax` entries that a snapshot covers or an erase took, with what points at them; the rest later. Of what links may still
+   * ask for, the first stays until peers hold it (LOG4), of the second a stub (RES7). Inside a transaction.
+   *
+   * @returns how many went.
+   */
+  private trimSome({ document, position, life, erased, group }: Trim): number {
+    const removed = new Map<number, Removed>()
+    const keepsStubs = erased > 0 && this.retention.hasPeers(group)
+    const limit = this.retention.limit(group, this.settled)
     let count = 0
+    let blocked = 0
     const rows = this.statements.tailsFrom.all([document, life, tailRowsMax])
     let rest = rows.length === tailRowsMax
     for (const [last, runLife, checksum, list] of rows) {
@@ -566,22 +938,78 @@ export class Opening {
         rest = true
         break
       }
-      const kept = items.filter((item) => item.position > position)
+      const kept: TailItem[] = []
       for (const item of items) {
-        if (item.position > position) break
-        count++
-        const group = this.statements.removeEntry.get([item.position])?.[0]
-        if (typeof group !== 'number') continue
-        const positions = removed.get(group)
-        if (positions === undefined) removed.set(group, new Set([item.position]))
-        else positions.add(item.position)
+        const isErased = item.position <= erased
+        if (item.position > position) kept.push(item)
+        else if (!isErased && item.position > limit) {
+          kept.push(item)
+          if (blocked === 0) this.block(group, item)
+          else this.retention.block(group, { position: item.position, time: 0, bytes: item.bytes })
+          blocked++
+        } else {
+          count++
+          if (isErased && keepsStubs) this.stub(item.position)
+          else this.remove(item.position, removed)
+        }
       }
+      if (kept.length === items.length) continue
       this.statements.removeTail.run([document, last])
       if (kept.length > 0) this.putTail(document, runLife, kept)
     }
-    for (const [group, positions] of removed) this.removeFromOrders(group, positions)
-    if (rest) this.garbage = true
-    else this.statements.removeTrim.run([document])
+    this.dropRemoved(removed)
+    if (blocked > 0) this.waits = true
+    if (rest && count > 0) this.hasten(document)
+    else if (!rest && blocked === 0) this.statements.removeTrim.run([document])
+    return count
+  }
+
+  private hasten(document: number): void {
+    this.hasty.add(document)
+    this.garbage = true
+  }
+
+  private block(group: number, item: TailItem): void {
+    const time = Number(this.statements.entryAt.get([item.position])?.[8] ?? 0)
+    this.retention.block(group, { position: item.position, time, bytes: item.bytes })
+  }
+
+  private remove(position: number, removed: Map<number, Removed>): void {
+    const [group, replica, sequence] = this.statements.removeEntry.get([position]) ?? []
+    if (typeof group !== 'number' || typeof replica !== 'number') return
+    let of = removed.get(group)
+    if (of === undefined) {
+      of = { positions: new Set(), ends: new Map() }
+      removed.set(group, of)
+    }
+    of.positions.add(position)
+    of.ends.set(replica, Math.max(of.ends.get(replica) ?? 0, Number(sequence)))
+  }
+
+  private dropRemoved(removed: ReadonlyMap<number, Removed>): void {
+    for (const [group, { positions, ends }] of removed) {
+      this.removeFromOrders(group, positions)
+      this.statements.setGroupDropped.run([Math.max(...positions), group])
+      for (const [replica, sequence] of ends) {
+        this.statements.setGone.run([sequence, group, replica])
+        this.dotWriter.removeUpTo(group, replica, sequence)
+      }
+    }
+  }
+
+  /** RES7: what stays of an erased entry. */
+  private stub(position: number): void {
+    const row = this.statements.entryAt.get([position])
+    const entry = row === undefined ? undefined : checkedEntry(row)
+    if (entry === undefined) {
+      this.statements.removeEntry.get([position])
+      return
+    }
+    const stub = { ...entry, document: 0, kind: kindNumber.stub, life: 0, engine: 0, device: null, counter: 0, payload: noBytes }
+    this.statements.makeStub.run([stub.kind, entryChecksum(stub), noBytes, position])
+    if (isState(entry)) this.statements.removeEntry.get([position])
+    else this.statements.putStub.run([entry.group, position])
+    this.waits = true
   }
 
   private removeFromOrders(group: number, positions: ReadonlySet<number>): void {
@@ -600,29 +1028,100 @@ export class Opening {
     }
   }
 
-  /** One transaction of what was put off: entries of large trims, chunks of snapshots that were replaced. True if there may be more. */
+  /**
+   * One transaction of what was put off: entries of trims, stubs that every peer holds, chunks of snapshots that were replaced. Trims that have just
+   * come go first; those that wait for a peer are looked at in passes, one at the opening and others by `reconsider`. True if there may be more.
+   */
   dropSome(): boolean {
     if (!this.garbage) return false
-    const trim = this.statements.anyTrim.get([])
-    const dropped = this.statements.anyDropped.get([])?.[0]
-    if (trim === undefined && typeof dropped !== 'number') {
-      this.garbage = false
-      return false
+    const [hasty] = this.hasty
+    if (hasty === undefined && this.isPassing && this.trimCursor === 0) {
+      this.passFromMs = performance.now()
+      this.retention.beginPass()
     }
+    const next = hasty === undefined ? this.trimCursor : hasty - 1
     // What is fresh stands in no list yet, by which it would be found.
-    if (trim !== undefined && Number(trim[1]) > this.settled) this.settle()
+    if (Number(this.statements.trimBeyond.get([next])?.[1] ?? 0) > this.settled) this.settle()
     this.widen({ reserve: true })
     this.begin()
-    if (trim !== undefined) {
-      const [document = 0, position = 0, life = 0] = trim.map(Number)
-      this.trimSome(document, position, life)
-    } else if (typeof dropped === 'number') {
-      const chunk = this.statements.anyChunk.get([dropped])?.[0]
-      if (typeof chunk === 'number') this.statements.removeChunk.run([dropped, chunk])
-      else this.statements.removeDropped.run([dropped])
+    let count = 0
+    if (hasty !== undefined) {
+      const trim = this.trimBeyond(hasty - 1)
+      this.hasty.delete(hasty)
+      if (trim?.document === hasty) count = this.trimSome(trim)
+    } else if (this.isPassing) {
+      count = this.passSome()
+    } else if (!this.dropChunk()) {
+      this.garbage = false
     }
+    this.commitNow(Math.max(4, count / 4))
+    return true
+  }
+
+  private passSome(): number {
+    let count = 0
+    let looked = 0
+    for (; looked < trimsMax && count < trimCountMax; looked++) {
+      const trim = this.trimBeyond(this.trimCursor)
+      if (trim === undefined || trim.position > this.settled) break
+      this.trimCursor = trim.document
+      count += this.trimSome(trim)
+    }
+    if (looked === 0 && !this.dropStubs()) this.endPass()
+    return count
+  }
+
+  private endPass(): void {
+    this.trimCursor = 0
+    this.waits = this.retention.hasBlocked
+    this.isPassing = this.retention.giveUp()
+    this.nextPassMs = performance.now() + passShare * (performance.now() - this.passFromMs)
+  }
+
+  /** Peers hold more, or time has passed: what waited for them may go. Called every second or so. */
+  reconsider(): void {
+    const now = performance.now()
+    if (!this.waits || this.isPassing || now < this.nextPassMs) return
+    if (!this.isReleased && now - this.passFromMs < passIdleMs) return
+    this.isReleased = false
+    this.isPassing = true
     this.garbage = true
-    this.commitNow(300)
+  }
+
+  private trimBeyond(after: number): Trim | undefined {
+    const row = this.statements.trimBeyond.get([after])
+    if (row === undefined) return undefined
+    const [document = 0, position = 0, life = 0, erased = 0, group = 0] = row.map(Number)
+    return { document, position, life, erased, group }
+  }
+
+  /** True if some went. */
+  private dropStubs(): boolean {
+    for (let group = 0; ; ) {
+      const next = this.statements.stubGroupBeyond.get([group])?.[0]
+      if (typeof next !== 'number') return false
+      group = next
+      const limit = Math.min(this.retention.limit(group, this.settled), this.settled)
+      const rows = this.statements.stubsFrom.all([group, limit, trimCountMax])
+      const removed = new Map<number, Removed>()
+      for (const [position] of rows) {
+        if (typeof position !== 'number') continue
+        this.remove(position, removed)
+        this.statements.removeStub.run([group, position])
+      }
+      this.dropRemoved(removed)
+      if (rows.length > 0) return true
+      const stub = this.statements.stubsFrom.get([group, Number.MAX_SAFE_INTEGER, 1])?.[0]
+      if (typeof stub === 'number') this.block(group, { position: stub, replica: 0, sequence: 0, bytes: 0 })
+    }
+  }
+
+  private dropChunk(): boolean {
+    const dropped = this.statements.anyDropped.get([])?.[0]
+    if (typeof dropped !== 'number') return false
+    const chunk = this.statements.anyChunk.get([dropped])?.[0]
+    if (typeof chunk === 'number') this.statements.removeChunk.run([dropped, chunk])
+    else this.statements.removeDropped.run([dropped])
     return true
   }
 
@@ -724,28 +1223,29 @@ export class Opening {
         continue
       }
       const key = `${group}/${replica}`
+      if (isState(entry)) {
+        this.keepFresh(entry)
+        continue
+      }
       const end = ends.get(key) ?? Number(this.statements.versionOf.get([group, replica])?.[0] ?? 0)
       // A record that was set aside leaves a gap of its own, and may have been of any group.
       if (end + 1 !== sequence && damages.length === 0 && !this.hasDamageBeyond(this.settled)) {
         throw new MeridianError('LOG_DAMAGED', { message: `The sequences of the recent log have a gap at position ${position}.` })
       }
       ends.set(key, sequence)
-      this.fresh.push({
-        position,
-        group,
-        document,
-        replica,
-        sequence,
-        life: entry.life,
-        time: entry.time,
-        counter: entry.counter,
-        bytes: entry.payload.length,
-        device: entry.device === null ? null : Buffer.from(entry.device),
-        chain: Buffer.from(entry.chain),
-      })
-      this.freshBytes += entry.payload.length
+      this.keepFresh(entry)
     }
     return damages
+  }
+
+  private keepFresh(entry: EntryRow): void {
+    const { position, group, document, replica, sequence, life, time, counter, payload, device, chain } = entry
+    this.fresh.push({
+      ...{ position, group, document, replica, sequence, life, time, counter, bytes: payload.length },
+      device: device === null ? null : Buffer.from(device),
+      chain: Buffer.from(chain),
+    })
+    this.freshBytes += payload.length
   }
 
   private hasDamageBeyond(position: number): boolean {
@@ -781,6 +1281,21 @@ export class Opening {
   }
 }
 
+interface Trim {
+  readonly document: number
+  readonly position: number
+  readonly life: number
+  /** Up to here it is an erasure. */
+  readonly erased: number
+  readonly group: number
+}
+
+interface Removed {
+  readonly positions: Set<number>
+  /** By replica: the highest sequence. */
+  readonly ends: Map<number, number>
+}
+
 export interface SnapshotStaging {
   readonly put: SnapshotPut
   readonly snapshot: number
@@ -788,9 +1303,13 @@ export interface SnapshotStaging {
   chunks: number
 }
 
-const keepEnd = (ends: Map<string, FreshEntry>, item: FreshEntry): void => {
-  ends.set(`${item.group}/${item.replica}`, item)
-}
+const noBytes = Buffer.alloc(0)
+
+/** RES7: the life has ended, or another one has come. */
+const isLate = (state: DocumentState, life: number): boolean => life < state.life || (life === state.life && state.ended)
+
+const turns = (state: DocumentState, draft: DraftRow): boolean =>
+  draft.life > state.life || (draft.kind === kindNumber.erase && draft.life === state.life && !state.ended)
 
 function keepPush(pushes: Map<string, FreshEntry>, item: FreshEntry): void {
   if (item.device === null) return

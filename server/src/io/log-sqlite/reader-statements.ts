@@ -22,7 +22,10 @@ export class ReaderStatements {
   readonly floorsOf: SqliteStatement
   readonly currentReplica: SqliteStatement
   readonly pushOf: SqliteStatement
-  readonly trims: SqliteStatement
+  readonly trimOf: SqliteStatement
+  readonly anyTrim: SqliteStatement
+  readonly peersOf: SqliteStatement
+  readonly documentsBetween: SqliteStatement
   readonly damagedBeyond: SqliteStatement
   readonly damagedDocument: SqliteStatement
   readonly groupName: SqliteStatement
@@ -43,7 +46,7 @@ export class ReaderStatements {
     this.documentsFrom = prepare(
       'SELECT name, engine, life, ended FROM documents WHERE name >= ? AND name > ? ORDER BY name LIMIT ?',
     )
-    this.groupByName = prepare('SELECT ref, trimmed FROM groups WHERE name = ?')
+    this.groupByName = prepare('SELECT ref, trimmed, dropped, joining FROM groups WHERE name = ?')
     this.snapshotOf = prepare(`SELECT ${snapshotColumns} FROM snapshots WHERE document_ref = ?`)
     this.chunkOf = prepare('SELECT checksum, bytes FROM chunks WHERE snapshot = ? AND number = ?')
     this.tailsBeyond = prepare(
@@ -58,9 +61,12 @@ export class ReaderStatements {
     )
     this.versionsOf = prepare('SELECT replica_ref, sequence, position, sealed FROM versions WHERE group_ref = ?')
     this.floorsOf = prepare('SELECT region, counter, seal FROM floors WHERE group_ref = ?')
-    this.currentReplica = prepare('SELECT replica_ref FROM incarnations ORDER BY counter DESC LIMIT 1')
+    this.currentReplica = prepare('SELECT replica_ref, counter FROM incarnations ORDER BY counter DESC LIMIT 1')
     this.pushOf = prepare('SELECT counter, replica_ref, sequence FROM pushes WHERE group_ref = ? AND device = ?')
-    this.trims = prepare('SELECT document_ref, position, life FROM trims')
+    this.trimOf = prepare('SELECT position, life, erased FROM trims WHERE document_ref = ?')
+    this.anyTrim = prepare('SELECT 1 FROM trims LIMIT 1')
+    this.peersOf = prepare('SELECT region, version, at_ms FROM peers WHERE group_ref = ? ORDER BY region')
+    this.documentsBetween = prepare('SELECT name, group_ref FROM documents WHERE name > ? AND name < ? ORDER BY name LIMIT ?')
     this.damagedBeyond = prepare('SELECT min(position) FROM damaged WHERE group_ref = ? AND position > ?')
     this.damagedDocument = prepare('SELECT 1 FROM damaged WHERE document_ref = ? LIMIT 1')
     this.groupName = prepare('SELECT name FROM groups WHERE ref = ?')

@@ -119,6 +119,10 @@ function buffersOf(results: readonly QueryResult[]): ArrayBuffer[] {
     if (result.kind === 'entries') buffers.push(result.entries.buffer)
     else if (result.kind === 'snapshot' && result.snapshot !== undefined)
       buffers.push(result.snapshot.state.buffer as ArrayBuffer)
+    else if (result.kind === 'state' && result.state !== undefined) {
+      buffers.push(result.state.entries.buffer)
+      if (result.state.snapshot !== undefined) buffers.push(result.state.snapshot.state.buffer as ArrayBuffer)
+    }
   }
   return buffers
 }

@@ -7,15 +7,17 @@
 
 import type { EngineName } from '@meridian/core/engine'
 import { engineNameOf } from '@meridian/core/engine'
+import { kindNumber } from '@meridian/core/entry'
 import { unreachable } from '@meridian/core/errors'
 import type { DocumentName, RegionId, ReplicaId } from '@meridian/core/ids'
 import { replicaParts, toPosition } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteRow, SqliteStatement } from '@meridian/core/io/sqlite'
 import { SqliteError } from '@meridian/core/io/sqlite'
-import type { ListedDocument } from '@meridian/core/log'
-import type { Chain } from '@meridian/core/version'
+import type { GroupDocument, ListedDocument, Peer } from '@meridian/core/log'
+import type { Chain, MutableVersion } from '@meridian/core/version'
 import { decodeVersion, include, mutableVersion, raiseFloor, toChain } from '@meridian/core/version'
 import { EntriesEncoder } from './batch.js'
+import { DotIndex, DotsDamaged } from './dots.js'
 import { FreshIndex } from './fresh.js'
 import { Generations } from './generations.js'
 import type { Query, QueryResult } from './messages.js'
@@ -26,6 +28,8 @@ import { ReaderStatements, listRowsMax } from './reader-statements.js'
 
 const nameCacheMax = 20_000
 const unmarkedMax = 10_000
+/** Documents of one piece of a list: about 10 ms at most. */
+const listScanMax = 1000
 
 /** A range scan reads a row in a third of the time of a look-up; it pays while it passes over few rows of others. */
 const scanFactor = 3
@@ -49,6 +53,14 @@ interface SnapshotRow {
   readonly index: Buffer
 }
 
+interface VersionedDocument {
+  readonly snapshot: SnapshotRow | undefined
+  readonly version: MutableVersion
+  readonly position: number
+  readonly tailCount: number
+  readonly tailBytes: number
+}
+
 /** Found by a check; ends the query that came upon it. */
 class Damaged extends Error {
   readonly damage: Damage
@@ -64,6 +76,7 @@ export class Reader {
   private readonly region: RegionId
   private readonly fresh: FreshIndex
   private readonly statements: ReaderStatements
+  private readonly dots: DotIndex
   private readonly groupNames = new Generations<number, string>(nameCacheMax)
   private readonly documentNames = new Generations<number, string>(nameCacheMax)
   private readonly replicaNames = new Generations<number, string>(nameCacheMax)
@@ -76,6 +89,7 @@ export class Reader {
     this.region = region
     this.fresh = new FreshIndex(database)
     this.statements = new ReaderStatements(database)
+    this.dots = new DotIndex(database, (ref) => this.replicaName(ref))
   }
 
   /** The results in the order of the queries, and what was found to be damaged. */
@@ -225,7 +239,17 @@ export class Reader {
         case 'readDocument':
           return this.readDocument(query)
         case 'readGroup':
-          return this.readGroup(query)
+          return this.readGroup(query, 'local')
+        case 'readLinked':
+          return this.readGroup(query, 'linked')
+        case 'seekGroup':
+          return this.seekGroup(query.group, query.version)
+        case 'readPeers':
+          return this.readPeers(query.group)
+        case 'listGroup':
+          return this.listGroup(query)
+        case 'readState':
+          return this.readState(query.document)
         case 'readSnapshot':
           return this.readSnapshot(query.document)
         case 'listDocuments':
@@ -236,6 +260,10 @@ export class Reader {
     } catch (thrown) {
       if (thrown instanceof Damaged) {
         this.report(thrown.damage)
+        return damagedResult(thrown.message)
+      }
+      if (thrown instanceof DotsDamaged) {
+        this.report({ reason: 'dots', document: 0, group: 0, position: thrown.position })
         return damagedResult(thrown.message)
       }
       if (thrown instanceof SqliteError && thrown.reason === 'corrupt') {
@@ -278,22 +306,7 @@ export class Reader {
       return { kind: 'document', info }
     }
     if (document.damaged) return damagedResult('set aside before')
-    const snapshot = this.snapshot(document)
-    const version = snapshot === undefined ? mutableVersion() : decodeVersion(snapshot.version)
-    // Beyond the snapshot there is a trim only where an erase ended the life.
-    const after = Math.max(snapshot?.position ?? 0, document.trimmed)
-    const ends = new Map<number, number>()
-    let position = after
-    let tailCount = 0
-    let tailBytes = 0
-    for (const item of this.tail(document, after)) {
-      position = item.position
-      tailCount++
-      tailBytes += item.bytes
-      const end = ends.get(item.replica)
-      if (end === undefined || end < item.sequence) ends.set(item.replica, item.sequence)
-    }
-    for (const [replica, sequence] of ends) include(version, this.replicaName(replica) as ReplicaId, sequence)
+    const { snapshot, version, position, tailCount, tailBytes } = this.documentVersion(document)
     return {
       kind: 'document',
       info: {
@@ -317,6 +330,26 @@ export class Reader {
     }
   }
 
+  private documentVersion(document: DocumentRow): VersionedDocument {
+    const snapshot = this.snapshot(document)
+    const version = snapshot === undefined ? mutableVersion() : decodeVersion(snapshot.version)
+    // Beyond the snapshot there is a trim only where an erase ended the life, or a state came without one.
+    const after = Math.max(snapshot?.position ?? 0, document.trimmed)
+    const ends = new Map<number, number>()
+    let position = after
+    let tailCount = 0
+    let tailBytes = 0
+    for (const item of this.tail(document, after)) {
+      position = item.position
+      tailCount++
+      tailBytes += item.bytes
+      const end = ends.get(item.replica)
+      if (end === undefined || end < item.sequence) ends.set(item.replica, item.sequence)
+    }
+    for (const [replica, sequence] of ends) include(version, this.replicaName(replica) as ReplicaId, sequence)
+    return { snapshot, version, position, tailCount, tailBytes }
+  }
+
   /** SQLite compares names as bytes of UTF-8. */
   private listDocuments({ prefix, after, count }: Extract<Query, { kind: 'listDocuments' }>): QueryResult {
     const documents: ListedDocument[] = []
@@ -335,9 +368,9 @@ export class Reader {
     const sealed = new Map<ReplicaId, number>()
     const seals = new Map<string, Chain>()
     let position = 0
-    const ref = this.statements.groupByName.get([name])?.[0]
+    const [ref, , , joining] = this.statements.groupByName.get([name]) ?? []
     if (typeof ref === 'number') {
-      const current = this.statements.currentReplica.get([])?.[0]
+      const [current, currentCounter] = this.statements.currentReplica.get([]) ?? []
       for (const [region, counter, seal] of this.statements.floorsOf.all([ref])) {
         if (!Buffer.isBuffer(seal)) continue
         const floor = { counter: Number(counter), seal: toChain(seal.readBigUInt64LE()) }
@@ -359,10 +392,69 @@ export class Reader {
         const { region, counter } = replicaParts(replica)
         if (sequence === 0 || counter <= (version.floors.get(region)?.counter ?? 0)) continue
         version.sequences.set(replica, sequence)
-        if (region === this.region && end !== current) closed.set(replica, sequence)
+        // One with a higher counter is of a history that this copy does not know: what is open is not sealed over.
+        if (region === this.region && end !== current && counter < Number(currentCounter)) closed.set(replica, sequence)
       }
     }
-    return { kind: 'group', info: { version, closed, sealed, seals, position: toPosition(position) } }
+    const info = { version, closed, sealed, seals, position: toPosition(position) }
+    return { kind: 'group', info: joining === 1 ? { ...info, joining: true } : info }
+  }
+
+  private seekGroup(name: string, encoded: Uint8Array): QueryResult {
+    const { position } = this.fresh
+    const group = this.statements.groupByName.get([name])?.[0]
+    if (typeof group !== 'number') return { kind: 'sought', sought: { position, chains: new Map(), behind: false } }
+    const fresh = this.fresh.ofGroup(group)
+    return { kind: 'sought', sought: this.dots.seek(group, decodeVersion(encoded), { fresh, position }) }
+  }
+
+  private readPeers(name: string): QueryResult {
+    const group = this.statements.groupByName.get([name])?.[0]
+    if (typeof group !== 'number') return { kind: 'peers', peers: [] }
+    const at = { fresh: this.fresh.ofGroup(group), position: this.fresh.position }
+    const peers: Peer[] = []
+    for (const [region, encoded, atMs] of this.statements.peersOf.all([group])) {
+      if (!Buffer.isBuffer(encoded)) continue
+      const version = decodeVersion(encoded)
+      const { behind } = this.dots.seek(group, version, at)
+      peers.push({ region: String(region) as RegionId, version, atMs: Number(atMs), behind })
+    }
+    return { kind: 'peers', peers }
+  }
+
+  /** A piece of the list: looks at so many documents of the tenant and says where to go on. */
+  private listGroup({ group: name, after, count }: Extract<Query, { kind: 'listGroup' }>): QueryResult {
+    const group = this.statements.groupByName.get([name])?.[0]
+    if (typeof group !== 'number') return { kind: 'grouped', documents: [], next: undefined }
+    const tenant = name.slice(0, name.indexOf('/'))
+    const from = after > `${tenant}/` ? after : `${tenant}/`
+    const rows = this.statements.documentsBetween.all([from, `${tenant}0`, listScanMax])
+    const documents: GroupDocument[] = []
+    for (const [found, of] of rows) {
+      if (of !== group || typeof found !== 'string') continue
+      const document = this.document(found)
+      if (document?.engine === undefined) continue
+      const { engine, life, ended, damaged } = document
+      const version = damaged ? mutableVersion() : this.documentVersion(document).version
+      documents.push({ document: found as DocumentName, engine, life, ended, version })
+      if (documents.length === count) return { kind: 'grouped', documents, next: undefined }
+    }
+    const next = rows.length === listScanMax ? String(rows.at(-1)?.[0]) : undefined
+    return { kind: 'grouped', documents, next }
+  }
+
+  private readState(name: string): QueryResult {
+    const document = this.document(name)
+    if (document?.engine === undefined) return { kind: 'state', state: undefined }
+    const snapshot = this.readSnapshot(name)
+    if (snapshot.kind !== 'snapshot') return snapshot
+    const { engine, life, ended } = document
+    const after = Math.max(snapshot.snapshot?.position ?? 0, document.trimmed)
+    const positions = [...this.tail(document, after)].map((item) => item.position)
+    const read = this.entries(this.rows(positions, document.ref), 0, { more: false, trimmed: 0 })
+    if (read.kind !== 'entries') return read
+    const { version } = this.documentVersion(document)
+    return { kind: 'state', state: { engine, life, ended, version, snapshot: snapshot.snapshot, entries: read.entries } }
   }
 
   private lastPush(groupName: string, deviceText: string): QueryResult {
@@ -402,14 +494,13 @@ export class Reader {
     return this.entries(rows, query.after, { more, trimmed })
   }
 
-  private readGroup(query: Extract<Query, { kind: 'readGroup' }>): QueryResult {
-    const [group, trimmedTo] = this.statements.groupByName.get([query.group]) ?? []
+  /** `linked`: with stubs, and with what a snapshot covers here and peers may lack. */
+  private readGroup(query: Extract<Query, { kind: 'readGroup' | 'readLinked' }>, reader: 'local' | 'linked'): QueryResult {
+    const [group, trimmedTo, droppedTo] = this.statements.groupByName.get([query.group]) ?? []
     if (typeof group !== 'number') return this.entries([], query.after, { more: false, trimmed: 0 })
-    const trimmed = Number(trimmedTo)
+    const trimmed = Number(reader === 'local' ? trimmedTo : droppedTo)
     const barrier = Number(this.statements.damagedBeyond.get([group, query.after])?.[0] ?? Number.POSITIVE_INFINITY)
-    const trims = new Map<number, { position: number; life: number }>()
-    for (const [document, position, life] of this.statements.trims.all([]))
-      trims.set(Number(document), { position: Number(position), life: Number(life) })
+    const trims = new TrimLookup(this.statements)
     const rows: EntryRow[] = []
     let bytes = 0
     // What stands before a damaged record is served, what stands behind it never.
@@ -417,9 +508,13 @@ export class Reader {
     try {
       for (const position of this.order(group, query.after)) {
         if (position >= barrier) break
-        const row = this.entryRow(position, { document: 0, group })
-        const trim = trims.get(row.document)
-        if (trim !== undefined && row.position <= trim.position && row.life <= trim.life) continue
+        let row = this.entryRow(position, { document: 0, group })
+        if (reader === 'local' && row.kind === kindNumber.stub) continue
+        const trim = trims.of(row.document)
+        if (trim !== undefined && row.position <= trim.position && row.life <= trim.life) {
+          if (reader === 'local') continue
+          if (row.position <= trim.erased) row = stubOf(row)
+        }
         if (rows.length > 0 && (rows.length >= query.entries || bytes + row.payload.length > query.bytes)) return upTo()
         rows.push(row)
         bytes += row.payload.length
@@ -595,6 +690,34 @@ export class Reader {
     return name
   }
 }
+
+/** The trims that have not come through, looked up as their documents come along: there may be as many as documents. */
+class TrimLookup {
+  private readonly statements: ReaderStatements
+  private readonly hasAny: boolean
+  private readonly held = new Map<number, { position: number; life: number; erased: number } | undefined>()
+
+  constructor(statements: ReaderStatements) {
+    this.statements = statements
+    this.hasAny = statements.anyTrim.get([]) !== undefined
+  }
+
+  of(document: number): { readonly position: number; readonly life: number; readonly erased: number } | undefined {
+    if (!this.hasAny || document === 0) return undefined
+    if (this.held.has(document)) return this.held.get(document)
+    const row = this.statements.trimOf.get([document])
+    const [position = 0, life = 0, erased = 0] = (row ?? []).map(Number)
+    const trim = row === undefined ? undefined : { position, life, erased }
+    this.held.set(document, trim)
+    return trim
+  }
+}
+
+/** RES7: an erased entry as links see it before the writer has come to it. */
+const stubOf = (row: EntryRow): EntryRow => ({
+  ...row,
+  ...{ document: 0, kind: kindNumber.stub, life: 0, engine: 0, device: null, counter: 0, payload: new Uint8Array(0) },
+})
 
 /** Where a scrub is: in `tails`, `orders` and `snapshots` rows are found by two keys. */
 export interface ScrubCursor {

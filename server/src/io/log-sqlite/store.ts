@@ -28,9 +28,11 @@ import { errorTable, MeridianError } from '@meridian/core/errors'
 import type { RegionId } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteDriverName } from '@meridian/core/io/sqlite'
 import { openSqlite, SqliteError } from '@meridian/core/io/sqlite'
+import type { DotItem, DotRun } from './dots.js'
+import { DotRuns, DotWriter } from './dots.js'
 
 export const logKind = 'sqlite'
-export const logFormat = 1
+export const logFormat = 2
 /** 'MLOG', so that `file` and a curious person can tell what the database is. */
 const applicationId = 0x4d4c4f47
 
@@ -92,6 +94,23 @@ CREATE INDEX damaged_groups ON damaged (group_ref, position);
 `
 
 /**
+ * What format 2 has beside: all that links need. `dots` says where the entries of a replica stand, as `orders` does for a group; `stubs` which entries
+ * are left of erasures, `peers` for whom entries are kept. `gone` is the highest sequence of a replica that links cannot read any more, `dropped` the
+ * highest position of a group; `erased` is up to where a trim is an erasure, of which stubs stay.
+ */
+const linkSchema = `
+CREATE TABLE dots (group_ref INTEGER NOT NULL, replica_ref INTEGER NOT NULL, sequence INTEGER NOT NULL, position INTEGER NOT NULL, checksum INTEGER NOT NULL,
+  list BLOB NOT NULL, PRIMARY KEY (group_ref, replica_ref, sequence)) STRICT, WITHOUT ROWID;
+CREATE TABLE stubs (group_ref INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (group_ref, position)) STRICT, WITHOUT ROWID;
+CREATE TABLE peers (group_ref INTEGER NOT NULL, region TEXT NOT NULL, version BLOB NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (group_ref, region)) STRICT, WITHOUT ROWID;
+ALTER TABLE groups ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE groups ADD COLUMN joining INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE versions ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE documents ADD COLUMN group_ref INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE trims ADD COLUMN erased INTEGER NOT NULL DEFAULT 0;
+`
+
+/**
  * Holds the directory for this process until closed or dead.
  *
  * @throws MeridianError LOG_LOCKED, LOG_UNAVAILABLE
@@ -138,9 +157,10 @@ export function openStore(options: StoreOptions): SqliteDatabase {
       database = openSqlite(path, { driver: options.driver, busyTimeoutMs })
     }
     database.exec('PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0')
-    check(database, options.region)
+    const format = check(database, options.region)
     if (options.opening === 'failed') rewrite(database)
-    if (!marked) writeMarker(options.directory)
+    if (format < logFormat) upgrade(database)
+    if (!marked || format < logFormat) writeMarker(options.directory)
     return database
   } catch (thrown) {
     database?.close()
@@ -234,6 +254,7 @@ function make(database: SqliteDatabase, region: RegionId): void {
   database.exec('BEGIN IMMEDIATE')
   database.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${logFormat}`)
   database.exec(schema)
+  database.exec(linkSchema)
   const put = database.prepare('INSERT INTO meta (key, value) VALUES (?, ?)')
   put.run(['region', region])
   put.run(['settled', 0])
@@ -241,11 +262,12 @@ function make(database: SqliteDatabase, region: RegionId): void {
   database.exec('COMMIT')
 }
 
-function check(database: SqliteDatabase, region: RegionId): void {
+/** @returns the format of what is there. */
+function check(database: SqliteDatabase, region: RegionId): number {
   const id = database.prepare('PRAGMA application_id').get([])?.[0]
   if (id !== applicationId) throw new MeridianError('LOG_DAMAGED', { message: 'log.db is not a log of Meridian.' })
   const format = Number(database.prepare('PRAGMA user_version').get([])?.[0])
-  if (format !== logFormat) {
+  if (format !== logFormat && format !== 1) {
     throw new MeridianError('CONFIG_INVALID', {
       message: `log.db is of format ${format}, and this release knows ${logFormat}: update Meridian, or give another directory.`,
     })
@@ -256,6 +278,54 @@ function check(database: SqliteDatabase, region: RegionId): void {
       message: `The data directory is of region ${String(held).slice(0, 63)}, and the node is set to ${region}.`,
     })
   }
+  return format
+}
+
+const upgradeRows = 65_536
+
+/**
+ * From format 1, which knew no links: a pass over all entries, once. What was compacted there is gone for links. A document of which only a snapshot
+ * is left is of the one group that a tenant had then.
+ */
+function upgrade(database: SqliteDatabase): void {
+  database.exec('BEGIN IMMEDIATE')
+  database.exec(linkSchema)
+  database.exec(`UPDATE groups SET dropped = trimmed;
+    UPDATE trims SET erased = position WHERE (SELECT ended FROM documents WHERE ref = document_ref) = 1`)
+  database.exec(`UPDATE documents SET group_ref = coalesce(
+    (SELECT ref FROM groups WHERE groups.name = substr(documents.name, 1, instr(documents.name, '/')) || 'default'), 0)`)
+  const settled = Number(database.prepare("SELECT value FROM meta WHERE key = 'settled'").get([])?.[0] ?? 0)
+  const runs = new DotRuns()
+  const groups = new Map<number, number>()
+  const rowsBeyond = database.prepare(
+    `SELECT position, group_ref, document_ref, replica_ref, sequence FROM entries WHERE position > ? AND position <= ? ORDER BY position LIMIT ${upgradeRows}`,
+  )
+  for (let from = 0, more = true; more; ) {
+    const rows = rowsBeyond.all([from, settled])
+    for (const row of rows) {
+      const [position = 0, group = 0, document = 0, replica = 0, sequence = 0] = row.map(Number)
+      runs.add({ position, group, replica, sequence })
+      if (document !== 0) groups.set(document, group)
+      from = position
+    }
+    more = rows.length === upgradeRows
+  }
+  const setGroup = database.prepare('UPDATE documents SET group_ref = ? WHERE ref = ?')
+  for (const [document, group] of groups) setGroup.run([group, document])
+  // Only what stands behind the last hole of a replica can be read by a link.
+  const newest = new Map<string, DotRun<DotItem>>()
+  for (const run of runs.all()) newest.set(`${run.end.group}/${run.end.replica}`, run)
+  const dots = new DotWriter(database)
+  const setGone = database.prepare('UPDATE versions SET gone = ? WHERE group_ref = ? AND replica_ref = ?')
+  database.exec('UPDATE versions SET gone = sequence')
+  const endOf = database.prepare('SELECT sequence FROM versions WHERE group_ref = ? AND replica_ref = ?')
+  for (const run of newest.values()) {
+    const { group, replica, sequence } = run.end
+    if (Number(endOf.get([group, replica])?.[0]) !== sequence) continue
+    dots.put(run)
+    setGone.run([sequence - run.positions.length, group, replica])
+  }
+  database.exec(`PRAGMA user_version = ${logFormat}; COMMIT`)
 }
 
 /**

@@ -12,7 +12,7 @@ import { assert, MeridianError, unreachable } from '@meridian/core/errors'
 import { SqliteError } from '@meridian/core/io/sqlite'
 import type { LogErrorCode } from '@meridian/core/log'
 import { hashReady } from './hash.js'
-import type { CheckpointMessage, WriterAnswer, WriterData, WriterRequest, WriterStatus } from './messages.js'
+import type { CheckpointMessage, LinkWork, WriterAnswer, WriterData, WriterRequest, WriterStatus } from './messages.js'
 import type { SnapshotStaging } from './opening.js'
 import type { Mail } from './mailbox.js'
 import { Mailbox } from './mailbox.js'
@@ -27,6 +27,8 @@ const parkedMsMax = 20
 const quietMs = 20
 /** Under load every so manieth look at the clock drops something nevertheless. */
 const postponedMax = 5
+
+const reconsiderMs = 1000
 
 const reopenMsMin = 20
 const reopenMsMax = 10_000
@@ -59,6 +61,7 @@ class WriterThread {
   private opening: Opening | undefined
   private readonly mailbox: Mailbox
   private appends: Mail[] = []
+  private includes: Extract<WriterRequest, { kind: 'include' }>[] = []
   private readonly stagings: Staged[] = []
   private failure: { readonly code: LogErrorCode; readonly message: string } = { code: 'LOG_UNAVAILABLE', message: '' }
   private failures = 0
@@ -70,6 +73,7 @@ class WriterThread {
   private quiet: NodeJS.Timeout | undefined
   private postponed = 0
   private reopening: NodeJS.Timeout | undefined
+  private readonly reconsidering: NodeJS.Timeout
   private copying: 'idle' | 'asked' = 'idle'
   /** Bytes of the WAL when the reader's thread was last asked. */
   private copiedTo = 0
@@ -83,6 +87,7 @@ class WriterThread {
     this.mailbox = new Mailbox(data.mailbox)
     port.on('message', (request: WriterRequest) => this.receive(request))
     data.reader.on('message', () => this.copied())
+    this.reconsidering = setInterval(() => this.reconsider(), reconsiderMs)
   }
 
   announce(): void {
@@ -102,6 +107,16 @@ class WriterThread {
       switch (request.kind) {
         case 'append':
           this.appends.push(request)
+          break
+        case 'include':
+          this.includes.push(request)
+          break
+        case 'link':
+          this.flush()
+          this.link(request.id, request.work)
+          break
+        case 'retain':
+          this.opening?.retain(request.retained)
           break
         case 'mail':
           break
@@ -154,25 +169,42 @@ class WriterThread {
   }
 
   private flush(): void {
-    const { appends, opening } = this
-    if (appends.length === 0) return
+    const { appends, includes, opening } = this
+    if (appends.length === 0 && includes.length === 0) return
     this.appends = []
+    this.includes = []
     const ids = appends.map((append) => append.id)
+    const foreignIds = includes.map((include) => include.id)
     if (opening === undefined) {
-      this.post({ kind: 'failed', ids, ...this.failure })
+      this.post({ kind: 'failed', ids: [...ids, ...foreignIds], ...this.failure })
       return
     }
     try {
-      const { position, sequences } = opening.commit(appends.map((append) => append.batch))
+      const { position, sequences, included } = opening.commit(
+        appends.map((append) => append.batch),
+        includes.map((include) => include.foreign),
+      )
       this.failures = 0
       this.lastCommit = performance.now()
-      this.post({ kind: 'appended', ids, position, sequences })
+      if (ids.length > 0) this.post({ kind: 'appended', ids, position, sequences })
+      if (foreignIds.length > 0) this.post({ kind: 'included', ids: foreignIds, included })
       this.attempt((open) => open.settleIfOverdue())
       this.checkpointIfDue()
     } catch (thrown) {
       this.fail(thrown)
-      this.post({ kind: 'failed', ids, ...this.failure })
+      this.post({ kind: 'failed', ids: [...ids, ...foreignIds], ...this.failure })
     }
+  }
+
+  private link(id: number, work: LinkWork): void {
+    const unmerged = this.attempt((opening) => linkWork(opening, work))
+    const { opening } = this
+    if (opening === undefined) this.post({ kind: 'failed', ids: [id], ...this.failure })
+    else if (unmerged === undefined)
+      this.post({ kind: 'failed', ids: [id], code: 'LOG_UNAVAILABLE', message: 'The group is not joining.' })
+    else this.post({ kind: 'linked', id, unmerged, position: opening.position })
+    this.attempt((open) => open.settleIfOverdue())
+    this.checkpointIfDue()
   }
 
   private stage(id: number, request: Extract<WriterRequest, { kind: 'snapshot' }>): void {
@@ -189,7 +221,7 @@ class WriterThread {
     } else if (
       this.quiet === undefined &&
       this.opening !== undefined &&
-      (this.opening.settleDue || this.opening.garbage || this.opening.pushesDue)
+      (this.opening.settleDue || this.opening.garbage || this.opening.pushesDue || this.opening.hasRetained)
     ) {
       this.quiet = setTimeout(() => this.tidy(), quietMs)
     }
@@ -232,7 +264,8 @@ class WriterThread {
     if (opening === undefined || this.closing) return
     const busy = performance.now() - this.lastCommit < quietMs
     this.postponed = busy ? this.postponed + 1 : 0
-    if (!busy && opening.settleDue) this.attempt((open) => open.settleSome())
+    if (!busy && opening.hasRetained) this.attempt((open) => open.writeRetainedNow())
+    else if (!busy && opening.settleDue) this.attempt((open) => open.settleSome())
     else if ((!busy || this.postponed % postponedMax === 0) && this.stagings.length === 0) {
       this.attempt((open) => {
         if (!open.dropSome()) open.forgetSomePushes()
@@ -240,6 +273,12 @@ class WriterThread {
     }
     this.checkpointIfDue()
     if (this.opening !== undefined && !busy) this.post({ kind: 'status', status: this.status(this.opening) })
+    this.schedule()
+  }
+
+  /** What waits for a peer goes when it has waited for too long, also if no peer says anything (LOG4). */
+  private reconsider(): void {
+    this.opening?.reconsider()
     this.schedule()
   }
 
@@ -324,6 +363,7 @@ class WriterThread {
     this.lock.close()
     clearTimeout(this.quiet)
     clearTimeout(this.reopening)
+    clearInterval(this.reconsidering)
     this.data.reader.close()
     this.post({ kind: 'closed' })
     this.port.close()
@@ -335,6 +375,24 @@ class WriterThread {
 
   private post(answer: WriterAnswer): void {
     this.port.postMessage(answer, undefined)
+  }
+}
+
+/** What a put of states left unmerged, else nothing; undefined if the group is not joining. */
+function linkWork(opening: Opening, work: LinkWork): readonly string[] | undefined {
+  switch (work.kind) {
+    case 'setPeers':
+      opening.setPeers(work.group, work.regions)
+      return []
+    case 'beginJoin':
+      opening.beginJoin(work.group)
+      return []
+    case 'putStates':
+      return opening.putStates(work.group, work.states)
+    case 'adopt':
+      return opening.adopt(work.group, work.adopted) ? [] : undefined
+    default:
+      return unreachable(work)
   }
 }
 

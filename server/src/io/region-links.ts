@@ -1,0 +1,240 @@
+/**
+ * The links of a node: what listens for other regions, what dials them, and the machines that speak (regions/src/link). Made by a node that is in a
+ * cluster.
+ *
+ * - RES2 Nobody speaks before both have proved themselves by the cluster file.
+ * - Bytes of documents cross the network under TLS only; a node without it takes links from its own machine, or through a proxy that it trusts.
+ */
+
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { rootCertificates, TLSSocket } from 'node:tls'
+import type { Random } from '@meridian/core/effects'
+import type { Entry } from '@meridian/core/entry'
+import { MeridianError } from '@meridian/core/errors'
+import type { Hub, HubLinks } from '@meridian/core/hub'
+import type { GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
+import type { LinkedLog } from '@meridian/core/log'
+import type { Chain } from '@meridian/core/version'
+import { Acceptor, Dialer, type HandshakeEffects } from '@meridian/regions/link/handshake'
+import { Links } from '@meridian/regions/link/links'
+import { defaultLinkOptions, type LinkOptions } from '@meridian/regions/link/options'
+import type { LinkPlacement } from '@meridian/regions/link/placement'
+import { peersOf, type Region } from '@meridian/regions/topology'
+import { WebSocket, WebSocketServer } from 'ws'
+import { type ClusterConfig, isLoopback, type LinkLimits } from '../config.js'
+import type { createForwarding } from '../http/forwarded.js'
+import { dials, LinkDialer } from './link-dialer.js'
+import { type Handshake, linkDeflate, linkMessageBytesMax, type LinkStats, SpokenSocket } from './link-socket.js'
+import type { Logger } from './logging.js'
+import { isSignedBy, readRegionKey } from './region-key.js'
+
+/** Where regions connect. */
+export const linkPath = '/v1/link'
+
+/** How often the machines are looked after. */
+const tickMs = 10
+
+export interface RegionLinksOptions {
+  readonly region: RegionId
+  readonly cluster: ClusterConfig
+  readonly limits: LinkLimits
+  readonly log: LinkedLog
+  readonly placement: LinkPlacement
+  readonly logger: Logger
+  readonly random: Random
+  readonly clientOf: ReturnType<typeof createForwarding>
+  /** The other end of this socket is known. */
+  readonly onKnown: (socket: Socket) => void
+}
+
+export class RegionLinks implements HubLinks {
+  readonly links: Links
+  readonly stats: LinkStats = { connections: 0, refusals: 0, messagesIn: 0, bytesIn: 0, messagesOut: 0, bytesOut: 0 }
+  readonly #options: RegionLinksOptions
+  readonly #handshake: HandshakeEffects
+  readonly #linkOptions: LinkOptions
+  readonly #server: WebSocketServer
+  readonly #sockets = new Set<SpokenSocket>()
+  readonly #dialers: LinkDialer[] = []
+  /** What was last said of a region that cannot be reached, so that it is said once. */
+  readonly #said = new Map<string, string>()
+  #hub: Hub | undefined
+  #wheel: NodeJS.Timeout | undefined
+
+  /** @throws MeridianError CONFIG_INVALID if the key is not the one that the cluster file has for this region */
+  constructor(options: RegionLinksOptions) {
+    this.#options = options
+    const { region, cluster, limits, log, placement } = options
+    const { topology } = cluster
+    const key = readRegionKey(cluster.key)
+    if (topology.regions.get(region)?.publicKey !== key.publicKey) {
+      throw new MeridianError('CONFIG_INVALID', {
+        message: `cluster.keyFile is not the key that the cluster file has for ${region}: its public key is ${key.publicKey}.`,
+      })
+    }
+    this.#handshake = { here: region, topology, nonce: () => randomBytes(32), sign: (bytes) => key.sign(bytes), isSignedBy }
+    const { batchMs, windowBytes, heartbeatMs, silenceMs } = limits
+    this.#linkOptions = { ...defaultLinkOptions, batchMs, windowBytes, heartbeatMs, silenceMs }
+    this.links = new Links({
+      here: region,
+      topology: () => topology,
+      placement,
+      options: this.#linkOptions,
+      effects: {
+        nowMs: () => performance.now(),
+        log,
+        include: (entries, done) =>
+          log.include(entries, (outcome) => {
+            if (outcome.kind === 'failed') this.#hub?.includeFailed(entries)
+            else if (outcome.value.kind === 'included') this.#hub?.included(outcome.value.entries)
+            done(outcome)
+          }),
+        alarm: ({ peer, reason, door, detail }) =>
+          options.logger.error({ peer, reason, door, detail }, 'a group stands still on a link until somebody acts'),
+      },
+    })
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload: linkMessageBytesMax,
+      perMessageDeflate: linkDeflate,
+    })
+  }
+
+  /** Opens every group and dials. Once the hub is there and the node listens. */
+  async begin(hub: Hub): Promise<void> {
+    this.#hub = hub
+    await new Promise<void>((resolve, reject) => {
+      this.links.begin((outcome) => {
+        if (outcome.kind === 'done') resolve()
+        else reject(new MeridianError(outcome.code, { cause: outcome.cause }))
+      })
+    })
+    const { region, cluster, limits, random } = this.#options
+    for (const peer of peersOf(cluster.topology, region)) {
+      if (!dials(region, peer.name)) continue
+      const dialer = new LinkDialer({ random, dialMs: limits.dialMs, dial: (over) => this.#dial(peer, over) })
+      this.#dialers.push(dialer)
+    }
+    this.#wheel = setInterval(() => this.links.tick(), tickMs)
+  }
+
+  appended(group: GroupId, replica: ReplicaId, sequence: number, chain: Chain | undefined): void {
+    this.links.appended(group, replica, sequence, chain)
+  }
+
+  included(entries: readonly Entry[]): void {
+    this.links.included(entries)
+  }
+
+  reopened(): void {
+    this.links.reopened()
+  }
+
+  speaksAt(url: string | undefined): boolean {
+    return url?.split('?', 1)[0] === linkPath
+  }
+
+  /** An upgrade whose path, host and origin were found right. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (!this.#isPrivate(request)) {
+      socket.end('HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nUpgrade: TLS/1.2\r\n\r\n')
+      return
+    }
+    this.#server.handleUpgrade(request, socket, head, (client) => {
+      this.#speak(client, { end: 'accepted', acceptor: new Acceptor(this.#handshake) }, () =>
+        this.#options.onKnown(request.socket),
+      )
+    })
+  }
+
+  /** Bytes of all links so far. */
+  count(): LinkStats {
+    for (const socket of this.#sockets) socket.count()
+    return this.stats
+  }
+
+  /** Waits until every region that is connected holds all that this one does, or as long as `deadline`. */
+  async drain(deadline: Promise<unknown>): Promise<void> {
+    let isOver = false
+    void deadline.then(() => (isOver = true))
+    while (!isOver && !this.links.isCaughtUp) await new Promise((resolve) => setTimeout(resolve, tickMs))
+  }
+
+  close(): void {
+    for (const dialer of this.#dialers) dialer.close()
+    clearInterval(this.#wheel)
+    this.links.close()
+    for (const socket of this.#sockets) socket.terminate()
+    this.#server.close()
+  }
+
+  #isPrivate(request: IncomingMessage): boolean {
+    const { headers, socket } = request
+    const isEncrypted = socket instanceof TLSSocket
+    const client = this.#options.clientOf({
+      address: socket.remoteAddress,
+      isEncrypted,
+      forwardedFor: header(headers['x-forwarded-for']),
+      forwardedProto: header(headers['x-forwarded-proto']),
+    })
+    return client.isSecure || isLoopback(client.address)
+  }
+
+  #dial(peer: Region, over: (how: 'proved' | 'failed') => void): void {
+    const { authorities } = this.#options.cluster
+    const client = new WebSocket(peer.linkUrl, {
+      perMessageDeflate: linkDeflate,
+      maxPayload: linkMessageBytesMax,
+      handshakeTimeout: this.#options.limits.handshakeMs,
+      followRedirects: false,
+      ...(authorities === undefined ? {} : { ca: [...rootCertificates, authorities] }),
+    })
+    const dialer = new Dialer(this.#handshake, peer)
+    this.#speak(client, { end: 'dialled', dialer, peer: peer.name }, undefined, over)
+  }
+
+  #speak(client: WebSocket, handshake: Handshake, onKnown?: () => void, over?: (how: 'proved' | 'failed') => void): void {
+    let peer = handshake.end === 'dialled' ? handshake.peer : undefined
+    let isProved = false
+    const socket: SpokenSocket = new SpokenSocket({
+      socket: client,
+      handshake,
+      handshakeMs: this.#options.limits.handshakeMs,
+      roomBytes: this.#linkOptions.socketBytes,
+      stats: this.stats,
+      onProved: (proved, spoken) => {
+        peer = proved
+        isProved = true
+        onKnown?.()
+        this.#said.delete(proved)
+        this.#options.logger.info({ peer }, 'a link is open')
+        return this.links.connect(proved, spoken)
+      },
+      onClosed: (error) => {
+        this.#sockets.delete(socket)
+        this.#say(peer, error, isProved)
+        over?.(isProved ? 'proved' : 'failed')
+      },
+    })
+    this.#sockets.add(socket)
+  }
+
+  /** A region that cannot be reached is dialled often; what is said of it is said when it changes. */
+  #say(peer: RegionId | undefined, error: MeridianError | undefined, wasProved: boolean): void {
+    const { logger } = this.#options
+    if (wasProved) logger.info({ peer, ...(error === undefined ? {} : { reason: error.message }) }, 'a link ended')
+    else {
+      const reason = error?.message ?? 'it closed'
+      const name = peer ?? 'stranger'
+      if (this.#said.get(name) === reason) return
+      this.#said.set(name, reason)
+      logger.warn({ peer, reason }, 'a link did not come about')
+    }
+  }
+}
+
+const header = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value.join(',') : value)
