@@ -7,7 +7,7 @@ import type { AsideError, EngineAside } from '@meridian/core/engine-aside'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import type { ErrorCode } from '@meridian/core/errors'
 import { MeridianError } from '@meridian/core/errors'
-import { Hub } from '@meridian/core/hub'
+import { Hub, type HubLinks } from '@meridian/core/hub'
 import type { DocumentName, GroupId, RegionId } from '@meridian/core/ids'
 import { documentParts, parseGroup, parseRegion } from '@meridian/core/ids'
 import type { HubLimits, SessionLimits } from '@meridian/core/limits'
@@ -42,6 +42,8 @@ export interface SimNodeOptions {
   /** What tokens say; any other token is a writer of tenant `acme` with that name. */
   readonly tokens?: { get(token: string): Principal | MeridianError | undefined }
   readonly compact?: (document: DocumentName) => void
+  /** What hears of all that becomes durable. */
+  readonly links?: HubLinks
 }
 
 /** Every document of a tenant in its one group. */
@@ -88,6 +90,7 @@ export class SimNode {
         aside: this.#aside(options.engines ?? { yjs: yjsEngine }),
         schedule: (run) => this.later(run),
         compact: (document) => options.compact?.(document),
+        ...(options.links === undefined ? {} : { links: options.links }),
       },
       {
         limits: { ...hubLimits, ...options.hubLimits },

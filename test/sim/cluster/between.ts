@@ -79,6 +79,19 @@ export class Between {
     })
   }
 
+  /** Its process is gone: its machine resets its sockets, or is gone as well and says nothing. */
+  died(site: Site): void {
+    for (const pair of this.pairs) {
+      if (!pair.ends.includes(site) || pair.wire === undefined) continue
+      if (this.#world.random.chance(0.5)) pair.wire.cut()
+      else {
+        for (const end of [0, 1] as const) pair.wire.die(end)
+        // Whoever is left finds out by silence; the dead end is nobody's.
+        pair.wire.close(pair.ends[0] === site ? 0 : 1)
+      }
+    }
+  }
+
   /** All cuts end; what is half open is found out by whoever waits. */
   heal(): void {
     for (const pair of this.pairs) {

@@ -5,9 +5,11 @@
 
 import { MemoryDisk } from '@meridian/client/io/store-memory'
 import type { Principal } from '@meridian/core/effects'
-import { MeridianError } from '@meridian/core/errors'
+import { assert, MeridianError } from '@meridian/core/errors'
 import { parseDocument, parseRegion } from '@meridian/core/ids'
 import { hubLimits, sessionLimits } from '@meridian/core/limits'
+import type { LinkOptions } from '@meridian/regions/link/options'
+import { parseTopology, type Topology } from '@meridian/regions/topology'
 import { Device } from '../device.js'
 import { Network } from '../network.js'
 import { principal } from '../node.js'
@@ -30,6 +32,10 @@ const tightLimits = {
   readsMax: 1,
 }
 const tightHub = { batchEntriesMax: 4, batchBytesMax: 4_096, pendingBytesMax: 8_192, tailBytesMax: 2_048 }
+const tightLinks: Partial<LinkOptions> = {
+  ...{ windowBytes: 2_048, batchBytes: 700, batchEntries: 8, socketBytes: 3_000, socketControlBytes: 6_000, messageBytes: 1_500 },
+  ...{ silenceMs: 900, heartbeatMs: 250, quietMs: 400 },
+}
 /** Milliseconds: so that dead sockets are found within a run. */
 export const times = { silenceMs: 8_000, greetingMs: 4_000, waitMs: 2_000 }
 
@@ -64,6 +70,8 @@ export class Cluster {
   savedCount = 0
   readonly random: SeededRandom
 
+  readonly #topology: Topology
+
   constructor(options: ClusterOptions, print?: (line: string) => void) {
     this.options = options
     this.trace = new Trace(this.scheduler, print)
@@ -73,6 +81,7 @@ export class Cluster {
       Object.assign(this.hubLimits, tightHub)
     }
     this.targets = targetsOf(options)
+    this.#topology = topologyOf(options)
     this.random = new SeededRandom(options.seed ^ 0x5eed)
     const { random } = this
     this.sites = Array.from({ length: options.regionCount }, (_, index) => this.#makeSite(index, random.fork()))
@@ -192,7 +201,16 @@ export class Cluster {
           this.trace.note('=', site?.id ?? '', `${replica} ${sequence} ${kind}`, payload)
         this.history.durable(index, entries, drafts)
       },
-      onDied: (node) => this.network.nodeDied(node),
+      onDied: (node) => {
+        this.network.nodeDied(node)
+        this.between.died(site)
+      },
+      topology: this.#topology,
+      linkOptions: options.bounds === 'tight' ? tightLinks : {},
+      onAlarm: ({ peer, reason, door, detail }) => {
+        this.trace.note('?', site.id, `${peer} ${reason} ${door}`)
+        this.history.fail(`[LINK8] a group stands still between ${site.id} and ${peer}, ${door}: ${reason}, ${detail}`)
+      },
     })
     return site
   }
@@ -237,6 +255,22 @@ function principalOf(token: string, nowMs: number): Principal | MeridianError {
   const expiresAt = claims.exp * 1000
   if (expiresAt <= nowMs) return new MeridianError('TOKEN_EXPIRED')
   return principal(claims.sub, { expiresAt, tenant: claims.tenant })
+}
+
+function topologyOf(options: ClusterOptions): Topology {
+  const regions = Object.fromEntries(
+    regionNames.slice(0, options.regionCount).map((name, index) => [
+      name,
+      {
+        ...{ jurisdiction: ['IE', 'US', 'IN', 'BR', 'ZA'][index], operator: 'example-hosting' },
+        ...{ client: `wss://${name}.test`, link: `wss://${name}.test/v1/link` },
+        publicKey: Buffer.alloc(32, index + 1).toString('base64'),
+      },
+    ]),
+  )
+  const outcome = parseTopology({ version: 1, regions, without: [] })
+  assert(outcome.kind === 'parsed', 'a cluster file that is right')
+  return outcome.topology
 }
 
 function targetsOf(options: ClusterOptions): Target[] {

@@ -11,6 +11,12 @@ import { groupOf, SimNode } from '../node.js'
 import type { SeededRandom } from '../random.js'
 import { foldedBy } from '../rig.js'
 import type { Scheduler } from '../scheduler.js'
+import type { Hub } from '@meridian/core/hub'
+import { Links } from '@meridian/regions/link/links'
+import type { LinkOptions } from '@meridian/regions/link/options'
+import { placedEverywhere } from '@meridian/regions/link/placement'
+import type { LinkAlarm } from '@meridian/regions/link/port'
+import type { Topology } from '@meridian/regions/topology'
 import type { RegionWire } from './region-wire.js'
 
 export interface SiteOptions {
@@ -24,12 +30,17 @@ export interface SiteOptions {
   readonly diskMs: number
   readonly skewMs: number
   readonly aloneInGroups: boolean
+  readonly topology: Topology
+  readonly linkOptions: Partial<LinkOptions>
+  onAlarm(alarm: LinkAlarm): void
   principal(token: string, nowMs: number): Principal | MeridianError
   onTrim(): void
   onDurable(entries: readonly Entry[], drafts: readonly Draft[]): void
   /** The process has died; its machine resets what it can reach. */
   onDied(node: SimNode): void
 }
+
+const linkTickMs = 10
 
 /** Milliseconds of a commit or a read that takes much longer, so that much happens meanwhile. */
 const hiccupMs = 600
@@ -49,6 +60,8 @@ export class Site {
   /** Milliseconds of a commit or a read, at most. */
   diskMs: number
   restarts = 0
+  links: Links
+  #isLinking = false
 
   constructor(options: SiteOptions) {
     this.options = options
@@ -59,6 +72,9 @@ export class Site {
     this.diskMs = options.diskMs
     this.store = new MemoryStore(options.id)
     this.log = this.#openLog()
+    this.links = this.#makeLinks(() => {
+      throw new Error('no process yet')
+    })
     this.node = this.#startNode()
   }
 
@@ -105,17 +121,23 @@ export class Site {
 
   /** Up, running, and ready for links. */
   get mayConnect(): boolean {
-    return this.node !== undefined && !this.node.isStopped && !this.options.aloneInGroups && this.hasLinks
+    return this.node !== undefined && !this.node.isStopped && this.#isLinking
   }
 
-  get hasLinks(): boolean {
-    return false
-  }
-
-  /** One end of a wire to another region is here. */
+  /** One end of a wire to another region is here; the handshake went well. */
   connect(peer: Site, wire: RegionWire, end: 0 | 1): void {
-    wire.listen(end, { receive: () => undefined, drained: () => undefined, lost: () => undefined })
-    if (peer === this) wire.close(end)
+    const { node, links } = this
+    if (node === undefined) return wire.close(end)
+    const link = links.connect(peer.id, {
+      send: (message) => wire.send(end, message),
+      bufferedBytes: () => wire.bufferedBytes(end),
+      close: () => wire.close(end),
+    })
+    wire.listen(end, {
+      receive: (message) => node.enter(() => link.receive(message)),
+      drained: () => node.enter(() => link.drained()),
+      lost: () => node.enter(() => link.close(undefined)),
+    })
   }
 
   /** RES7; nothing if the node is down or the document cannot be loaded now. */
@@ -146,8 +168,47 @@ export class Site {
     return new MemoryLog(this.store, { timing, random: options.random.fork(), onDurable: options.onDurable })
   }
 
+  /** As server/src/io/region-links.ts puts them together. */
+  #makeLinks(hub: () => Hub): Links {
+    const { log, options } = this
+    return new Links({
+      here: options.id,
+      topology: () => options.topology,
+      placement: placedEverywhere,
+      options: options.linkOptions,
+      effects: {
+        nowMs: () => options.scheduler.nowMs,
+        log,
+        include: (entries, done) =>
+          log.include(entries, (outcome) => {
+            if (outcome.kind === 'failed') hub().includeFailed(entries)
+            else if (outcome.value.kind === 'included') hub().included(outcome.value.entries)
+            done(outcome)
+          }),
+        alarm: (alarm) => options.onAlarm(alarm),
+      },
+    })
+  }
+
+  #beginLinks(node: SimNode): void {
+    this.links.begin((outcome) => {
+      if (this.node !== node) return
+      // A node that cannot read its log does not start; whoever watches it tries again.
+      if (outcome.kind === 'failed') node.later(() => this.#beginLinks(node), 500)
+      else this.#isLinking = true
+    })
+    const tick = (): void => {
+      this.links.tick()
+      node.later(tick, linkTickMs)
+    }
+    node.later(tick, linkTickMs)
+  }
+
   #startNode(): SimNode {
     const { log, options } = this
+    this.#isLinking = false
+    const links = this.#makeLinks(() => node.hub)
+    this.links = links
     const node: SimNode = new SimNode({
       scheduler: options.scheduler,
       random: options.random.fork(),
@@ -155,6 +216,7 @@ export class Site {
       region: options.id,
       clock: { now: () => this.nowMs },
       aloneInGroups: options.aloneInGroups,
+      ...(options.aloneInGroups ? {} : { links }),
       limits: options.limits,
       hubLimits: options.hubLimits,
       compaction: options.compaction,
@@ -166,6 +228,8 @@ export class Site {
       node.later(tick, 1_000)
     }
     node.later(tick, 1_000)
+    this.node = node
+    if (!options.aloneInGroups) this.#beginLinks(node)
     return node
   }
 
