@@ -176,7 +176,7 @@ export class Device {
       },
       dial: (url, events) => {
         const link = this.world.network.dial(
-          url,
+          { url, device: this.number },
           {
             opened: guard(() => events.opened()),
             message: (bytes) => guard(() => events.message(bytes))(),

@@ -18,7 +18,13 @@ export interface NetworkWorld {
   /** Milliseconds of one way; the defaults suit a region in the neighbourhood. */
   readonly delayMs?: DelayMs
   /** Told of each message that arrives. */
-  readonly arrived?: (url: string, direction: 'up' | 'down', message: Uint8Array) => void
+  readonly arrived?: (link: Link, direction: 'up' | 'down', message: Uint8Array) => void
+}
+
+/** Who dials whom. */
+export interface Dialled {
+  readonly url: string
+  readonly device: number
 }
 
 /** Milliseconds of one way; a message now and then takes much longer. */
@@ -38,8 +44,8 @@ export class Network {
   }
 
   /** `reachable` is asked when the dialled socket would open. */
-  dial(url: string, events: SocketEvents, reachable: () => boolean): Link {
-    const link = new Link(this.#world, url, events, () => this.links.delete(link))
+  dial({ url, device }: Dialled, events: SocketEvents, reachable: () => boolean): Link {
+    const link = new Link(this.#world, { url, device }, events, () => this.links.delete(link))
     this.links.add(link)
     const { least, most } = this.#world.delayMs ?? neighbourhood
     this.#world.scheduler.after(this.#world.random.between(least, most), () => {
@@ -67,6 +73,7 @@ export class Link implements ClientSocket {
   isDead = false
   socket: SimSocket | undefined
   readonly url: string
+  readonly device: number
   readonly #world: NetworkWorld
   readonly #delayMs: DelayMs
   readonly #events: SocketEvents
@@ -77,8 +84,9 @@ export class Link implements ClientSocket {
   #upAt = 0
   #downAt = 0
 
-  constructor(world: NetworkWorld, url: string, events: SocketEvents, gone: () => void) {
+  constructor(world: NetworkWorld, { url, device }: Dialled, events: SocketEvents, gone: () => void) {
     this.url = url
+    this.device = device
     this.#world = world
     this.#delayMs = world.delayMs ?? neighbourhood
     this.#events = events
@@ -97,7 +105,7 @@ export class Link implements ClientSocket {
     socket.onClose = () => this.#down(() => this.#lose())
     socket.listen((message) =>
       this.#down(() => {
-        this.#world.arrived?.(this.url, 'down', message)
+        this.#world.arrived?.(this, 'down', message)
         this.#events.message(message)
       }),
     )
@@ -110,7 +118,7 @@ export class Link implements ClientSocket {
     // The bytes are the sender's to use again.
     const bytes = new Uint8Array(message)
     this.#up(() => {
-      this.#world.arrived?.(this.url, 'up', bytes)
+      this.#world.arrived?.(this, 'up', bytes)
       this.socket?.receive(bytes)
     })
   }

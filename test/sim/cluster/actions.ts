@@ -140,6 +140,7 @@ function strike(cluster: Cluster, kind: FaultKind, random: SeededRandom): void {
       return later(random.pick([500, 5_000, 40_000]), () => cluster.wake(member))
     case 'roam':
       // Another region from its next process on.
+      if (member.site !== site) history.hasRescued = true
       member.site = site
       device.url = site.url
       cluster.restart(member)

@@ -75,7 +75,7 @@ export class Cluster {
   constructor(options: ClusterOptions, print?: (line: string) => void) {
     this.options = options
     this.trace = new Trace(this.scheduler, print)
-    this.history = new History(options.regionCount)
+    this.history = new History(options.regionCount, (what) => this.trace.note('X', what.slice(0, 160)))
     if (options.bounds === 'tight') {
       Object.assign(this.limits, tightLimits)
       Object.assign(this.hubLimits, tightHub)
@@ -89,7 +89,8 @@ export class Cluster {
       scheduler: this.scheduler,
       random: random.fork(),
       node: (url) => this.sites.find((site) => url.includes(`//${site.id}.test`))?.node,
-      arrived: (url, direction, message) => this.trace.note(direction === 'up' ? '>' : '<', url.slice(5, 14), '', message),
+      arrived: ({ device, url }, direction, message) =>
+        this.trace.note(direction === 'up' ? '>' : '<', `d${device}`, url.slice(5, 7), message),
     })
     this.between = new Between({
       ...{ scheduler: this.scheduler, random: random.fork(), trace: this.trace, sites: this.sites },
@@ -197,8 +198,8 @@ export class Cluster {
         this.history.trimmed = true
       },
       onDurable: (entries, drafts) => {
-        for (const { replica, sequence, kind, payload } of entries)
-          this.trace.note('=', site?.id ?? '', `${replica} ${sequence} ${kind}`, payload)
+        for (const { replica, sequence, kind, document, payload } of entries)
+          this.trace.note('=', `r${index}`, `${replica} ${sequence} ${kind} ${document ?? ''}`, payload)
         this.history.durable(index, entries, drafts)
       },
       onDied: (node) => {

@@ -113,6 +113,13 @@ export class History {
   /** Restores so far. */
   era = 0
   trimmed = false
+  /**
+   * A device has gone to another region, which may not hold what it had seen. It is answered `behind` at once and rescues, document by document, so
+   * that an effect may come before its cause, and what others wrote under a second dot (ARCHITECTURE.md, where the code differs).
+   */
+  hasRescued = false
+  /** Times that what is not promised then was found wanting. */
+  unpromisedCount = 0
   readonly erased = new Set<DocumentName>()
   readonly #sites: readonly SiteHistory[]
   readonly #origins = new Map<string, Origin>()
@@ -121,13 +128,19 @@ export class History {
   readonly #doubtful = new Set<string>()
   entryCount = 0
 
-  constructor(siteCount: number) {
+  readonly #failed: (what: string) => void
+
+  /** @param failed told of each wrong thing when it is found. */
+  constructor(siteCount: number, failed: (what: string) => void) {
+    this.#failed = failed
     this.#sites = Array.from({ length: siteCount }, () => new SiteHistory())
   }
 
   /** At most this many are kept: one wrong thing makes many. */
   fail(what: string): void {
-    if (this.wrong.length < 10) this.wrong.push(what)
+    if (this.wrong.length >= 10) return
+    this.#failed(what)
+    this.wrong.push(what)
   }
 
   hold(rule: string): void {
@@ -262,7 +275,8 @@ export class History {
       const other = this.edits.get(text)
       if (other?.dot === undefined || other.removed || site.erased.has(other.target.name) || other.device === edit.device) continue
       if (this.#doubtful.has(`${group} ${other.dot.replica} ${other.dot.sequence}`)) continue
-      this.fail(`[SES5] ${what} holds ${edit.text.slice(0, 12)}, whose author had seen ${text.slice(0, 12)}, which is not there`)
+      if (this.hasRescued || this.era > 0) this.unpromisedCount++
+      else this.fail(`[SES5] ${what} holds ${edit.text.slice(0, 12)}, whose author had seen ${text.slice(0, 12)}, which is not there`)
       return
     }
   }
@@ -347,7 +361,7 @@ export class History {
    */
   ordered(effects: Watched, all: readonly Watched[]): void {
     if (effects.unjudged.length === 0 || effects.handle.status.kind !== 'current') return
-    if (this.era > 0 || this.trimmed) {
+    if (this.era > 0 || this.trimmed || this.hasRescued) {
       effects.unjudged = []
       return
     }

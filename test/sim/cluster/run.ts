@@ -80,7 +80,7 @@ class Run {
       if (++this.steps > stepsMax) throw new Error('the world does not come to rest')
       if (cluster.isTouched) await this.#turn()
     }
-    scheduler.advance(Math.max(0, untilMs - scheduler.nowMs))
+    if (history.wrong.length === 0) scheduler.advance(Math.max(0, untilMs - scheduler.nowMs))
   }
 
   async #turn(): Promise<void> {
