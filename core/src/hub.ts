@@ -381,8 +381,8 @@ export class Hub {
    */
   included(entries: readonly Entry[]): void {
     const [first] = entries
-    if (first === undefined) return
-    const before = toPosition(first.position - 1)
+    // Without one all of them were held already: it may be by a commit that failed, which is found out now.
+    const before = first === undefined ? undefined : toPosition(first.position - 1)
     const { replica } = this.effects.log
     const reopened = replica !== this.#replica
     this.#replica = replica
@@ -401,7 +401,7 @@ export class Hub {
       }
       this.#take(entry)
     }
-    this.#fanOut(before)
+    this.#fanOut(before ?? this.tail.head)
     for (const run of watchers) run()
     for (const group of resealed) this.#reload(group)
     this.effects.links?.included(entries)

@@ -718,8 +718,10 @@ export class MemoryLog implements LinkedLog {
       operation,
       perform: () => {
         const outcome: Outcome<T> = this.state === 'stopped' ? { kind: 'failed', code: this.#stoppedBy } : perform()
+        const { position } = this.store
         return () => {
-          if (operation !== 'putSnapshot' && outcome.kind === 'done') this.position = toPosition(this.store.position)
+          // What was performed since is answered later.
+          if (operation !== 'putSnapshot' && outcome.kind === 'done') this.position = toPosition(Math.max(this.position, position))
           done(outcome)
         }
       },

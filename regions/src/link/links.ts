@@ -11,7 +11,6 @@
  * - LOG3 When the log opened anew, every group is asked for again: a commit that failed may be there all the same.
  */
 
-import type { Entry } from '@meridian/core/entry'
 import type { MeridianError } from '@meridian/core/errors'
 import type { GroupId, RegionId, ReplicaId, TenantId } from '@meridian/core/ids'
 import type { Done, Foreign, GroupInfo, Included, LinkedLog } from '@meridian/core/log'
@@ -122,7 +121,13 @@ export class Links {
         },
         readGroup: (group, after, limit, done) => log.readLinked(group, after, limit, done),
         seekGroup: (group, version, done) => log.seekGroup(group, version, done),
-        include: (entries, done) => this.#effects.include(entries, done),
+        include: (entries, done) =>
+          this.#effects.include(entries, (outcome) => {
+            // What was left out is held as well, by a commit that failed and is durable after all: nobody has told of it (LOG3).
+            const included = outcome.kind === 'done' && outcome.value.kind === 'included' ? outcome.value.entries : undefined
+            if (included !== undefined && included.length < entries.length) this.included(entries)
+            done(outcome)
+          }),
         may: (verb, document, region) => this.#config.placement.may(verb, document, region),
         policyOf: (group) => this.#config.placement.policyOf(group),
         alarm: (alarm) => this.#effects.alarm(alarm),
@@ -143,8 +148,8 @@ export class Links {
     this.#tell(group, (held) => held.append(replica, sequence, chain))
   }
 
-  included(entries: readonly Entry[]): void {
-    const byGroup = new Map<GroupId, Entry[]>()
+  included(entries: readonly Foreign[]): void {
+    const byGroup = new Map<GroupId, Foreign[]>()
     for (const entry of entries) {
       const list = byGroup.get(entry.group)
       if (list === undefined) byGroup.set(entry.group, [entry])
