@@ -5,7 +5,7 @@
 
 import type { AwarenessState } from '@meridian/core/awareness'
 import type * as Y from 'yjs'
-import type { Handle } from './client.js'
+import type { Handle } from './handle.js'
 
 export interface AwarenessChanges {
   readonly added: number[]

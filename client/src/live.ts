@@ -61,6 +61,11 @@ export class LiveDocument {
     return Y.encodeStateAsUpdate(this.ydoc)
   }
 
+  /** The same, if the local records are in it. */
+  loadedState(): Uint8Array | undefined {
+    return this.isLoaded ? this.state() : undefined
+  }
+
   shown(): Uint8Array {
     return shownState(this.ydoc)
   }

@@ -78,6 +78,9 @@ export type TabMessage =
   /** The user has signed out in one tab. */
   | { readonly type: 'signOut'; readonly tab: string }
 
+/** A message as the tab that says it has it: who says it is added. */
+export type SaidMessage = TabMessage extends infer Message ? (Message extends TabMessage ? Omit<Message, 'tab'> : never) : never
+
 /** The channel and the locks of one store, as one tab has them. */
 export interface TabPort {
   /** To all other tabs, in order. Never throws. */
@@ -159,8 +162,8 @@ export class Tabs {
   }
 
   /** Whether or not anybody was met yet: another tab may have begun to listen a moment ago. */
-  post(message: TabMessage): void {
-    if (!this.#isClosed) this.#port.post(message)
+  post(message: SaidMessage): void {
+    if (!this.#isClosed) this.#port.post({ ...message, tab: this.tab })
   }
 
   /** Resolves when what the leader has received of a document is on the device, or there is no leader that says so. */

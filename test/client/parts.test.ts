@@ -2,7 +2,7 @@
 
 import { backoffMs } from '@meridian/client/backoff'
 import { MemoryStore } from '@meridian/client/io/store-memory'
-import { locate, syncUrl } from '@meridian/client/locate'
+import { Places, syncUrl } from '@meridian/client/places'
 import { toMessages } from '@meridian/client/outgoing'
 import * as records from '@meridian/client/records'
 import { readClaims, refreshDelayMs } from '@meridian/client/token'
@@ -32,9 +32,9 @@ describe('back-off', () => {
   })
 })
 
-describe('locate', () => {
+describe('places', () => {
   it('makes the WebSocket URL of a node', () => {
-    expect(locate({ url: 'http://127.0.0.1:7101', redirects: [] })).toBe('ws://127.0.0.1:7101/v1/sync')
+    expect(new Places('http://127.0.0.1:7101').url).toBe('ws://127.0.0.1:7101/v1/sync')
     expect(syncUrl('https://eu.example.com/')).toBe('wss://eu.example.com/v1/sync')
     expect(syncUrl('wss://eu.example.com/base/')).toBe('wss://eu.example.com/base/v1/sync')
     expect(syncUrl('http://[::1]:7101')).toBe('ws://[::1]:7101/v1/sync')

@@ -1,6 +1,6 @@
 /** Who is here, over the model of a region: shown, spaced out, renewed, and gone when its client is, with or without a word. */
 
-import type { Handle } from '@meridian/client/client'
+import type { Handle } from '@meridian/client/handle'
 import { awarenessOf } from '@meridian/client/awareness'
 import { MeridianError } from '@meridian/core/errors'
 import { expect, test } from 'vitest'

@@ -6,7 +6,7 @@
 
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Handle } from '@meridian/client/client'
+import type { Handle } from '@meridian/client/handle'
 import type { Fault } from './fake-region.js'
 import { noFaults } from './fake-region.js'
 import type { Device } from './world.js'

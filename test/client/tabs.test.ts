@@ -2,7 +2,7 @@
 
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Handle } from '@meridian/client/client'
+import type { Handle } from '@meridian/client/handle'
 import type { Browser, Device } from './world.js'
 import { add, documentOf, listOf, World } from './world.js'
 
@@ -478,6 +478,70 @@ export class Run {
     await this.world.turn()
   }
 }
+
+describe('schedules that lost an edit once', () => {
+  const on = (tab: number): { readonly tab: number; readonly document: number } => ({ tab, document: 0 })
+  const open = { do: 'open' } as const
+  const turn = { do: 'turn' } as const
+  const lose = { do: 'lose' } as const
+  const schedules: Readonly<Record<string, readonly Step[]>> = {
+    'a copy was read before the store was lost, and taken in after it was written anew': [
+      { do: 'deliver', tab: 0 },
+      open,
+      turn,
+      { do: 'up', tab: 0 },
+      { do: 'edit', ...on(0) },
+      open,
+      { do: 'edit', ...on(0) },
+      { do: 'edit', ...on(2) },
+      { do: 'up', tab: 0 },
+      { do: 'up', tab: 0 },
+      { do: 'kill', tab: 2 },
+      lose,
+    ],
+    'a tab said that an edit was stored, the store was lost, and the tab died': [
+      { do: 'deliver', tab: 0 },
+      open,
+      { do: 'deliver', tab: 0 },
+      { do: 'edit', ...on(1) },
+      turn,
+      { do: 'pass', ms: 300 },
+      turn,
+      { do: 'up', tab: 0 },
+      { do: 'edit', ...on(0) },
+      open,
+      { do: 'edit', ...on(0) },
+      { do: 'edit', ...on(0) },
+      { do: 'up', tab: 0 },
+      { do: 'deliver', tab: 0 },
+      { do: 'kill', tab: 0 },
+      lose,
+    ],
+    'the last edit of a tab came, after the word of its end, to one that does not lead': [
+      { do: 'hold', tab: 0 },
+      open,
+      open,
+      { do: 'edit', ...on(0) },
+      { do: 'up', tab: 0 },
+      { do: 'up', tab: 0 },
+      { do: 'kill', tab: 0 },
+      { do: 'edit', ...on(1) },
+      { do: 'deliver', tab: 0 },
+      { do: 'cut', tab: 0 },
+      turn,
+      { do: 'deliver', tab: 0 },
+      { do: 'cut', tab: 0 },
+      { do: 'remove', ...on(0) },
+      turn,
+      { do: 'edit', ...on(0) },
+    ],
+  }
+  it.each(Object.keys(schedules))('[SES2] %s', async (name) => {
+    const run = new Run(0, false)
+    for (const one of schedules[name] ?? []) await run.do(one)
+    expect(await run.finish()).toEqual(nothingWrong)
+  })
+})
 
 describe('tabs under any schedule', () => {
   const runs = Number(process.env['MERIDIAN_CLIENT_RUNS'] ?? 150)

@@ -7,11 +7,14 @@ import type { Random } from '@meridian/core/effects'
 import type { ErrorCode } from '@meridian/core/errors'
 import { MeridianError } from '@meridian/core/errors'
 import { parseDocument } from '@meridian/core/ids'
-import type { ClientOptions, ClientSocket, ClientWorld, Handle, SocketEvents } from '@meridian/client/client'
 import { Client } from '@meridian/client/client'
+import type { Handle } from '@meridian/client/handle'
+import type { ClientOptions } from '@meridian/client/options'
+import { linkTabs } from '@meridian/client/tab-link'
 import { MemoryDisk, MemoryStore } from '@meridian/client/io/store-memory'
 import type { ClientStore, StoreEvent, StoreKey, StoreOperation, StoreRecord } from '@meridian/client/store'
 import type { OpenTabPort, TabMessage, TabPort } from '@meridian/client/tabs'
+import type { ClientSocket, ClientWorld, SocketEvents } from '@meridian/client/world'
 import type { FakeSession } from './fake-region.js'
 import { FakeRegion } from './fake-region.js'
 
@@ -332,7 +335,7 @@ export class Browser {
       made.push(port)
       return this.#end(port)
     }
-    device = new Device(this.world, name, { ...this.#options, tabs }, this.disk)
+    device = new Device(this.world, name, { ...this.#options, tabs: linkTabs(tabs) }, this.disk)
     this.tabs.push(device)
     this.world.devices.push(device)
     return device

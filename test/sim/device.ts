@@ -3,11 +3,13 @@
  * nothing more; what its disk had not performed is lost, and what it had is there, answered or not.
  */
 
-import type { ClientOptions, ClientWorld, Handle } from '@meridian/client/client'
 import { Client } from '@meridian/client/client'
+import type { Handle } from '@meridian/client/handle'
 import type { MemoryDisk } from '@meridian/client/io/store-memory'
 import { MemoryStore } from '@meridian/client/io/store-memory'
+import type { ClientOptions } from '@meridian/client/options'
 import type { ClientStore, StoreKey, StoreOperation, StoreRecord } from '@meridian/client/store'
+import type { ClientWorld } from '@meridian/client/world'
 import type { ErrorCode } from '@meridian/core/errors'
 import { MeridianError } from '@meridian/core/errors'
 import type { Link, Network } from './network.js'

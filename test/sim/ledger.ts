@@ -7,7 +7,7 @@
  * - SES5 What a process has shown it goes on showing, its own edits first; causes stand before effects across documents of a group.
  */
 
-import type { Handle } from '@meridian/client/client'
+import type { Handle } from '@meridian/client/handle'
 import type { Entry } from '@meridian/core/entry'
 import type { DocumentName } from '@meridian/core/ids'
 import { parseDocument } from '@meridian/core/ids'

@@ -5,7 +5,7 @@
  * It loses whole tails of a connection and nothing in the middle, as TCP does.
  */
 
-import type { ClientSocket, SocketEvents } from '@meridian/client/client'
+import type { ClientSocket, SocketEvents } from '@meridian/client/world'
 import type { SimNode, SimSocket } from './node.js'
 import type { SeededRandom } from './random.js'
 import type { Scheduler } from './scheduler.js'

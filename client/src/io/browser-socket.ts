@@ -1,6 +1,6 @@
 /** The browser's own WebSocket, as the client dials it. */
 
-import type { ClientSocket, SocketEvents } from '../client.js'
+import type { ClientSocket, SocketEvents } from '../world.js'
 
 export function dial(url: string, events: SocketEvents): ClientSocket {
   let ended = false

@@ -12,18 +12,23 @@
  * without a network.
  */
 
-import type { ClientOptions, ClientWorld, Store } from '../client.js'
+import type { Store } from '../client.js'
 import { Client } from '../client.js'
+import type { ClientOptions } from '../options.js'
+import type { ClientWorld } from '../world.js'
 import type { ClientStore } from '../store.js'
 import { readClaims } from '../token.js'
 import { followPage } from './browser-page.js'
 import { dial } from './browser-socket.js'
+import { linkTabs } from '../tab-link.js'
 import { tabPorts } from './browser-tabs.js'
 import { databaseName, IndexedDbStore } from './store-idb.js'
 
 export { MeridianError } from '@meridian/core/errors'
 export type { ErrorCode } from '@meridian/core/errors'
-export type { Handle, Origin, Store, TokenSource, WaitOptions } from '../client.js'
+export type { Store } from '../client.js'
+export type { Handle, Origin, WaitOptions } from '../handle.js'
+export type { TokenSource } from '../options.js'
 export type { Peer, Presence } from '../presence.js'
 export type { ConnectionStatus, DocumentStatus, StorageStatus, StoreStatus } from '../status.js'
 export type { ClientStore } from '../store.js'
@@ -45,7 +50,9 @@ export function connect(options: ConnectOptions): Store {
   const claims = readClaims(typeof rest.token === 'string' ? rest.token : '')
   const tenant = rest.tenant ?? claims.tenant ?? 'dev'
   const name = databaseName(storage.name ?? 'meridian', tenant, user ?? claims.subject ?? '')
-  return follow(new Client(world, { ...rest, storage: new IndexedDbStore({ name }), tabs: tabPorts(name) }))
+  const ports = tabPorts(name)
+  const tabs = ports === undefined ? undefined : linkTabs(ports)
+  return follow(new Client(world, { ...rest, storage: new IndexedDbStore({ name }), tabs }))
 }
 
 function follow(client: Client): Store {

@@ -9,8 +9,10 @@
  * ```
  */
 
-import type { Store, ClientOptions, ClientWorld } from '../client.js'
+import type { Store } from '../client.js'
 import { Client } from '../client.js'
+import type { ClientOptions } from '../options.js'
+import type { ClientWorld } from '../world.js'
 import type { ClientStore } from '../store.js'
 import { after, monotonicMs, systemClock, systemRandom } from './clock.js'
 import { dial } from './socket.js'
@@ -19,7 +21,9 @@ import { SqliteStore } from './store-sqlite.js'
 
 export { MeridianError } from '@meridian/core/errors'
 export type { ErrorCode } from '@meridian/core/errors'
-export type { Handle, Origin, Store, TokenSource, WaitOptions } from '../client.js'
+export type { Store } from '../client.js'
+export type { Handle, Origin, WaitOptions } from '../handle.js'
+export type { TokenSource } from '../options.js'
 export type { ConnectionStatus, DocumentStatus, StorageStatus, StoreStatus } from '../status.js'
 export type { ClientStore } from '../store.js'
 export { MemoryStore } from './store-memory.js'

@@ -1,7 +1,7 @@
 /** A WebSocket by `ws`, as the client dials it. */
 
 import { WebSocket } from 'ws'
-import type { ClientSocket, SocketEvents } from '../client.js'
+import type { ClientSocket, SocketEvents } from '../world.js'
 
 /** Milliseconds from dialling to an open socket. */
 const handshakeTimeoutMs = 10_000

@@ -12,7 +12,8 @@
  */
 
 import { useCallback, useSyncExternalStore } from 'react'
-import type { Handle, Store } from '../client.js'
+import type { Store } from '../client.js'
+import type { Handle } from '../handle.js'
 import type { Peer, Presence } from '../presence.js'
 import { lease, leased } from './leases.js'
 

@@ -11,7 +11,8 @@
  * would destroy the `Y.Doc` that an editor is bound to, together with its undo history.
  */
 
-import type { Handle, Store } from '../client.js'
+import type { Store } from '../client.js'
+import type { Handle } from '../handle.js'
 
 interface Lease {
   readonly handle: Handle

@@ -1,6 +1,7 @@
 /** The hooks in a real React, over a real client of the simulated world; components draw nothing and say what they saw. */
 
-import type { Handle, Store } from '@meridian/client/client'
+import type { Store } from '@meridian/client/client'
+import type { Handle } from '@meridian/client/handle'
 import { useDocument, usePresence, useStatus } from '@meridian/client/react'
 import { act, Component, createElement, type FunctionComponent, type ReactNode, StrictMode } from 'react'
 import { createRoot, type Root } from 'react-dom/client'

@@ -1,21 +1,21 @@
 /**
- * Which region a client connects to. Pure, so that the choice can be made before anything is dialled (RES5). Now there is one: the
- * configured one. Redirects are remembered and will be chosen from when clients change region (CLI3).
+ * Which region a client talks to, and which is next. Pure, so that the choice can be made before anything is dialled (RES5). Now there is
+ * one: the configured one. Redirects are remembered and will be chosen from when clients change region (CLI3).
  */
 
 import type { Redirect } from '@meridian/core/effects'
 import { MeridianError } from '@meridian/core/errors'
 
-export interface Places {
-  /** What the app was configured with. */
+export class Places {
+  /** The WebSocket URL to dial. */
   readonly url: string
   /** What regions answered, the newest last. */
-  readonly redirects: readonly Redirect[]
-}
+  redirects: readonly Redirect[] = []
 
-/** The WebSocket URL to dial. */
-export function locate(places: Places): string {
-  return syncUrl(places.url)
+  /** @param url what the app was configured with. @throws MeridianError CONFIG_INVALID */
+  constructor(url: string) {
+    this.url = syncUrl(url)
+  }
 }
 
 /** `http://host:port` as `ws://host:port/v1/sync`; `ws:` and `wss:` pass. @throws MeridianError CONFIG_INVALID */

@@ -1,0 +1,124 @@
+/** What this device holds of documents, read for whoever opens one, for the outbox, for a region that lacks something, for other tabs. */
+
+import type { DocumentName } from '@meridian/core/ids'
+import type { ClientState } from './client-state.js'
+import type { StoredDocument } from './records.js'
+import * as records from './records.js'
+import type { LiveDocument } from './live.js'
+import type { Slot } from './slot.js'
+import { apply, judgeReady, judgeWaiters, ready } from './slot.js'
+import { stateOf } from './yjs.js'
+
+/** Milliseconds between tries to read a local copy that the region needs. */
+const storeRetryMs = 5_000
+
+/** @throws MeridianError STORE_FAILED */
+export async function readStored({ storage }: ClientState, document: DocumentName): Promise<StoredDocument> {
+  const [found, marks] = await Promise.all([
+    storage.read(records.documentPrefix(document)),
+    storage.read(records.outboxDocumentPrefix(document)),
+  ])
+  return records.readDocument(found, marks)
+}
+
+/** @throws MeridianError STORE_FAILED */
+export async function readTokens({ storage, sync }: ClientState): Promise<void> {
+  sync.tokensFound(records.readTokens(await storage.read(records.tokenPrefix)))
+}
+
+/** Into the live copy of a document that somebody opened. */
+export async function loadSlot(client: ClientState, slot: Slot, live: LiveDocument): Promise<void> {
+  const { sync, tabs, writer } = client
+  // What stands in the outbox from earlier openings gets its place in the order first.
+  await client.opened
+  await tabs?.opened(slot.name)
+  await writer.drained().catch(() => undefined)
+  const { anewCount } = sync
+  let stored = records.noDocument
+  try {
+    stored = await readStored(client, slot.name)
+  } catch (thrown) {
+    client.storeFailed(thrown)
+  }
+  if (slot.live !== live || client.isClosed) return
+  // Edits of other tabs that were heard of before somebody opened it here may not be on the device yet.
+  live.apply([...records.updatesOf(stored), ...sync.payloads(slot.name), ...slot.early])
+  slot.early = []
+  live.isLoaded = true
+  if (sync.isFound(slot.name, stored)) ready(slot, 'device')
+  sync.loaded(slot.name, stored, anewCount)
+  if (anewCount !== sync.anewCount) tabs?.writtenAnew()
+  for (const message of slot.edits.splice(0)) tabs?.heard(message)
+  // Read before the leader wrote what became of them, and loaded after it had said so.
+  const found = stored.marks.map(({ name }) => name)
+  if (found.length > 0 && !sync.leads) tabs?.post({ type: 'found', document: slot.name, records: found })
+  judgeReady(slot, sync)
+  const { age } = sync
+  for (const waiter of slot.waiters) waiter.age ??= age
+  judgeWaiters(slot, sync)
+  for (const handle of slot.handles) handle.changed()
+}
+
+/** Edits of earlier openings are pushed, whether or not somebody opens their documents. @throws MeridianError STORE_FAILED */
+export async function readOutbox(client: ClientState): Promise<void> {
+  const { storage, sync, slots } = client
+  const marks = await storage.read(records.outboxPrefix)
+  for (const { document, record } of records.inOrder(marks)) sync.outboxFound(document, record)
+  for (const document of records.markedDocuments(marks)) {
+    if (client.isClosed) return
+    if (slots.has(document) || sync.isKnown(document)) continue
+    sync.open(document, 'push only')
+    const { anewCount } = sync
+    const stored = await readStored(client, document)
+    sync.loaded(document, stored, anewCount)
+  }
+}
+
+/** For another tab, or to be pushed. */
+export async function loadUnseen(client: ClientState, document: DocumentName): Promise<void> {
+  const { writer, sync } = client
+  await writer.drained().catch(() => undefined)
+  const { anewCount } = sync
+  let stored = records.noDocument
+  try {
+    stored = await readStored(client, document)
+  } catch (thrown) {
+    client.storeFailed(thrown)
+  }
+  sync.loaded(document, stored, anewCount)
+}
+
+/** What was not on the device yet when the document was loaded. */
+export async function showAgain(client: ClientState, document: DocumentName): Promise<void> {
+  try {
+    const stored = await readStored(client, document)
+    apply(client.slots.get(document), records.updatesOf(stored))
+  } catch (thrown) {
+    client.storeFailed(thrown)
+  }
+}
+
+/** Everything that this device holds of a document, for a region that lacks some of it; read again until it can be. */
+export function readState(client: ClientState, document: DocumentName): void {
+  client.world.defer(() => {
+    const live = client.slots.get(document)?.live
+    if (live?.isLoaded === true) client.sync.stateRead(document, live.shown())
+    else void readStoredState(client, document)
+  })
+}
+
+async function readStoredState(client: ClientState, document: DocumentName): Promise<void> {
+  try {
+    await client.writer.drained()
+    client.sync.stateRead(document, stateOf(records.updatesOf(await readStored(client, document))))
+  } catch (thrown) {
+    // A store that was closed meanwhile has nothing more to read, and its process may end.
+    if (client.isClosed) return
+    client.storeFailed(thrown)
+    const cancel = client.world.after(storeRetryMs, () => {
+      client.retries.delete(cancel)
+      readState(client, document)
+    })
+    client.retries.add(cancel)
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * What becomes of each edit of this device: in the outbox, kept until more regions have it, set aside because it was refused, forgotten.
+ * Each change is written as a mark of the edit's record and told to the other tabs.
+ *
+ * - SES2 An edit stays in the outbox until it is acked, and with its dot until enough regions have it.
+ */
+
+import type { ErrorCode } from '@meridian/core/errors'
+import type { DocumentName } from '@meridian/core/ids'
+import type { Dot } from '@meridian/core/version'
+import type { ClientDocument, StoredEdit } from './document.js'
+import type { OutboxItem } from './outbox.js'
+import type { Mark, RecordName } from './records.js'
+import { recordText } from './records.js'
+import type { SyncState } from './sync-state.js'
+import { coalesce } from './yjs.js'
+
+/** What the app made in this turn becomes items of the outbox. */
+export function takeEdits(sync: SyncState): void {
+  for (const document of sync.changed) {
+    if (document.edits.length === 0) continue
+    const { edits } = document
+    document.edits = []
+    for (const update of coalesce(edits)) enqueue(sync, document, update)
+  }
+}
+
+export function enqueue(sync: SyncState, document: ClientDocument, payload: Uint8Array): void {
+  const record = sync.journal.nextName()
+  const item = sync.outbox.create(document.name, record.number, record, payload)
+  document.items.set(item.age, item)
+  sync.journal.log(document, record, payload)
+  sync.journal.mark(document, item, unsavedMark)
+  sync.effects.made(document.name, record, payload)
+  sync.changed.add(document)
+  if (document.halted !== undefined) setAside(sync, document, item, document.halted)
+  else if (document.attachment?.access === 'read') setAside(sync, document, item, 'WRITE_DENIED')
+  else sync.outbox.add(item)
+}
+
+/** An edit of an earlier opening, found on the device. */
+export function foundEdit(sync: SyncState, document: ClientDocument, { name, mark, payload }: StoredEdit): void {
+  const text = ageText(document.name, name)
+  const age = sync.ages.get(text) ?? sync.journal.nextName().number
+  sync.ages.delete(text)
+  const item = sync.outbox.create(document.name, age, name, payload)
+  document.items.set(age, item)
+  if (mark.kind !== 'kept') return sync.outbox.add(item)
+  item.state = 'kept'
+  item.dot = mark.dot
+  document.keptCount++
+}
+
+function marked(sync: SyncState, document: ClientDocument, item: OutboxItem, mark: Mark | undefined): void {
+  if (mark === undefined) sync.journal.unmark(document, item)
+  else sync.journal.mark(document, item, mark)
+  sync.effects.marked(document.name, item.record, mark)
+}
+
+/** Its region has saved it, but more regions are to have it before it is forgotten. */
+export function keep(sync: SyncState, document: ClientDocument, item: OutboxItem, dot: Dot | undefined): void {
+  sync.outbox.remove(item, 'kept')
+  item.dot = dot
+  document.keptCount++
+  marked(sync, document, item, { kind: 'kept', dot })
+}
+
+export function forget(sync: SyncState, document: ClientDocument, item: OutboxItem): void {
+  if (item.state === 'kept') document.keptCount--
+  if (item.state === 'refused') document.refusedCount--
+  if (item.isHeld) document.heldCount--
+  sync.outbox.remove(item, 'kept')
+  document.items.delete(item.age)
+  marked(sync, document, item, undefined)
+  sync.changed.add(document)
+}
+
+export function setAside(sync: SyncState, document: ClientDocument, item: OutboxItem, code: ErrorCode): void {
+  if (item.state === 'refused') return
+  if (item.state === 'kept') document.keptCount--
+  sync.outbox.remove(item, 'refused')
+  item.code = code
+  document.refusedCount++
+  marked(sync, document, item, { kind: 'refused', code })
+  sync.changed.add(document)
+}
+
+export function refuseAll(sync: SyncState, document: ClientDocument, code: ErrorCode): void {
+  for (const item of document.items.values())
+    if (item.state === 'waiting' || item.state === 'sent') setAside(sync, document, item, code)
+}
+
+export function requeue(sync: SyncState, document: ClientDocument, item: OutboxItem): void {
+  if (item.state === 'kept') document.keptCount--
+  if (item.state === 'refused') document.refusedCount--
+  sync.outbox.add(item)
+  marked(sync, document, item, unsavedMark)
+  sync.changed.add(document)
+}
+
+export const unsavedMark: Mark = { kind: 'unsaved' }
+
+export const ageText = (document: DocumentName, record: RecordName): string => `${document} ${recordText(record)}`

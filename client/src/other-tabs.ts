@@ -1,0 +1,173 @@
+/**
+ * What the sync machine hears from the other tabs of its browser (`tabs.ts`), and what it tells them: edits that they made, and what
+ * became of edits in the outbox of the tab that leads. Only that one has a connection, moves cursors and marks, and compacts.
+ */
+
+import type { DocumentName } from '@meridian/core/ids'
+import { erase } from './attaching.js'
+import type { ClientDocument } from './document.js'
+import { unsavedMark } from './edits.js'
+import type { OutboxItem } from './outbox.js'
+import type { Mark, RecordName } from './records.js'
+import { recordText } from './records.js'
+import type { ConnectionStatus, DocumentStatus } from './status.js'
+import type { SyncState } from './sync-state.js'
+import { connecting } from './sync-state.js'
+import { settle } from './turn.js'
+
+/**
+ * Another tab made an edit. It is shown by whoever has it open, and pushed by whoever leads when the device has it. `settled`: the
+ * leader has heard of it before and its outbox has it no more; whoever told of it did not know yet.
+ */
+export function foreignEdit(
+  sync: SyncState,
+  name: DocumentName,
+  record: RecordName,
+  payload: Uint8Array,
+  isOrphan: boolean,
+): 'taken' | 'settled' {
+  const document = sync.documents.get(name)
+  if (document === undefined || document.link.kind === 'erased') return 'taken'
+  const text = recordText(record)
+  if (document.log.has(text)) {
+    if (sync.leads && document.item(record) === undefined) return 'settled'
+    if (isOrphan) unhold(sync, document, (item) => item === document.item(record), false)
+  } else {
+    document.log.set(text, record)
+    document.logBytes += payload.length
+    const item = sync.outbox.create(name, sync.journal.nextName().number, record, payload)
+    item.isHeld = !isOrphan
+    item.isUnwritten = isOrphan
+    if (!isOrphan) document.heldCount++
+    else if (sync.leads) writeFor(sync, document, item)
+    document.items.set(item.age, item)
+    sync.outbox.add(item)
+    sync.changed.add(document)
+  }
+  settle(sync)
+  return 'taken'
+}
+
+/** The device has the records of another tab up to that number; or it will not, and they are written here. */
+export function release(sync: SyncState, opening: string, number: number, isDurable: boolean): void {
+  for (const document of sync.documents.values()) {
+    if (document.heldCount > 0)
+      unhold(sync, document, ({ record }) => record.opening === opening && record.number <= number, isDurable)
+  }
+  settle(sync)
+}
+
+function unhold(sync: SyncState, document: ClientDocument, isMeant: (item: OutboxItem) => boolean, isDurable: boolean): void {
+  for (const item of document.items.values()) {
+    if (!item.isHeld || !isMeant(item)) continue
+    item.isHeld = false
+    document.heldCount--
+    item.isUnwritten = !isDurable
+    if (sync.leads) writeFor(sync, document, item)
+  }
+}
+
+export function writeFor(sync: SyncState, document: ClientDocument, item: OutboxItem): void {
+  if (!item.isUnwritten) return
+  item.isUnwritten = false
+  sync.journal.rewrite(document, item)
+  sync.journal.mark(document, item, unsavedMark)
+}
+
+/** What the leader's outbox made of an edit. */
+export function mirrorMark(sync: SyncState, name: DocumentName, record: RecordName, mark: Mark | undefined): void {
+  const document = sync.documents.get(name)
+  const item = document?.item(record)
+  if (sync.leads || document === undefined || item === undefined) return
+  if (item.state === 'kept') document.keptCount--
+  if (item.state === 'refused') document.refusedCount--
+  if (item.isHeld) document.heldCount--
+  item.isHeld = false
+  item.isUnwritten = false
+  switch (mark?.kind) {
+    case undefined:
+      sync.outbox.remove(item, 'kept')
+      document.items.delete(item.age)
+      break
+    case 'kept':
+      sync.outbox.remove(item, 'kept')
+      item.dot = mark.dot
+      document.keptCount++
+      break
+    case 'refused':
+      sync.outbox.remove(item, 'refused')
+      item.code = mark.code
+      document.refusedCount++
+      break
+    case 'unsaved':
+      sync.outbox.add(item)
+      break
+  }
+  sync.changed.add(document)
+  settle(sync)
+}
+
+/** Of these records, those that the outbox does not have any more. */
+export function forgottenOf(sync: SyncState, name: DocumentName, found: readonly RecordName[]): RecordName[] {
+  const document = sync.documents.get(name)
+  return found.filter((record) => document?.item(record) === undefined)
+}
+
+export function mirrorStatus(sync: SyncState, name: DocumentName, status: DocumentStatus): void {
+  const document = sync.documents.get(name)
+  if (sync.leads || document === undefined) return
+  document.mirror = status
+  sync.changed.add(document)
+  settle(sync)
+}
+
+export function mirrorErased(sync: SyncState, name: DocumentName): void {
+  const document = sync.documents.get(name)
+  if (sync.leads || document === undefined || document.link.kind === 'erased') return
+  erase(sync, document, document.life)
+  sync.changed.add(document)
+  settle(sync)
+}
+
+export function mirrorConnection(sync: SyncState, status: ConnectionStatus): void {
+  if (sync.leads) return
+  sync.mirrored = status
+  if (status.kind !== 'online') for (const document of sync.documents.values()) document.mirror = undefined
+  for (const document of sync.documents.values()) sync.changed.add(document)
+  settle(sync)
+}
+
+/** This tab has the connection from now on. What the device holds by now is to be `loaded` before. */
+export function lead(sync: SyncState): void {
+  sync.leads = true
+  sync.mirrored = undefined
+  for (const document of sync.documents.values()) {
+    document.mirror = undefined
+    sync.changed.add(document)
+    for (const item of document.items.values()) writeFor(sync, document, item)
+  }
+  settle(sync)
+}
+
+/** Another one has it. */
+export function follow(sync: SyncState): void {
+  sync.connection.receive({ type: 'stop' })
+  sync.leads = false
+  sync.mirrored = connecting
+  settle(sync)
+}
+
+/** What no region has saved of the edits that were made here or that nobody else will tell of, in their order, for a tab that leads. */
+export function unsavedEdits(sync: SyncState, name?: DocumentName): OutboxItem[] {
+  const found: OutboxItem[] = []
+  for (const document of sync.documents.values()) {
+    if (name !== undefined && document.name !== name) continue
+    for (const item of document.items.values())
+      if (
+        (item.isUnwritten || item.record.opening === sync.options.opening) &&
+        (item.state === 'waiting' || item.state === 'sent')
+      )
+        found.push(item)
+  }
+  return found.sort((a, b) => a.age - b.age)
+}

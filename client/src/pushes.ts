@@ -1,0 +1,66 @@
+/** Edits on their way to the region: which may go when, and how long an answer is waited for. */
+
+import { encodeClientFrame, encodePush } from '@meridian/core/wires/native/client-frames'
+import { setAside } from './edits.js'
+import type { OutboxItem } from './outbox.js'
+import { greetingBytesMax } from './outgoing.js'
+import type { SyncState } from './sync-state.js'
+
+export function pump(sync: SyncState, nowMs: number): void {
+  const { phase } = sync.connection
+  if (phase !== 'online' && phase !== 'greeting') return
+  const windowBytes = sync.session.welcome?.unackedBytesMax ?? greetingBytesMax / 2
+  const tooLarge: OutboxItem[] = []
+  const anyStopped = [...sync.session.groups.values()].some((group) => group.stopped)
+  sync.outbox.pump(
+    windowBytes,
+    (item) => {
+      const document = sync.documents.get(item.document)
+      if (document?.channel === undefined || document.needs !== 'nothing' || document.halted !== undefined) return 'pass'
+      if (document.heldCount > 0) return 'pass'
+      if (document.blockedUntilMs !== undefined && document.blockedUntilMs > nowMs) return 'pass'
+      const group = sync.session.groupOf(document)
+      // Behind an attach pushes go blindly, but not into what may be a group that drops them.
+      if (group === undefined && anyStopped) return 'pass'
+      if (group?.blockedUntilMs !== undefined && group.blockedUntilMs > nowMs) return 'pass'
+      // Before the welcome only what surely fits.
+      if (sync.session.welcome === undefined) return item.payload.length <= windowBytes ? 'send' : 'stop'
+      if (item.payload.length <= sync.session.welcome.updateBytesMax) return 'send'
+      tooLarge.push(item)
+      return 'pass'
+    },
+    (item) => push(sync, item),
+  )
+  for (const item of tooLarge) {
+    const document = sync.documents.get(item.document)
+    if (document !== undefined) setAside(sync, document, item, 'UPDATE_TOO_LARGE')
+  }
+}
+
+/** [hot] */
+function push(sync: SyncState, item: OutboxItem): void {
+  const document = sync.documents.get(item.document)
+  const channel = document?.channel
+  if (channel === undefined) return
+  const group = sync.session.groupOf(document)
+  if (group?.stopped === true) {
+    group.stopped = false
+    sync.out.push(encodeClientFrame({ type: 'resume', channel, counter: item.counter }))
+  }
+  sync.out.push(encodePush(channel, item.counter, item.payload))
+}
+
+/** A node that neither saves nor refuses is as good as gone: another connection may find it better, and costs no edit. */
+export function watch(sync: SyncState, nowMs: number): number | undefined {
+  if (sync.connection.phase !== 'online' || !sync.outbox.isWaiting) {
+    sync.progressMs = nowMs
+    return undefined
+  }
+  const dueMs = sync.progressMs + ackTimeoutMs
+  if (nowMs < dueMs) return dueMs
+  sync.connection.receive({ type: 'lost', socket: sync.connection.socket, code: 'TIMEOUT' })
+  return undefined
+}
+
+/** Milliseconds without an ack or a refusal of what was pushed; the node answers each push within a few seconds, or is stuck. */
+const ackTimeoutMs = 60_000

@@ -1,0 +1,95 @@
+/**
+ * What the parts of the sync machine share: its documents, what it has to write and to send, and what changed in the running turn. Each
+ * part is a file of functions over it; `sync.ts` is where events come in and says which part does what.
+ */
+
+import type { Random } from '@meridian/core/effects'
+import type { DeviceId, DocumentName } from '@meridian/core/ids'
+import type { Connection, ConnectionTimes } from './connection.js'
+import type { ClientDocument } from './document.js'
+import type { Journal } from './journal.js'
+import type { Outbox } from './outbox.js'
+import type { Outgoing } from './outgoing.js'
+import type { Places } from './places.js'
+import type { Mark, RecordName } from './records.js'
+import type { Session } from './session.js'
+import type { ConnectionStatus } from './status.js'
+import type { StoreOperation } from './store.js'
+
+export interface SyncEffects {
+  /** Milliseconds since 1970; for the end of a token only. */
+  readonly clock: { now(): number }
+  /** Milliseconds that never run backwards. */
+  monotonicMs(): number
+  readonly random: Random
+  /** `flush` is to be called when the running turn is over. */
+  defer(): void
+  /** `receive({ type: 'time' })` is to be called then, and at no other time asked for before. */
+  wakeAt(monotonicMs: number | undefined): void
+  requestToken(): void
+  dial(socket: number): void
+  hangUp(): void
+  send(message: Uint8Array): void
+  /** One atomic batch, after all earlier ones. */
+  write(batch: StoreOperation[]): void
+  /** To the document's live copy, in one turn; nothing if it has none. */
+  apply(document: DocumentName, updates: readonly Uint8Array[]): void
+  /** The state of the live copy, if there is one and the local records are in it. */
+  snapshot(document: DocumentName): Uint8Array | undefined
+  /** Answered by `stateRead` with everything that this device holds of the document, later. */
+  readState(document: DocumentName): void
+  erased(document: DocumentName): void
+  /** The newest presence of another session; empty when it is gone. */
+  presence(document: DocumentName, session: number, subject: string, update: Uint8Array): void
+  documentChanged(document: DocumentName): void
+  /** An edit was made here: other tabs show it. */
+  made(document: DocumentName, record: RecordName, payload: Uint8Array): void
+  /** What became of an edit in the outbox; without a mark it is forgotten. */
+  marked(document: DocumentName, record: RecordName, mark: Mark | undefined): void
+  connectionChanged(): void
+}
+
+export interface SyncOptions {
+  readonly device: DeviceId
+  /** Names this opening in the records of the store; a later opening's sorts behind. */
+  readonly opening: string
+  readonly places: Places
+  /** False: another tab has the connection, until `lead()`. */
+  readonly leads: boolean
+  readonly tokens: 'fixed' | 'provided'
+  readonly times?: ConnectionTimes
+  /** Log records of an open document after which it is compacted, if they are worth it. Default 500. */
+  readonly compactCount?: number
+}
+
+export interface SyncState {
+  readonly effects: SyncEffects
+  readonly options: SyncOptions
+  readonly connection: Connection
+  readonly session: Session
+  readonly documents: Map<DocumentName, ClientDocument>
+  readonly outbox: Outbox
+  readonly journal: Journal
+  /** Places in the order of edits that were found in the outbox and whose documents are not loaded yet. */
+  readonly ages: Map<string, number>
+  /** Documents with a wait that ends. */
+  readonly waiters: Set<ClientDocument>
+  /** False while another tab has the connection: then marks, cursors and compaction are that one's, and this one knows what it is told. */
+  leads: boolean
+  /** Of the tab that has the connection. */
+  mirrored: ConnectionStatus | undefined
+  /** What was told last. */
+  told: ConnectionStatus
+  /** How often everything was written anew: what a read found that began before the last time is gone from the device. */
+  anewCount: number
+  /** When the node last said what became of a push. */
+  progressMs: number
+
+  // Of the running turn.
+  readonly out: Outgoing
+  readonly changed: Set<ClientDocument>
+}
+
+export const connecting: ConnectionStatus = { kind: 'connecting' }
+
+export const connectionStatus = (sync: SyncState): ConnectionStatus => sync.mirrored ?? sync.connection.status

@@ -1,0 +1,256 @@
+/**
+ * What a client tells the other tabs of its browser, and what it does about what they say. `tabs.ts` knows who leads and who is gone;
+ * `other-tabs.ts` is the sync machine's part.
+ */
+
+import type { DocumentName } from '@meridian/core/ids'
+import { unreachable } from '@meridian/core/errors'
+import type { ClientState, OpenTabLink, TabLink } from './client-state.js'
+import { loadUnseen, readOutbox, readStored, readTokens, showAgain } from './device-copy.js'
+import { distrust } from './lost-store.js'
+import * as otherTabs from './other-tabs.js'
+import type { RecordName } from './records.js'
+import * as records from './records.js'
+import { apply } from './slot.js'
+import type { OpenTabPort, SaidMessage, TabMessage, TabsEffects } from './tabs.js'
+import { Tabs } from './tabs.js'
+
+type EditMessage = Extract<TabMessage, { type: 'edit' }>
+type HeardMessage = Parameters<TabsEffects['heard']>[0]
+
+/** Joins a client to the tabs behind this port. */
+export const linkTabs =
+  (port: OpenTabPort): OpenTabLink =>
+  (client) =>
+    new ClientTabs(client, port)
+
+class ClientTabs implements TabLink {
+  readonly #client: ClientState
+  readonly #tabs: Tabs
+  #isTelling = false
+
+  constructor(client: ClientState, port: OpenTabPort) {
+    const { opening, sync, slots, world } = client
+    this.#client = client
+    this.#tabs = new Tabs(opening, port, {
+      after: (ms, run) => world.after(ms, run),
+      connection: () => sync.connectionStatus,
+      promoted: (isAlone) => void this.#lead(isAlone),
+      demoted: () => otherTabs.follow(sync),
+      led: () => this.#introduce(),
+      interest: (document, isWanted) => this.#interest(document, isWanted),
+      gone: (tab) => {
+        otherTabs.release(sync, tab, Number.POSITIVE_INFINITY, false)
+        distrust(sync, tab)
+        if (!sync.leads) this.#tellUnsaved()
+        for (const slot of slots.values()) slot.presence?.left(tab)
+      },
+      flushedLate: (document) => void showAgain(client, document),
+      heard: (message) => this.heard(message),
+    })
+  }
+
+  get isLeading(): boolean {
+    return this.#tabs.isLeading
+  }
+
+  post(message: SaidMessage): void {
+    this.#tabs.post(message)
+  }
+
+  opened(document: DocumentName): Promise<void> {
+    return this.#tabs.opened(document)
+  }
+
+  isWanted(document: DocumentName): boolean {
+    return this.#tabs.isWanted(document)
+  }
+
+  writtenAnew(): void {
+    // A tab that has opened one since has read a store without it.
+    for (const document of this.#tabs.wanted()) this.#showCopy(document)
+    if (!this.#client.sync.leads) this.#tellUnsaved()
+  }
+
+  wrote(): void {
+    if (this.#tabs.hasOthers && !this.#isTelling) this.#tellStored()
+  }
+
+  tellStatus(document: DocumentName): void {
+    const status = this.#client.sync.status(document)
+    if (status !== undefined) this.post({ type: 'status', document, status })
+  }
+
+  check(): void {
+    this.#tabs.check()
+  }
+
+  close(): void {
+    this.#tabs.close()
+  }
+
+  heard(message: HeardMessage): void {
+    const { sync, slots, writer } = this.#client
+    if (message.type === 'edit' || message.type === 'marked') {
+      const slot = slots.get(message.document)
+      if (slot?.live?.isLoaded === false) {
+        slot.edits.push(message)
+        return
+      }
+    }
+    switch (message.type) {
+      case 'connection':
+        return otherTabs.mirrorConnection(sync, message.connection)
+      case 'opened':
+        this.#tellUnsaved(message.document)
+        slots.get(message.document)?.presence?.again()
+        if (writer.isBehind) this.#showCopy(message.document)
+        if (sync.leads) void this.#flush(message.tab, message.document)
+        return
+      case 'edit':
+        return this.#takeEdit(message)
+      case 'found':
+        if (sync.leads) void this.#judgeFound(message.document, message.records)
+        return
+      case 'stored':
+        return otherTabs.release(sync, message.tab, message.number, message.isDurable)
+      case 'marked':
+        return otherTabs.mirrorMark(sync, message.document, message.record, message.mark)
+      case 'show':
+        return apply(slots.get(message.document), message.updates)
+      case 'status':
+        return otherTabs.mirrorStatus(sync, message.document, message.status)
+      case 'erased':
+        return otherTabs.mirrorErased(sync, message.document)
+      case 'presence':
+        return slots.get(message.document)?.presence?.shared(message.tab, message.entries)
+      case 'peers':
+        return slots.get(message.document)?.presence?.received(message.session, message.subject, message.update)
+      case 'ask':
+        if (!sync.leads) return
+        return message.what === 'probe' ? this.#client.probe() : this.#client.reconnect()
+      case 'token':
+        return this.#client.takeToken(message.token)
+      case 'signOut':
+        void this.#client.drop()
+        return
+      default:
+        unreachable(message)
+    }
+  }
+
+  /** The device is read again: what its last leader wrote, and what tabs that are gone left behind, is this one's now. */
+  async #lead(isAlone: boolean): Promise<void> {
+    const client = this.#client
+    const { sync, slots, writer } = client
+    await client.opened
+    if (!isAlone) {
+      await writer.drained().catch(() => undefined)
+      try {
+        await readTokens(client)
+        for (const slot of [...slots.values()]) {
+          if (slot.live?.isLoaded !== true) continue
+          const { anewCount } = sync
+          const stored = await readStored(client, slot.name)
+          slot.live.apply(records.updatesOf(stored))
+          sync.loaded(slot.name, stored, anewCount)
+        }
+        await readOutbox(client)
+      } catch (thrown) {
+        client.storeFailed(thrown)
+      }
+    }
+    if (client.isClosed || !this.isLeading) return
+    otherTabs.lead(sync)
+    for (const slot of slots.values()) slot.presence?.again()
+    this.#tabs.announce()
+    client.start()
+    for (const document of this.#tabs.wanted()) this.#interest(document, true)
+  }
+
+  #interest(document: DocumentName, isWanted: boolean): void {
+    const { sync, slots } = this.#client
+    if (!sync.leads) return
+    if (!isWanted) {
+      if (!slots.has(document)) sync.close(document)
+      return
+    }
+    const isKnown = sync.isKnown(document)
+    sync.open(document, 'opened')
+    if (!isKnown) void loadUnseen(this.#client, document)
+  }
+
+  /** Another tab leads: it hears what is open here, and which edits of this tab no region has saved. */
+  #introduce(): void {
+    for (const slot of this.#client.slots.values()) {
+      this.post({ type: 'opened', document: slot.name })
+      slot.presence?.again()
+    }
+    this.#tellUnsaved()
+  }
+
+  #tellUnsaved(only?: DocumentName): void {
+    const edits = otherTabs.unsavedEdits(this.#client.sync, only)
+    if (edits.length === 0) return
+    for (const { document, record, payload, isUnwritten } of edits)
+      this.post({ type: 'edit', document, record, payload, isOrphan: isUnwritten })
+    this.#tellStored()
+  }
+
+  /** Says up to where the edits of this tab are on the device, as soon as they are. */
+  #tellStored(): void {
+    this.#isTelling = true
+    const { sync, writer } = this.#client
+    const { number } = sync
+    const told = (isDurable: boolean): void => {
+      this.#isTelling = false
+      this.post({ type: 'stored', number, isDurable })
+      if (sync.number > number && !this.#client.isClosed) this.#tellStored()
+    }
+    writer.drained().then(
+      () => told(true),
+      () => told(false),
+    )
+  }
+
+  /** To tabs that do not find on the device what stands here. */
+  #showCopy(document: DocumentName): void {
+    const { sync, slots } = this.#client
+    const state = slots.get(document)?.live?.loadedState()
+    const updates = state === undefined ? sync.payloads(document) : [state]
+    if (updates.length > 0) this.post({ type: 'show', document, updates: updates.map((update) => update.slice()) })
+  }
+
+  async #flush(to: string, document: DocumentName): Promise<void> {
+    await this.#client.writer.drained().catch(() => undefined)
+    this.post({ type: 'flushed', to, document })
+    this.tellStatus(document)
+  }
+
+  async #judgeFound(document: DocumentName, found: readonly RecordName[]): Promise<void> {
+    await loadUnseen(this.#client, document)
+    for (const record of otherTabs.forgottenOf(this.#client.sync, document, found))
+      this.post({ type: 'marked', document, record, mark: undefined })
+  }
+
+  #takeEdit(message: EditMessage): void {
+    const { document, record, payload, isOrphan } = message
+    const { sync, slots } = this.#client
+    const slot = slots.get(document)
+    const { live } = slot ?? {}
+    const waitingBytes = live?.waitingBytes ?? 0
+    apply(slot, [payload])
+    // What it builds on has not come from that tab: it will say both again if it lives, and if it does not, both are on the device or gone.
+    if (live !== undefined && live.waitingBytes > waitingBytes) return
+    if (sync.leads && !sync.isKnown(document)) {
+      sync.open(document, 'push only')
+      void loadUnseen(this.#client, document)
+    }
+    if (otherTabs.foreignEdit(sync, document, record, payload, isOrphan) === 'settled')
+      this.post({ type: 'marked', document, record, mark: undefined })
+    if (!this.#tabs.isGone(record.opening)) return
+    otherTabs.release(sync, record.opening, Number.POSITIVE_INFINITY, false)
+    // Whoever leads may have heard of it too early to take it.
+    if (!sync.leads) this.#tellUnsaved(document)
+  }
+}

@@ -1,0 +1,28 @@
+/** Everything of the world that a client touches beside its store and its tabs; handed in by `io/`. */
+
+import type { Clock, Random } from '@meridian/core/effects'
+
+export interface SocketEvents {
+  opened(): void
+  message(bytes: Uint8Array): void
+  lost(): void
+}
+
+export interface ClientSocket {
+  send(message: Uint8Array): void
+  close(): void
+}
+
+export interface ClientWorld {
+  readonly clock: Clock
+  readonly random: Random
+  monotonicMs(): number
+  /** Runs when the current synchronous work is over. */
+  defer(run: () => void): void
+  /** Calls back once; the answer calls it off. */
+  after(ms: number, run: () => void): () => void
+  /** Answers later, never before it returns; after `lost` no more. */
+  dial(url: string, events: SocketEvents): ClientSocket
+  /** An exception of somebody's listener or observer, or of ours. */
+  report(thrown: unknown): void
+}
