@@ -260,6 +260,7 @@ export interface LinkedLog extends RegionLog {
   putStates(group: GroupId, states: readonly DocumentState[], done: Done<StatesPut>): void
   /**
    * Ends the join, in one commit: the group's version covers `adopted` from here on. Other regions get what came this way as state too (`behind`).
+   * The caller retains it first for those who sent it, or what they lack of this region's own writes is kept for nobody.
    * Fails unless the group is joining.
    */
   adopt(group: GroupId, adopted: Adopted, done: Done<void>): void

@@ -11,10 +11,9 @@
 import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
-import { MeridianError, toMeridianError } from '@meridian/core/errors'
+import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
 import type { RegionId } from '@meridian/core/ids'
-import type { LinkedLog } from '@meridian/core/log'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
@@ -93,6 +92,7 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
   const log = await openSqliteLog({
     directory: config.dataDir,
     region: config.region,
+    isLinked: config.cluster !== undefined,
     scrubBytesPerSecond: config.store.scrubBytesPerSecond,
     scrubIntervalMs: config.store.scrubIntervalMs,
     ...(config.store.logBytesMax === undefined ? {} : { logBytesMax: config.store.logBytesMax }),
@@ -114,11 +114,6 @@ function report(alarm: LogAlarm, logger: Logger): void {
   else if (alarm.kind === 'stopped')
     logger.error({ code: alarm.code, reason: alarm.message }, 'a commit failed; writes are refused until the log is open again')
   else logger.warn({ replica: alarm.replica }, 'the log is open again')
-}
-
-function linkedLog(log: SqliteLog): LinkedLog {
-  if ('include' in log && 'readLinked' in log) return log as SqliteLog & LinkedLog
-  throw new MeridianError('CONFIG_INVALID', { message: 'This log cannot be one of several regions.' })
 }
 
 interface Parts {
@@ -192,7 +187,7 @@ class RunningNode implements MeridianNode {
             region: config.region,
             cluster: config.cluster,
             limits: config.link,
-            log: linkedLog(log),
+            log: measured,
             placement: placedEverywhere,
             logger,
             random,

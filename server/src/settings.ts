@@ -253,7 +253,7 @@ const link = z.strictObject({
     120_000,
     'Milliseconds that connecting two regions may take, until both have proved themselves.',
   ),
-  dialMs: bound(5_000, 100, 600_000, 'Milliseconds between two attempts to reach a region, at most; the first come sooner.'),
+  dialMs: bound(2_000, 100, 600_000, 'Milliseconds between two attempts to reach a region, at most; the first come sooner.'),
 })
 
 export const settingsSchema = z.strictObject({

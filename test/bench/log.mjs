@@ -1,10 +1,12 @@
 /**
  * What a durable append costs in the SQLite log, the whole process with its threads counted:
  *
- *   node test/bench/log.mjs [--driver node|libsql] [--rounds 5]
+ *   node test/bench/log.mjs [--driver node|libsql] [--rounds 5] [--seek 1000,100000,1000000]
  *
  * Closed loop: one batch of 1, 64 and 512 entries in flight. Open loop: 1,000 and 40,000 entries a second, arrivals of each millisecond
- * as one batch if nothing is in flight, else joined to the next, as the hub does. 200 documents, 400 devices, 200 bytes an entry.
+ * as one batch if nothing is in flight, else joined to the next, as the hub does. 200 documents, 400 devices, 200 bytes an entry. `include`: the same entries from another region,
+ * in batches of 64 and 512, one in flight. With `--seek` instead: what a link pays to find its place and read 100 entries that a region has missed, in a
+ * log of so many documents of one entry each.
  */
 
 import { rmSync } from 'node:fs'
@@ -20,6 +22,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '3' },
     only: { type: 'string' },
+    seek: { type: 'string' },
   },
 })
 const documents = Array.from({ length: 200 }, (_, index) => `acme/notes/${index}`)
@@ -50,6 +53,74 @@ const append = (log, drafts) =>
       outcome.kind === 'done' ? resolve(outcome.value) : reject(new Error(`${outcome.code} ${outcome.cause}`)),
     ),
   )
+
+const ask = (asking) =>
+  new Promise((resolve, reject) =>
+    asking((outcome) =>
+      outcome.kind === 'done' ? resolve(outcome.value) : reject(new Error(`${outcome.code} ${outcome.cause}`)),
+    ),
+  )
+
+let included = 0
+
+function foreign() {
+  const { push: _push, ...entry } = draft()
+  included++
+  return { ...entry, replica: 'us-east#1.00000000000000aa', sequence: included, chain: BigInt(included) }
+}
+
+async function includeLoop(log, batch, seconds) {
+  included = 0
+  const lag = []
+  const until = performance.now() + seconds * 1000
+  const from = performance.now()
+  const cpu = process.cpuUsage()
+  let entries = 0
+  while (performance.now() < until) {
+    const batched = Array.from({ length: batch }, foreign)
+    const asked = performance.now()
+    await ask((done) => log.include(batched, done))
+    lag.push(performance.now() - asked)
+    entries += batch
+  }
+  return figures({ from, cpu, entries, commits: lag.length, lag })
+}
+
+/** A region that has all but the last 100 entries comes back: seek and read, ten times, in a log of `count` documents. */
+async function seekIn(count) {
+  included = 0
+  const directory = mkdtempSync(join(tmpdir(), 'meridian-bench-log-'))
+  const options = { directory, region: 'eu-west', scrubBytesPerSecond: 0 }
+  let log = await openSqliteLog(options)
+  const group = 'acme/default'
+  for (let made = 0; made < count; ) {
+    const batch = []
+    for (; batch.length < 2000 && made < count; made++) batch.push({ ...foreign(), document: `acme/notes/${made}` })
+    await ask((done) => log.include(batch, done))
+  }
+  await new Promise((resolve) => log.close(resolve))
+  const opening = performance.now()
+  log = await openSqliteLog(options)
+  const openMs = performance.now() - opening
+  const version = { floors: new Map(), sequences: new Map([['us-east#1.00000000000000aa', count - 100]]) }
+  const seekMs = []
+  const readMs = []
+  for (let round = 0; round < 20; round++) {
+    const from = performance.now()
+    const { position } = await ask((done) => log.seekGroup(group, version, done))
+    const between = performance.now()
+    const { entries } = await ask((done) => log.readLinked(group, position, { bytes: 1 << 20, entries: 512 }, done))
+    if (entries.length !== 100) throw new Error(`${entries.length} entries instead of 100`)
+    seekMs.push(between - from)
+    readMs.push(performance.now() - between)
+  }
+  await new Promise((resolve) => log.close(resolve))
+  rmSync(directory, { recursive: true })
+  const middle = (list) => list.sort((one, other) => one - other)[Math.floor(list.length / 2)].toFixed(2)
+  console.log(
+    `${count.toLocaleString('en').padStart(9)} documents: open ${openMs.toFixed(0)} ms, seek ${middle(seekMs)} ms, read of 100 missed ${middle(readMs)} ms (medians of 20)`,
+  )
+}
 
 async function closedLoop(log, batch, seconds) {
   const lag = []
@@ -122,11 +193,19 @@ function figures({ from, cpu, entries, commits, lag }) {
   }
 }
 
+if (values.seek !== undefined) {
+  console.log(`Node ${process.version}`)
+  for (const count of values.seek.split(',')) await seekIn(Number(count))
+  process.exit()
+}
+
 const seconds = Number(values.seconds)
 const rows = [
   ['closed, batch 1', (log) => closedLoop(log, 1, seconds)],
   ['closed, batch 64', (log) => closedLoop(log, 64, seconds)],
   ['closed, batch 512', (log) => closedLoop(log, 512, seconds)],
+  ['include, batch 64', (log) => includeLoop(log, 64, seconds)],
+  ['include, batch 512', (log) => includeLoop(log, 512, seconds)],
   ['open, 1,000/s', (log) => openLoop(log, 1000, seconds)],
   ['open, 40,000/s', (log) => openLoop(log, 40_000, seconds)],
 ].filter(([name]) => values.only === undefined || name.includes(values.only))

@@ -395,7 +395,11 @@ export class Link {
     const isFirst = this.#isFirstDigest
     this.#isFirstDigest = false
     const own = this.#digest()
-    if (own.groupCount === groupCount && own.digest === digest) return
+    if (own.groupCount === groupCount && own.digest === digest) {
+      for (const { sender, stopped, isUnshared } of this.#streams.values())
+        if (stopped === undefined && !isUnshared) sender.learn()
+      return
+    }
     // While something changes here, digests differ as a matter of course; the peer's next one comes when it is quiet again.
     if (!isFirst && this.#effects.nowMs() - this.#changedMs < this.#options.quietMs) return
     for (const stream of this.#streams.values()) {

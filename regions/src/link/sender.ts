@@ -121,6 +121,12 @@ export class Sender {
     this.pump()
   }
 
+  /** The digests of both ends are equal: the receiver holds all that this region does (LINK5). */
+  learn(): void {
+    this.#known = mutableVersion(this.#held.version)
+    this.#port.effects.acked(this.group, this.#held.version)
+  }
+
   /** What the receiver holds durably, as far as it has said. */
   get known(): Version {
     return this.#known

@@ -16,7 +16,7 @@ import type { Draft, Entry } from '@meridian/core/entry'
 import { decodeControl, stubOf } from '@meridian/core/entry'
 import { MeridianError, unreachable } from '@meridian/core/errors'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
-import { parseReplica, toPosition } from '@meridian/core/ids'
+import { parseGroup, parseReplica, toPosition } from '@meridian/core/ids'
 import type { SqliteDriverName } from '@meridian/core/io/sqlite'
 import { sqliteDriver } from '@meridian/core/io/sqlite'
 import type {
@@ -87,6 +87,8 @@ export interface SqliteLogOptions {
   readonly scrubBytesPerSecond?: number
   /** Milliseconds from the end of one full scrub to the beginning of the next. Default 24 hours. */
   readonly scrubIntervalMs?: number
+  /** True for a log that links use: commits are answered with chain values then. Default false. */
+  readonly isLinked?: boolean
   /** See `SqliteLog.onAlarm`; given here so that what the opening finds is heard. */
   readonly onAlarm?: (alarm: LogAlarm) => void
 }
@@ -207,6 +209,7 @@ class ThreadedLog implements SqliteLog {
       logBytesMax: this.options.logBytesMax ?? Number.POSITIVE_INFINITY,
       retainMs: this.options.retainMs ?? 7 * 24 * 60 * 60 * 1000,
       retainBytes: this.options.retainBytes ?? 1024 * 1024 * 1024,
+      isLinked: this.options.isLinked === true,
       pushKeepMs: this.options.pushKeepMs ?? 400 * 24 * 60 * 60 * 1000,
     }
     const readerData: ReaderData = {
@@ -267,6 +270,13 @@ class ThreadedLog implements SqliteLog {
     const id = this.nextId++
     this.waiting.set(id, { kind: 'include', entries, done })
     this.toWriter({ kind: 'include', id, foreign }, [foreign.batch.buffer])
+  }
+
+  listGroups(done: Done<readonly GroupId[]>): void {
+    this.ask({ kind: 'listGroups' }, (result) => {
+      if (result.kind === 'failed') done(failure(result))
+      else if (result.kind === 'groups') done({ kind: 'done', value: result.groups.map(parseGroup) })
+    })
   }
 
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void {
@@ -338,6 +348,7 @@ class ThreadedLog implements SqliteLog {
 
   private link(work: LinkWork, done: Done<StatesPut>): void {
     if (this.refused(done)) return
+    this.flushRetained()
     const id = this.nextId++
     this.waiting.set(id, { kind: 'link', done })
     this.toWriter({ kind: 'link', id, work }, [])
@@ -490,7 +501,10 @@ class ThreadedLog implements SqliteLog {
           position += sequences.length
           this.position = toPosition(position - 1)
           if (waiting?.kind === 'append')
-            waiting.done({ kind: 'done', value: { replica: this.replica, position: first, sequences } })
+            waiting.done({
+              kind: 'done',
+              value: { replica: this.replica, position: first, sequences, ...chainsOf(answer, index) },
+            })
         }
         return
       }
@@ -649,6 +663,7 @@ class ThreadedLog implements SqliteLog {
   }
 
   private toWriter(request: WriterRequest, transfer: readonly ArrayBuffer[]): void {
+    this.mailbox.announce()
     this.writer?.postMessage(request, [...transfer])
     this.mailbox.nudge()
   }
@@ -695,6 +710,15 @@ function stateOf(document: DocumentName, message: StateMessage | undefined): Doc
         ? undefined
         : { version: decodeVersion(snapshot.version), state: { bytes: snapshot.state, index: snapshot.index } },
   }
+}
+
+/** Nothing of a log that no link uses. */
+function chainsOf(
+  { chains }: Extract<WriterAnswer, { kind: 'appended' }>,
+  index: number,
+): { readonly chains?: ReadonlyMap<GroupId, Chain> } {
+  const ends = chains[index]
+  return ends === undefined ? {} : { chains: ends as ReadonlyMap<GroupId, Chain> }
 }
 
 function failure(result: Extract<QueryResult, { kind: 'failed' }>): { kind: 'failed'; code: LogErrorCode; cause: string } {

@@ -16,6 +16,8 @@ const state = 0
 const parked = 1
 const bytesSlot = 2
 const countSlot = 3
+/** How many messages the writer has been sent that it has not taken. */
+const messages = 6
 /** In bytes. A double, because ids count all appends of a process: an int32 would be used up in 25 days at 1,000 a second. */
 const idOffset = 16
 
@@ -53,9 +55,19 @@ export class Mailbox {
     return 'put'
   }
 
+  /** A message is about to be posted: the writer does not park beside it. */
+  announce(): void {
+    Atomics.add(this.#slots, messages, 1)
+  }
+
   /** Ends the writer's parking, so that it reads its messages. */
   nudge(): void {
     Atomics.notify(this.#slots, state)
+  }
+
+  /** The writer has taken a message. */
+  takeMessage(): void {
+    Atomics.sub(this.#slots, messages, 1)
   }
 
   take(): Mail | undefined {
@@ -69,6 +81,8 @@ export class Mailbox {
 
   /** Sleeps until something is put, for at most `ms`. */
   park(ms: number): 'mail' | 'nothing' {
+    // A nudge between two stays finds nobody to wake.
+    if (Atomics.load(this.#slots, messages) > 0) return 'nothing'
     Atomics.store(this.#slots, parked, 1)
     if (Atomics.load(this.#slots, state) === empty) Atomics.wait(this.#slots, state, empty, ms)
     Atomics.store(this.#slots, parked, 0)

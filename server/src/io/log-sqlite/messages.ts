@@ -58,6 +58,8 @@ export type WriterAnswer =
       readonly ids: readonly number[]
       readonly position: number
       readonly sequences: readonly (readonly number[])[]
+      /** As in `Committed`. */
+      readonly chains: readonly ReadonlyMap<string, bigint>[]
     }
   /** `ids` and `included` go together. */
   | { readonly kind: 'included'; readonly ids: readonly number[]; readonly included: readonly IncludedRows[] }
@@ -104,6 +106,7 @@ export type Query =
       readonly bytes: number
       readonly entries: number
     }
+  | { readonly kind: 'listGroups' }
   | { readonly kind: 'seekGroup'; readonly group: string; readonly version: Uint8Array }
   | { readonly kind: 'readPeers'; readonly group: string }
   | { readonly kind: 'listGroup'; readonly group: string; readonly after: string; readonly count: number }
@@ -119,6 +122,7 @@ export type QueryResult =
     }
   | { readonly kind: 'group'; readonly info: GroupInfo }
   | { readonly kind: 'list'; readonly documents: readonly ListedDocument[] }
+  | { readonly kind: 'groups'; readonly groups: readonly string[] }
   | { readonly kind: 'push'; readonly push: LastPush | undefined }
   | {
       readonly kind: 'entries'

@@ -48,6 +48,8 @@ export interface OpeningOptions extends RetentionOptions {
   /** Milliseconds after which a device's newest push is forgotten; should it come back and send that push again, it gets a new dot, which harms nothing (SES2). */
   readonly pushKeepMs: number
   readonly opening: 'first' | 'full' | 'failed'
+  /** Links want chain values with each commit. */
+  readonly isLinked: boolean
 }
 
 export interface Committed {
@@ -55,6 +57,8 @@ export interface Committed {
   readonly position: number
   /** For each batch the sequence of each draft. */
   readonly sequences: readonly (readonly number[])[]
+  /** For each batch the chain value of the last entry of each group, if the log is linked. */
+  readonly chains: readonly ReadonlyMap<string, bigint>[]
   /** For each batch of entries of other replicas; they stand behind the others. */
   readonly included: readonly IncludedRows[]
 }
@@ -197,6 +201,7 @@ export class Opening {
   private isReleased = false
   private wide = false
   private readonly pushKeepMs: number
+  private readonly isLinked: boolean
   private pushCursor: { readonly group: number; readonly device: Buffer } | undefined = { group: 0, device: Buffer.alloc(0) }
 
   /** @throws MeridianError CONFIG_INVALID, LOG_DAMAGED, LOG_FULL, LOG_UNAVAILABLE */
@@ -204,6 +209,7 @@ export class Opening {
     this.region = options.region
     this.logBytesMax = options.logBytesMax
     this.pushKeepMs = options.pushKeepMs
+    this.isLinked = options.isLinked
     this.database = openStore(options)
     try {
       this.database.exec('PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY')
@@ -260,13 +266,17 @@ export class Opening {
     let bytes = 0
     this.begin()
     const sequences: number[][] = []
+    const chains: Map<string, bigint>[] = []
     for (const batch of batches) {
       bytes += batch.bytes
       const list: number[] = []
+      const ends = new Map<string, bigint>()
       decodeBatch(batch, (draft) => {
         list.push(this.insert(draft))
+        if (this.isLinked) ends.set(draft.group, this.group(draft.group).chain)
       })
       sequences.push(list)
+      if (this.isLinked) chains.push(ends)
     }
     const included: IncludedRows[] = []
     for (const one of foreign) {
@@ -275,7 +285,7 @@ export class Opening {
     }
     if (this.retained.length > 0) this.writeRetained()
     this.commitNow(1.5 + (bytes * 1.1) / pageBytes)
-    return { position, sequences, included }
+    return { position, sequences, chains, included }
   }
 
   /** LINK4: what is held already is left out; after a gap nothing of the batch is written, and the rest of the commit is. */
@@ -735,7 +745,7 @@ export class Opening {
   }
 
   writeRetainedNow(): void {
-    this.transact(() => this.writeRetained())
+    this.transact(() => undefined)
   }
 
   /** Inside a transaction. */
@@ -882,6 +892,7 @@ export class Opening {
     this.widen({ reserve: true })
     this.begin()
     const bytes = this.freshBytes
+    if (this.retained.length > 0) this.writeRetained()
     work()
     this.commitNow(8 + ((this.freshBytes - bytes) * 1.2) / pageBytes)
   }

@@ -11,6 +11,7 @@ export class ReaderStatements {
   readonly commit: SqliteStatement
   readonly documentByName: SqliteStatement
   readonly documentsFrom: SqliteStatement
+  readonly groupNames: SqliteStatement
   readonly groupByName: SqliteStatement
   readonly snapshotOf: SqliteStatement
   readonly chunkOf: SqliteStatement
@@ -46,6 +47,7 @@ export class ReaderStatements {
     this.documentsFrom = prepare(
       'SELECT name, engine, life, ended FROM documents WHERE name >= ? AND name > ? ORDER BY name LIMIT ?',
     )
+    this.groupNames = prepare('SELECT name FROM groups')
     this.groupByName = prepare('SELECT ref, trimmed, dropped, joining FROM groups WHERE name = ?')
     this.snapshotOf = prepare(`SELECT ${snapshotColumns} FROM snapshots WHERE document_ref = ?`)
     this.chunkOf = prepare('SELECT checksum, bytes FROM chunks WHERE snapshot = ? AND number = ?')

@@ -242,6 +242,8 @@ export class Reader {
           return this.readGroup(query, 'local')
         case 'readLinked':
           return this.readGroup(query, 'linked')
+        case 'listGroups':
+          return { kind: 'groups', groups: this.statements.groupNames.all([]).map(([name]) => String(name)) }
         case 'seekGroup':
           return this.seekGroup(query.group, query.version)
         case 'readPeers':

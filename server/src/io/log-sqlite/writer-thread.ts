@@ -101,6 +101,7 @@ class WriterThread {
   private receive(first: WriterRequest): void {
     let request: WriterRequest | undefined = first
     while (request !== undefined) {
+      this.mailbox.takeMessage()
       // Before each message and not once: nothing is put while a batch is on its way as a message or after a close (log-sqlite.ts), so what
       // is in the mailbox when one of these comes is older.
       this.takeMail()
@@ -180,13 +181,13 @@ class WriterThread {
       return
     }
     try {
-      const { position, sequences, included } = opening.commit(
+      const { position, sequences, chains, included } = opening.commit(
         appends.map((append) => append.batch),
         includes.map((include) => include.foreign),
       )
       this.failures = 0
       this.lastCommit = performance.now()
-      if (ids.length > 0) this.post({ kind: 'appended', ids, position, sequences })
+      if (ids.length > 0) this.post({ kind: 'appended', ids, position, sequences, chains })
       if (foreignIds.length > 0) this.post({ kind: 'included', ids: foreignIds, included })
       this.attempt((open) => open.settleIfOverdue())
       this.checkpointIfDue()
