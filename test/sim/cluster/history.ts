@@ -13,7 +13,7 @@
  * causal consistency", 2017).
  */
 
-import type { Handle } from '@meridian/client/client'
+import type { Handle } from '@meridian/client/handle'
 import type { Draft, Entry } from '@meridian/core/entry'
 import type { DocumentName, GroupId, ReplicaId } from '@meridian/core/ids'
 import type { MutableVersion, Version } from '@meridian/core/version'
