@@ -16,10 +16,13 @@ import { principal } from '../node.js'
 import { SeededRandom } from '../random.js'
 import { Scheduler } from '../scheduler.js'
 import { Trace } from '../trace.js'
+import { linkTabs } from '@meridian/client/tab-link'
 import { Between } from './between.js'
+import { Browser } from './browser.js'
 import { History, listOf, newSeen, type Seen, type Target, type Watched } from './history.js'
 import type { ClusterOptions } from './options.js'
 import { Site } from './site.js'
+import { addedTexts } from './texts.js'
 
 /** Small bounds, so that a short run meets them. */
 const tightLimits = {
@@ -44,6 +47,8 @@ const regionNames = ['eu-west', 'us-east', 'ap-south', 'sa-east', 'af-south'] as
 
 export interface Member {
   readonly device: Device
+  /** Of which it is one tab of several. */
+  readonly browser: Browser | undefined
   readonly targets: readonly Target[]
   readonly watched: Map<Target, Watched>
   seen: Seen
@@ -96,7 +101,10 @@ export class Cluster {
       ...{ scheduler: this.scheduler, random: random.fork(), trace: this.trace, sites: this.sites },
       delayMs: options.betweenMs,
     })
-    this.members = Array.from({ length: options.deviceCount }, (_, number) => this.#makeMember(number, random.fork()))
+    const members: Member[] = []
+    for (let number = 0; number < options.deviceCount; number++)
+      members.push(this.#makeMember(number, random.fork(), members.at(-1)))
+    this.members = members
   }
 
   struck(kind: string): void {
@@ -108,6 +116,7 @@ export class Cluster {
     this.forget(member)
     this.history.killed(member.device.number)
     this.isTouched = true
+    member.browser?.killed(member.device)
     member.device.restart()
   }
 
@@ -132,11 +141,11 @@ export class Cluster {
       ...{ fresh: [...listOf(handle.ydoc)], hasLost: false, isCompared: false, changed: true },
     }
     member.watched.set(target, watched)
-    handle.ydoc.getArray<string>('list').observe((event) => {
+    const list = handle.ydoc.getArray<string>('list')
+    list.observe((_event, transaction) => {
       watched.changed = true
-      const { added, deleted } = event.changes
-      for (const item of added) watched.fresh.push(...item.content.getContent().map(String))
-      if (deleted.size > 0) watched.hasLost = true
+      watched.fresh.push(...addedTexts(transaction, list))
+      if (transaction.deleteSet.clients.size > 0) watched.hasLost = true
     })
     handle.subscribe(() => {
       watched.changed = true
@@ -216,11 +225,17 @@ export class Cluster {
     return site
   }
 
-  #makeMember(number: number, random: SeededRandom): Member {
+  /** @param neighbour the one before, of whose browser it may be another tab. */
+  #makeMember(number: number, random: SeededRandom, neighbour: Member | undefined): Member {
     const { options } = this
+    // Tabs are pairs of one tenant: 0 and 1, 4 and 5, …
+    const isTab = number % 4 < 2 && Math.floor(number / 4) < options.tabPairs
+    const shares = isTab && number % 4 === 1 ? neighbour : undefined
+    const browser = shares?.browser ?? (isTab ? new Browser(this.scheduler, random.fork()) : undefined)
     // One in four is of another tenant.
     const tenant = tenants[number % 4 === 3 ? 1 : 0]
-    const site = random.pick(this.sites)
+    const site = shares?.site ?? random.pick(this.sites)
+    let made: Device | undefined
     const device = new Device(
       {
         scheduler: this.scheduler,
@@ -232,14 +247,18 @@ export class Cluster {
       },
       number,
       random,
-      new MemoryDisk(),
-      { compactCount: options.foldCount, tenant, url: site.url },
+      shares?.device.disk ?? new MemoryDisk(),
+      {
+        ...{ compactCount: options.foldCount, tenant, url: site.url },
+        ...(browser === undefined ? {} : { tabs: linkTabs(browser.opener(() => made)) }),
+      },
     )
+    made = device
     if (options.skewMs > 0) device.skewMs = random.between(-options.skewMs, options.skewMs)
     const all = this.targets.filter((target) => target.tenant === tenant)
     // In a large world nobody has everything open.
     const targets = all.length <= 8 ? all : Array.from({ length: 8 }, () => random.pick(all))
-    return { device, targets: [...new Set(targets)], watched: new Map(), seen: newSeen(), site }
+    return { device, browser, targets: shares?.targets ?? [...new Set(targets)], watched: new Map(), seen: newSeen(), site }
   }
 
   /** As an app's own server would hand it out: a JWT by its shape, with nothing to verify. */

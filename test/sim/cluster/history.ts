@@ -21,6 +21,7 @@ import { covers, include, missing, mutableVersion } from '@meridian/core/version
 import * as Y from 'yjs'
 import type { MemoryStore } from '../memory-log.js'
 import { groupOf } from '../node.js'
+import { addedTexts } from './texts.js'
 
 /** One document of the world. */
 export interface Target {
@@ -248,8 +249,8 @@ export class History {
     const doc = this.doc(index, name)
     const list = doc.getArray<string>('list')
     const fresh: string[] = []
-    const watch = (event: Y.YArrayEvent<string>): void => {
-      for (const item of event.changes.added) for (const text of item.content.getContent()) fresh.push(String(text))
+    const watch = (_event: unknown, transaction: Y.Transaction): void => {
+      fresh.push(...addedTexts(transaction, list))
     }
     list.observe(watch)
     Y.applyUpdate(doc, entry.payload)

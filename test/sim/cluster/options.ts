@@ -55,6 +55,8 @@ export interface ClusterOptions {
   readonly seed: number
   readonly regionCount: number
   readonly deviceCount: number
+  /** Browsers with two tabs each, which count as two devices and share a disk. */
+  readonly tabPairs: number
   /** Of each of the two tenants. */
   readonly documentCount: number
   readonly warmUpMs: number
@@ -95,6 +97,7 @@ export function draw(seed: number, size: Size = 'small'): Drawn {
     seed,
     regionCount: size === 'large' ? 5 : 3,
     deviceCount: size === 'large' ? 100 : 12,
+    tabPairs: random.pick([0, 0, 1, 3]),
     documentCount: size === 'large' ? 150 : 3,
     warmUpMs: 3_000,
     chaosMs,
