@@ -13,7 +13,7 @@ import { run } from '../dist/sim/cluster/run.js'
 import { shrink } from '../dist/sim/cluster/shrink.js'
 
 const usage = `sim: --seed N | --seeds N [--from N] [--minutes M] [--keep-going] | --replay FILE | --mutants [--only NAME] [--seeds N]
-     [--size small|large] [--trace] [--no-shrink] [--shrink-seconds N]
+     [--size mixed|small|large] [--trace] [--no-shrink] [--shrink-seconds N]
 `
 
 /** @param {string} message */
@@ -30,7 +30,7 @@ function parse() {
         seeds: { type: 'string' },
         from: { type: 'string' },
         minutes: { type: 'string' },
-        size: { type: 'string', default: 'small' },
+        size: { type: 'string', default: 'mixed' },
         replay: { type: 'string' },
         trace: { type: 'boolean', default: false },
         mutants: { type: 'boolean', default: false },
@@ -96,7 +96,7 @@ if (values.replay !== undefined) {
   for (const wrong of report.wrong) say(wrong)
   say(`trace ${report.hash}`)
 } else {
-  if (values.size !== 'small' && values.size !== 'large') refuse('--size is small or large')
+  if (values.size !== 'mixed' && values.size !== 'small' && values.size !== 'large') refuse('--size is mixed, small or large')
   const single = values.seed !== undefined
   const first = single ? whole(values.seed ?? '', '--seed') : values.from === undefined ? randomInt(2 ** 31) : whole(values.from, '--from')
   const count = single ? 1 : whole(values.seeds ?? '100', '--seeds')

@@ -85,24 +85,34 @@ export interface Drawn {
   readonly actions: readonly Action[]
 }
 
-export type Size = 'small' | 'large'
+/** `mixed`: worlds of many sizes, most of them short, which find more in the same time. `small` and `large`: one size each, to measure by. */
+export type Size = 'mixed' | 'small' | 'large'
 
-/** Simulated time of people and trouble in one seed, in milliseconds. */
+/** Simulated time of people and trouble in one seed of one size, in milliseconds. */
 const chaosMs = 57_000
 
-export function draw(seed: number, size: Size = 'small'): Drawn {
+export function draw(seed: number, size: Size = 'mixed'): Drawn {
   const random = new SeededRandom(seed)
-  const often = random.pick([0, 0.15, 0.4, 0.8])
+  const often = random.pick([0.1, 0.15, 0.4, 0.8])
+  const mixed = {
+    regionCount: random.pick([2, 3, 3, 4]),
+    deviceCount: random.pick([2, 4, 6, 12]),
+    chaosMs: random.pick([8_000, 8_000, 20_000, chaosMs]),
+    documentCount: random.pick([1, 3]),
+  }
+  const world =
+    size === 'mixed'
+      ? mixed
+      : size === 'small'
+        ? { regionCount: 3, deviceCount: 12, chaosMs, documentCount: 3 }
+        : { regionCount: 5, deviceCount: 100, chaosMs, documentCount: 150 }
   const options: ClusterOptions = {
     seed,
-    regionCount: size === 'large' ? 5 : 3,
-    deviceCount: size === 'large' ? 100 : 12,
+    ...world,
     tabPairs: random.pick([0, 0, 1, 3]),
-    documentCount: size === 'large' ? 150 : 3,
     warmUpMs: 3_000,
-    chaosMs,
-    editEveryMs: random.pick([100, 200, 400]),
-    faultEveryMs: random.pick([1_000, 3_000, 8_000]),
+    editEveryMs: random.pick([60, 150, 400]),
+    faultEveryMs: Math.ceil(world.chaosMs / random.pick([8, 20, 50])),
     faults: faultKinds.filter(() => random.chance(often)),
     bounds: random.chance(0.5) ? 'tight' : 'wide',
     compactEntries: random.pick([8, 40, 20_000, 20_000]),
@@ -112,11 +122,12 @@ export function draw(seed: number, size: Size = 'small'): Drawn {
     diskMs: random.pick([2, 4, 60]),
     skewMs: random.pick([0, 0, 5_000, 3_600_000]),
   }
-  return { options: possible(options), actions: drawActions(possible(options), random) }
+  const possible = withoutImpossible(options)
+  return { options: possible, actions: drawActions(possible, random) }
 }
 
 /** A restored copy may lack what every region has compacted: it has to join (LINK6), which no region can yet. */
-function possible(options: ClusterOptions): ClusterOptions {
+function withoutImpossible(options: ClusterOptions): ClusterOptions {
   if (options.compactEntries > 100) return options
   return { ...options, faults: options.faults.filter((fault) => fault !== 'restore') }
 }
