@@ -150,6 +150,12 @@ const rows = {
     retry: 'backoff',
     advice: 'Give all regions the same cluster file and each its own key; until then they exchange nothing.',
   },
+  POLICY_INVALID: {
+    number: 37,
+    close: 4422,
+    retry: 'never',
+    advice: 'Correct what the findings name; `meridian policy validate` finds the same.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof rows

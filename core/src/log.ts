@@ -130,6 +130,8 @@ export interface RegionLog {
   openDocument(document: DocumentName, done: Done<DocumentInfo>): void
   openGroup(group: GroupId, done: Done<GroupInfo>): void
   lastPush(group: GroupId, device: DeviceId, done: Done<LastPush | undefined>): void
+  /** Groups that anything was ever written to, by their names. */
+  listGroups(done: Done<readonly GroupId[]>): void
   /** Documents that were ever written, whose names begin with `prefix` and come after `after`, by their bytes; at most `count`. */
   listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void
   /** Entries of a document of its current life with a position beyond `after`. */
@@ -143,7 +145,13 @@ export interface RegionLog {
 }
 
 /** An entry of another region's log, or an own one that this log has lost, on its way in: everything but the position, which is local. */
-export type Foreign = Omit<Entry, 'position'>
+export interface Foreign extends Omit<Entry, 'position'> {
+  /**
+   * It stands for all entries of its replica from this sequence on, merged on the way (LINK7); for itself alone if absent. A log keeps it under its
+   * last dot, and holds no dot of those before as an entry of its own.
+   */
+  readonly first?: number
+}
 
 /**
  * `included`: the entries that were new here, with their positions; those that were held already are left out.
@@ -227,8 +235,6 @@ export interface LinkedLog extends RegionLog {
    * origin had before an entry is held here, or stands before it in the batch.
    */
   include(entries: readonly Foreign[], done: Done<Included>): void
-  /** Every group that the log holds anything of. */
-  listGroups(done: Done<readonly GroupId[]>): void
   /** Cost: O(replicas × log entries), whatever the number of documents. */
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void
   /**

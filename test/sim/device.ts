@@ -83,8 +83,8 @@ export class Device {
   /** False: dialling fails. */
   reachable = true
   storeFault: ErrorCode | undefined
-  /** The node that its next process is configured with. */
-  url = 'http://region.test'
+  /** The nodes that its next process is configured with, the nearest first. */
+  url: string | readonly string[] = 'http://region.test'
   /** Milliseconds by which its wall clock is wrong. */
   skewMs = 0
   client: Client
@@ -189,6 +189,7 @@ export class Device {
         this.link = link
         return link
       },
+      get: () => Promise.reject(new Error('nobody is asked here')),
       report: (thrown) => this.reported.push(thrown),
     }
     return new Client(world, {

@@ -182,7 +182,8 @@ export class MemoryStore {
       const end = ends.get(key) ?? group.ends.get(entry.replica)?.sequence ?? 0
       const parts = replicaParts(entry.replica)
       if (entry.sequence <= end || parts.counter <= (group.floors.get(parts.region)?.counter ?? 0)) continue
-      if (entry.sequence !== end + 1) return { kind: 'gap', dot: { replica: entry.replica, sequence: entry.sequence } }
+      if ((entry.first ?? entry.sequence) > end + 1)
+        return { kind: 'gap', dot: { replica: entry.replica, sequence: entry.sequence } }
       ends.set(key, entry.sequence)
       fresh.push(entry)
     }
@@ -201,7 +202,7 @@ export class MemoryStore {
       if (chain !== undefined && chain !== emptyChain) chains.set(replica, chain)
       if (includes(version, replica, end.sequence)) continue
       if (sequence < (group?.gone.get(replica) ?? 0)) behind = true
-      position = Math.min(position, (dots?.get(sequence + 1)?.position ?? 1) - 1)
+      position = Math.min(position, (firstDotBeyond(dots, sequence) ?? 1) - 1)
     }
     return { position: toPosition(behind ? 0 : position), chains, behind }
   }
@@ -315,8 +316,9 @@ export class MemoryStore {
 
   #put(foreign: Foreign): Entry {
     const group = this.group(foreign.group)
-    const { replica, sequence, chain } = foreign
-    const entry: Entry = { ...foreign, payload: new Uint8Array(foreign.payload), position: toPosition(++this.position) }
+    const { first: _first, ...kept } = foreign
+    const { replica, sequence, chain } = kept
+    const entry: Entry = { ...kept, payload: new Uint8Array(foreign.payload), position: toPosition(++this.position) }
     group.ends.set(replica, { sequence, chain })
     const dots = group.dots.get(replica) ?? new Map<number, { readonly position: number; readonly chain: Chain }>()
     group.dots.set(replica, dots.set(sequence, { position: entry.position, chain }))
@@ -398,6 +400,16 @@ function versionOf({ snapshot, entries, trimmed }: StoredDocument): Version {
   return version
 }
 
+/** Where the first dot beyond a sequence stands. */
+function firstDotBeyond(
+  dots: ReadonlyMap<number, { readonly position: number }> | undefined,
+  sequence: number,
+): number | undefined {
+  let least: number | undefined
+  for (const [dot, { position }] of dots ?? []) if (dot > sequence && (least === undefined || position < least)) least = position
+  return least
+}
+
 const pushKey = (group: GroupId, device: DeviceId): string => `${group} ${device}`
 
 /** Two rounds of 32-bit FNV-1a over what an entry says, seeded by the value before it. */
@@ -429,6 +441,7 @@ export type LogOperation =
   | 'openDocument'
   | 'openGroup'
   | 'lastPush'
+  | 'listGroups'
   | 'listDocuments'
   | 'readDocument'
   | 'readGroup'
@@ -541,10 +554,6 @@ export class MemoryLog implements LinkedLog {
     })
   }
 
-  listGroups(done: Done<readonly GroupId[]>): void {
-    this.#read('seekGroup', undefined, done, () => [...this.store.groups.keys()])
-  }
-
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void {
     this.#read('seekGroup', undefined, done, () => this.store.seek(group, version))
   }
@@ -647,6 +656,15 @@ export class MemoryLog implements LinkedLog {
 
   lastPush(group: GroupId, device: DeviceId, done: Done<LastPush | undefined>): void {
     this.#read('lastPush', undefined, done, () => this.store.pushes.get(pushKey(group, device)))
+  }
+
+  listGroups(done: Done<readonly GroupId[]>): void {
+    this.#read('listGroups', undefined, done, () =>
+      [...this.store.groups]
+        .filter(([, held]) => held.position > 0)
+        .map(([group]) => group)
+        .sort(byBytes),
+    )
   }
 
   listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void {

@@ -198,6 +198,7 @@ export class Cluster {
         openBytes: options.compactEntries < 100 ? 2_000 : 1024 * 1024,
         idleEntries: options.compactEntries,
         ageMs: 600_000,
+        restMs: 5_000,
       },
       diskMs: options.diskMs,
       skewMs: options.skewMs === 0 ? 0 : random.between(-options.skewMs, options.skewMs),

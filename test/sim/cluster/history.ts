@@ -389,6 +389,8 @@ export class History {
   /** A new process has read what its device holds of a document. */
   loaded(watched: Watched): void {
     if (watched.isCompared || watched.handle.status.kind === 'loading') return
+    // It may build on what another tab has received and not written yet, and shows when that is here.
+    if (watched.handle.ydoc.store.pendingStructs !== null) return
     watched.isCompared = true
     if (watched.handle.status.kind === 'erased' || this.erased.has(watched.target.name)) return
     this.hold('CLI1')

@@ -2,6 +2,7 @@
 
 import type { CompactionPolicy } from '@meridian/core/compaction'
 import type { Principal } from '@meridian/core/effects'
+import { yjsEngine } from '@meridian/core/engines/yjs'
 import type { Draft, Entry } from '@meridian/core/entry'
 import type { MeridianError } from '@meridian/core/errors'
 import type { DocumentName, RegionId } from '@meridian/core/ids'
@@ -185,6 +186,7 @@ export class Site {
             else if (outcome.value.kind === 'included') hub().included(outcome.value.entries)
             done(outcome)
           }),
+        merge: (engine, updates) => (engine === 'yjs' ? yjsEngine.merge(updates) : undefined),
         alarm: (alarm) => options.onAlarm(alarm),
       },
     })

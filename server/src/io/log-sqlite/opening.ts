@@ -123,8 +123,13 @@ const endCacheMax = 50_000
 
 /** Trims that one transaction looks at; most of those that wait for a peer cost a look-up each. */
 const trimsMax = 64
-/** A pass over what waits for peers takes at most one part in so many of the writer's time. */
-const passShare = 20
+/**
+ * After a pass over what waits for peers, for each document that it looked at in vain: about 20 times what a look costs. Counted and not timed, because on a
+ * busy machine time is not work.
+ */
+const lookPauseMs = 0.2
+/** Of `logBytesMax`: what is kept for peers fills no log. */
+const retainShare = 1 / 4
 /** Without news of any peer a pass looks for what has waited too long so often. */
 const passIdleMs = 30_000
 /** LOG2: how much time one incarnation is taken to last at least, on the average. */
@@ -200,10 +205,11 @@ export class Opening {
   garbage = true
   /** Documents with a trim that has not come through yet and waits for no peer. */
   private readonly hasty = new Set<number>()
-  /** The pass over trims: the document it has come to, when it began, and before when the next one would take too much of the writer's time. */
+  /** The pass over trims: the document it has come to, when it began, how many it has looked at in vain, and before when the next one would take too much of the writer's time. */
   private isPassing = true
   private trimCursor = 0
   private passFromMs = 0
+  private lookedCount = 0
   private nextPassMs = 0
   /** Whether something stays only for peers, and whether they have said since the last pass that they hold more. */
   private waits = false
@@ -225,7 +231,9 @@ export class Opening {
       this.statements = new OpeningStatements(this.database)
       this.dotWriter = new DotWriter(this.database)
       const dots = new DotIndex(this.database, (ref) => this.replicaName(ref))
-      this.retention = new Retention(this.database, dots, options)
+      const { retainMs, retainBytes, logBytesMax } = options
+      const bounds = { retainMs, retainBytes: Math.min(retainBytes, logBytesMax * retainShare) }
+      this.retention = new Retention(this.database, dots, bounds)
       this.widen({ reserve: true })
       this.settled = this.number("SELECT value FROM meta WHERE key = 'settled'")
       this.position = Math.max(
@@ -310,7 +318,7 @@ export class Opening {
       const state = own ? group : this.endOf(group, row.replica)
       const end = ends.get(state) ?? state.sequence
       if (row.sequence <= end || this.isSealed(group.ref, row.replica)) continue
-      if (row.sequence !== end + 1 || own) return { kind: 'gap', replica: row.replica, sequence: row.sequence }
+      if (row.first > end + 1 || own) return { kind: 'gap', replica: row.replica, sequence: row.sequence }
       ends.set(state, row.sequence)
       fresh.push(index)
       entries.push({ row, group, end: this.endOf(group, row.replica) })
@@ -836,6 +844,7 @@ export class Opening {
       this.statements.putChunk.run([snapshot, chunks, chunkChecksum(snapshot, chunks, piece), piece])
       chunks++
     }
+    this.walBytes += bytes.length
     const { ref: document, life } = state
     const checksum = snapshotChecksum({ document, snapshot, life, position, bytes: bytes.length, chunks, version, index })
     this.statements.putSnapshot.run([document, snapshot, life, position, bytes.length, chunks, checksum, version, index])
@@ -1058,6 +1067,7 @@ export class Opening {
     const [hasty] = this.hasty
     if (hasty === undefined && this.isPassing && this.trimCursor === 0) {
       this.passFromMs = performance.now()
+      this.lookedCount = 0
       this.retention.beginPass()
     }
     const next = hasty === undefined ? this.trimCursor : hasty - 1
@@ -1086,7 +1096,9 @@ export class Opening {
       const trim = this.trimBeyond(this.trimCursor)
       if (trim === undefined || trim.position > this.settled) break
       this.trimCursor = trim.document
-      count += this.trimSome(trim)
+      const dropped = this.trimSome(trim)
+      if (dropped === 0) this.lookedCount++
+      count += dropped
     }
     if (looked === 0 && !this.dropStubs()) this.endPass()
     return count
@@ -1096,14 +1108,14 @@ export class Opening {
     this.trimCursor = 0
     this.waits = this.retention.hasBlocked
     this.isPassing = this.retention.giveUp()
-    this.nextPassMs = performance.now() + passShare * (performance.now() - this.passFromMs)
+    this.nextPassMs = performance.now() + lookPauseMs * this.lookedCount
   }
 
   /** Peers hold more, or time has passed: what waited for them may go. Called every second or so. */
   reconsider(): void {
     const now = performance.now()
-    if (!this.waits || this.isPassing || now < this.nextPassMs) return
-    if (!this.isReleased && now - this.passFromMs < passIdleMs) return
+    if (this.isPassing || now < this.nextPassMs) return
+    if (!this.isReleased && (!this.waits || now - this.passFromMs < passIdleMs)) return
     this.isReleased = false
     this.isPassing = true
     this.garbage = true
@@ -1250,8 +1262,11 @@ export class Opening {
       }
       const end = ends.get(key) ?? Number(this.statements.versionOf.get([group, replica])?.[0] ?? 0)
       // A record that was set aside leaves a gap of its own, and may have been of any group.
-      if (end + 1 !== sequence && damages.length === 0 && !this.hasDamageBeyond(this.settled)) {
-        throw new MeridianError('LOG_DAMAGED', { message: `The sequences of the recent log have a gap at position ${position}.` })
+      // What was merged on its way stands under its last dot, and there is none for those before (LINK7); a record that is lost leaves a gap of positions.
+      if (sequence <= end && damages.length === 0 && !this.hasDamageBeyond(this.settled)) {
+        throw new MeridianError('LOG_DAMAGED', {
+          message: `The sequences of the recent log run backwards at position ${position}.`,
+        })
       }
       ends.set(key, sequence)
       this.keepFresh(entry)

@@ -11,8 +11,8 @@ export class ReaderStatements {
   readonly commit: SqliteStatement
   readonly documentByName: SqliteStatement
   readonly documentsFrom: SqliteStatement
-  readonly groupNames: SqliteStatement
   readonly groupByName: SqliteStatement
+  readonly groupNames: SqliteStatement
   readonly snapshotOf: SqliteStatement
   readonly chunkOf: SqliteStatement
   readonly tailsBeyond: SqliteStatement
@@ -36,6 +36,7 @@ export class ReaderStatements {
   readonly entriesWithin: SqliteStatement
   readonly tailsWithin: SqliteStatement
   readonly ordersWithin: SqliteStatement
+  readonly dotsWithin: SqliteStatement
   readonly snapshotBeyond: SqliteStatement
   readonly tailOver: SqliteStatement
 
@@ -47,8 +48,8 @@ export class ReaderStatements {
     this.documentsFrom = prepare(
       'SELECT name, engine, life, ended FROM documents WHERE name >= ? AND name > ? ORDER BY name LIMIT ?',
     )
-    this.groupNames = prepare('SELECT name FROM groups')
     this.groupByName = prepare('SELECT ref, trimmed, dropped, joining FROM groups WHERE name = ?')
+    this.groupNames = prepare('SELECT name FROM groups ORDER BY name')
     this.snapshotOf = prepare(`SELECT ${snapshotColumns} FROM snapshots WHERE document_ref = ?`)
     this.chunkOf = prepare('SELECT checksum, bytes FROM chunks WHERE snapshot = ? AND number = ?')
     this.tailsBeyond = prepare(
@@ -81,6 +82,10 @@ export class ReaderStatements {
     )
     this.ordersWithin = prepare(
       'SELECT group_ref, position, checksum, list FROM orders WHERE (group_ref, position) > (?, ?) ORDER BY group_ref, position LIMIT ?',
+    )
+    this.dotsWithin = prepare(
+      `SELECT group_ref, replica_ref, sequence, checksum, list FROM dots WHERE (group_ref, replica_ref, sequence) > (?, ?, ?)
+      ORDER BY group_ref, replica_ref, sequence LIMIT ?`,
     )
     this.snapshotBeyond = prepare(
       `SELECT ${snapshotColumns} FROM snapshots WHERE document_ref >= ? ORDER BY document_ref LIMIT 1`,
