@@ -195,13 +195,14 @@ export class History {
       const what = `${name} in region ${index}`
       const origin = this.#origins.get(name)
       const before = version.sequences.get(replica) ?? 0
-      if (sequence !== before + 1) this.fail(`[LOG3] ${what} follows ${before}`)
       if (isOwn) {
         this.hold('LOG2')
+        if (sequence !== before + 1) this.fail(`[LOG3] ${what} follows ${before}`)
         if (origin !== undefined) this.fail(`[LOG2] the dot ${what} was given twice`)
         else this.#origins.set(name, { entry, version: mutableVersion(version) })
-      } else if (origin === undefined) this.fail(`[LINK1] nobody wrote ${what}`)
-      else this.#compare(what, entry, origin, version)
+      } else if (sequence <= before) this.fail(`[LINK4] ${what} follows ${before}`)
+      else if (origin === undefined) this.fail(`[LINK1] nobody wrote ${what}`)
+      else this.#compare(what, entry, { origin, version, before })
       include(version, replica, sequence)
       if (entry.document !== undefined) this.#take(site, index, entry, what)
     }
@@ -213,17 +214,35 @@ export class History {
     }
   }
 
-  /** An entry in another region is what its origin wrote, and comes after what its origin had before it. */
-  #compare(what: string, entry: Entry, origin: Origin, version: Version): void {
+  /**
+   * An entry in another region is what its origin wrote, and comes after what its origin had before it. It may stand for several, which followed one
+   * another in one document (LINK7).
+   */
+  #compare(
+    what: string,
+    entry: Entry,
+    { origin, version, before }: { readonly origin: Origin; readonly version: MutableVersion; readonly before: number },
+  ): void {
     this.hold('LINK2')
     this.hold('LINK4')
     const { chain, time, kind, payload } = origin.entry
-    const isStub = String(entry.kind) === 'stub'
-    if (entry.chain !== chain || entry.time !== time || (!isStub && (entry.kind !== kind || !isSame(entry.payload, payload))))
-      this.fail(`[LOG2] ${what} is not what its region wrote`)
-    if (covers(version, origin.version)) return
-    const lacking = this.#lacking(entry.group, missing(origin.version, version), version)
-    if (lacking !== undefined) this.fail(`[LINK2] ${what} stands before ${lacking}, which its region had before it`)
+    const { group, replica, sequence } = entry
+    const isMerged = sequence > before + 1
+    const isStub = entry.kind === 'stub'
+    const isOther = !isStub && (entry.kind !== kind || (kind !== 'update' && !isSame(entry.payload, payload)))
+    if (entry.chain !== chain || entry.time !== time || isOther) this.fail(`[LOG2] ${what} is not what its region wrote`)
+    const held = isMerged ? mutableVersion(version) : version
+    if (isMerged) include(held, replica, sequence)
+    for (let dot = before + 1; dot <= sequence; dot++) {
+      const one = this.#origins.get(`${group} ${replica} ${dot}`)
+      if (one === undefined) return this.fail(`[LINK1] nobody wrote ${replica} ${dot}, for which ${what} stands`)
+      if (isMerged) this.hold('LINK7')
+      if (isMerged && (one.entry.kind !== 'update' || one.entry.document !== origin.entry.document))
+        return this.fail(`[LINK7] ${what} stands for ${dot} as well, which is of another document or kind`)
+      if (covers(held, one.version)) continue
+      const lacking = this.#lacking(group, missing(one.version, held), held)
+      if (lacking !== undefined) return this.fail(`[LINK2] ${what} stands before ${lacking}, which its region had before it`)
+    }
   }
 
   /** One dot of what is missing that no restore took away. */
@@ -255,6 +274,7 @@ export class History {
     list.observe(watch)
     Y.applyUpdate(doc, entry.payload)
     list.unobserve(watch)
+    this.#expectWhole(doc, entry, what)
     if (doc.store.pendingStructs !== null) this.fail(`[SES2] ${what} builds on what the log does not hold`)
     for (const text of fresh) {
       site.texts.add(text)
@@ -263,6 +283,20 @@ export class History {
       edit.dot ??= entry
       this.#judgeSeen(site, entry.group, edit, what)
     }
+  }
+
+  /** What came merged holds what its region wrote. */
+  #expectWhole(doc: Y.Doc, { group, replica, sequence, payload }: Entry, what: string): void {
+    const origin = this.#origins.get(`${group} ${replica} ${sequence}`)?.entry
+    if (origin === undefined || origin.payload.length === payload.length) return
+    let isLacking = false
+    const lacks = (): void => {
+      isLacking = true
+    }
+    doc.on('update', lacks)
+    Y.applyUpdate(doc, origin.payload)
+    doc.off('update', lacks)
+    if (isLacking) this.fail(`[LINK7] ${what} lacks something that its region wrote`)
   }
 
   /** SES5: whatever its author had seen is here before it. */
