@@ -740,7 +740,8 @@ export class MemoryLog implements LinkedLog {
         const { position } = this.store
         return () => {
           // What was performed since is answered later.
-          if (operation !== 'putSnapshot' && outcome.kind === 'done') this.position = toPosition(Math.max(this.position, position))
+          if (operation !== 'putSnapshot' && outcome.kind === 'done')
+            this.position = toPosition(Math.max(this.position, position))
           done(outcome)
         }
       },

@@ -14,7 +14,9 @@ export async function initialize({ name }) {
   const { code } = await transform(applied(mutant), { loader: 'ts', format: 'esm', target: 'es2022' })
   source = code
   // `core/src/a.ts` is built as `core/dist/a.js`, `test/sim/a.ts` as `test/dist/sim/a.js`.
-  const built = mutant.file.startsWith('test/') ? mutant.file.replace('test/', 'test/dist/') : mutant.file.replace('/src/', '/dist/')
+  const built = mutant.file.startsWith('test/')
+    ? mutant.file.replace('test/', 'test/dist/')
+    : mutant.file.replace('/src/', '/dist/')
   target = `/${built.replace(/\.ts$/, '.js')}`
 }
 

@@ -82,7 +82,9 @@ async function tell(drawn, report) {
 
 if (values.mutants) {
   const { hunt } = await import('./mutants.mjs')
-  process.exit(await hunt({ only: values.only, seeds: whole(values.seeds ?? '1000', '--seeds'), minutes: Number(values.minutes ?? 60) }))
+  process.exit(
+    await hunt({ only: values.only, seeds: whole(values.seeds ?? '1000', '--seeds'), minutes: Number(values.minutes ?? 60) }),
+  )
 }
 
 const reached = new Reached()
@@ -98,7 +100,11 @@ if (values.replay !== undefined) {
 } else {
   if (values.size !== 'mixed' && values.size !== 'small' && values.size !== 'large') refuse('--size is mixed, small or large')
   const single = values.seed !== undefined
-  const first = single ? whole(values.seed ?? '', '--seed') : values.from === undefined ? randomInt(2 ** 31) : whole(values.from, '--from')
+  const first = single
+    ? whole(values.seed ?? '', '--seed')
+    : values.from === undefined
+      ? randomInt(2 ** 31)
+      : whole(values.from, '--from')
   const count = single ? 1 : whole(values.seeds ?? '100', '--seeds')
   const untilS = values.minutes === undefined ? Number.POSITIVE_INFINITY : Number(values.minutes) * 60
   let saidS = 0
@@ -118,7 +124,9 @@ if (values.replay !== undefined) {
     }
     if (!single && seconds() - saidS > 15) {
       saidS = seconds()
-      say(`… ${reached.runs} of ${count} seeds from ${first}, ${reached.failed} failed, ${(reached.simulatedMs / 60_000).toFixed(0)} simulated minutes in ${saidS.toFixed(0)} s`)
+      say(
+        `… ${reached.runs} of ${count} seeds from ${first}, ${reached.failed} failed, ${(reached.simulatedMs / 60_000).toFixed(0)} simulated minutes in ${saidS.toFixed(0)} s`,
+      )
     }
   }
 }

@@ -111,7 +111,9 @@ function strike(cluster: Cluster, kind: FaultKind, random: SeededRandom): void {
       return later(6_000, () => link?.hurry())
     }
     case 'cutPair':
-      return pair === undefined ? undefined : cluster.between.cut(pair, random.between(100, 20_000), random.pick(['heard', 'unheard']))
+      return pair === undefined
+        ? undefined
+        : cluster.between.cut(pair, random.between(100, 20_000), random.pick(['heard', 'unheard']))
     case 'halfOpen':
       return pair?.wire?.die(random.pick([0, 1]))
     case 'partition': {
@@ -169,7 +171,15 @@ function strike(cluster: Cluster, kind: FaultKind, random: SeededRandom): void {
       return
     case 'failReads': {
       const { log } = site
-      const operation = random.pick(['openDocument', 'openGroup', 'readDocument', 'readGroup', 'readSnapshot', 'lastPush', 'seekGroup'] as const)
+      const operation = random.pick([
+        'openDocument',
+        'openGroup',
+        'readDocument',
+        'readGroup',
+        'readSnapshot',
+        'lastPush',
+        'seekGroup',
+      ] as const)
       log.failReads((asked) => (asked === operation ? 'LOG_UNAVAILABLE' : undefined))
       return later(1_500, () => log.failReads(undefined))
     }

@@ -110,7 +110,7 @@ export class Between {
 
   #connect(pair: Pair): void {
     const [one, two] = pair.ends
-    if (pair.cuts > 0 || pair.wire !== undefined || one.mayConnect !== true || two.mayConnect !== true) return
+    if (pair.cuts > 0 || pair.wire !== undefined || !one.mayConnect || !two.mayConnect) return
     const { scheduler, random, trace } = this.#world
     const wire: RegionWire = new RegionWire(
       {

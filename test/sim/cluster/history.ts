@@ -308,10 +308,14 @@ export class History {
       const text = edit.shown[at] ?? ''
       if (site.texts.has(text)) continue
       const other = this.edits.get(text)
-      if (other?.dot === undefined || other.removed || site.erased.has(other.target.name) || other.device === edit.device) continue
+      if (other?.dot === undefined || other.removed || site.erased.has(other.target.name) || other.device === edit.device)
+        continue
       if (this.#doubtful.has(`${group} ${other.dot.replica} ${other.dot.sequence}`)) continue
       if (this.hasRescued || this.era > 0) this.unpromisedCount++
-      else this.fail(`[SES5] ${what} holds ${edit.text.slice(0, 12)}, whose author had seen ${text.slice(0, 12)}, which is not there`)
+      else
+        this.fail(
+          `[SES5] ${what} holds ${edit.text.slice(0, 12)}, whose author had seen ${text.slice(0, 12)}, which is not there`,
+        )
       return
     }
   }

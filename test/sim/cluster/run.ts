@@ -124,7 +124,10 @@ class Run {
   #isCalm(): boolean {
     const { members } = this.cluster
     if (members.some(({ device }) => device.client.pending > 0)) return false
-    return members.every(({ watched }) => [...watched.values()].every((one) => isAtRest(one.handle.status) && this.#isEqual(one))) && this.#areRegionsEqual()
+    return (
+      members.every(({ watched }) => [...watched.values()].every((one) => isAtRest(one.handle.status) && this.#isEqual(one))) &&
+      this.#areRegionsEqual()
+    )
   }
 
   #areRegionsEqual(): boolean {
@@ -208,11 +211,11 @@ class Run {
     const doc = new Y.Doc({ guid: 'audit' })
     doc.clientID = 0
     Y.applyUpdate(doc, state.bytes)
-    if (listOf(doc).join() !== list.join()) history.fail(`[LOG4] snapshot and entries of ${name} say something else in region ${index}`)
-    const key = `${name}`
+    if (listOf(doc).join() !== list.join())
+      history.fail(`[LOG4] snapshot and entries of ${name} say something else in region ${index}`)
     const digest = yjsEngine.digest([state.bytes])
-    const other = this.#digests.get(key)
-    this.#digests.set(key, digest)
+    const other = this.#digests.get(name)
+    this.#digests.set(name, digest)
     if (other !== undefined && other !== digest) history.fail(`[CONVERGE] ${name} has another digest in region ${index}`)
   }
   readonly #digests = new Map<string, string>()
@@ -233,7 +236,12 @@ class Run {
     for (const { node, index } of sites) {
       if (node === undefined) return history.fail(`[PROGRESS] region ${index} is down in the end`)
       const { hub } = node
-      const left = { sessions: node.sessions.size, counted: hub.sessionCount, documents: hub.documentCount, pending: hub.pendingBytes }
+      const left = {
+        sessions: node.sessions.size,
+        counted: hub.sessionCount,
+        documents: hub.documentCount,
+        pending: hub.pendingBytes,
+      }
       for (const [what, count] of Object.entries(left))
         if (count > 0) history.fail(`[SES3] ${count} ${what} are left in region ${index} after everybody has gone`)
     }

@@ -421,11 +421,7 @@ export class Opening {
     return sequence
   }
 
-  private putEntry(
-    draft: DraftRow,
-    group: { readonly ref: number },
-    dot: EntryDot,
-  ): void {
+  private putEntry(draft: DraftRow, group: { readonly ref: number }, dot: EntryDot): void {
     const { position, document, replica, sequence, chain } = dot
     const row = {
       position,
