@@ -70,7 +70,7 @@ export class Locator {
   #dialledMs: number | undefined
   #enteredMs: number | undefined
   /** The one that served last. */
-  #region: RegionId | undefined
+  #served: Place | undefined
   /** What the last look found to be nearer. */
   #nearer: Place | undefined
   readonly #returnMs = new Map<Place, number>()
@@ -87,10 +87,9 @@ export class Locator {
     return this.#current
   }
 
-  /** The region that is dialled or in use, if it is another one than served before. */
-  get destination(): RegionId | undefined {
-    const { region } = this.#current
-    return this.#region === undefined || region === this.#region ? undefined : region
+  /** Whether the place that is dialled or in use is another one than served before. */
+  get isElsewhere(): boolean {
+    return this.#served !== undefined && this.#served !== this.#current
   }
 
   /** Whether there is a choice. */
@@ -129,7 +128,7 @@ export class Locator {
     this.#dialledMs = undefined
     this.#round = undefined
     this.#enteredMs = now
-    this.#region = region
+    this.#served = this.#current
     this.places.named(this.#current, region)
     if (this.places.last !== this.#current.url) {
       this.places.last = this.#current.url
@@ -160,7 +159,9 @@ export class Locator {
     if (!this.isFree) return 0
     if (held) current.failureCount = 0
     else {
-      current.avoidUntilMs = now + Math.min(avoidMsMax, this.#spread(avoidMs) * 2 ** current.failureCount)
+      // Once may be the network of the device.
+      if (current.failureCount > 0)
+        current.avoidUntilMs = now + Math.min(avoidMsMax, this.#spread(avoidMs) * 2 ** (current.failureCount - 1))
       current.failureCount++
     }
     this.#returnMs.set(current, now + this.#spread(returnMs))

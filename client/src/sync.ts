@@ -89,7 +89,7 @@ export class Sync implements SyncState {
         },
         left: () => left(this),
         lost: () => this.locator.lost(),
-        destination: () => this.locator.destination,
+        destination: () => (this.locator.isElsewhere ? this.locator.current.region : undefined),
       },
       { times: options.times ?? connectionTimes, tokens: options.tokens },
     )
@@ -271,6 +271,7 @@ export class Sync implements SyncState {
 
   #greet(token: string): void {
     this.out.clear()
+    if (this.locator.isElsewhere) this.outbox.rename()
     this.#reader = newReader(this)
     this.out.push(encodeClientFrame({ type: 'hello', protocol: protocolVersion, device: this.options.device, token }))
     attachLoaded(this, [...this.documents.values()])

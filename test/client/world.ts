@@ -285,6 +285,7 @@ export class Device {
         }
       },
       get: (url, timeoutMs) => {
+        world.asked++
         const site = world.siteAt(url)
         const answersMs = site === undefined || site.state === 'down' || world.sites.length === 1 ? 0 : site.roundTripMs
         return new Promise((resolve, reject) => {
@@ -467,6 +468,8 @@ export class World {
   readonly sites: Site[] = []
   readonly devices: Device[] = []
   readonly dialled: string[] = []
+  /** Lists of regions that were asked for. */
+  asked = 0
   readonly reported: unknown[] = []
   nowMs = 0
   wallMs = Date.UTC(2026, 0, 1)

@@ -1,0 +1,253 @@
+/** A client that knows several regions: which it talks to, how it goes to the next one and back, and what it takes along (CLI3, SES5). */
+
+import type { Handle } from '@meridian/client/handle'
+import { describe, expect, it } from 'vitest'
+import type { Device } from './world.js'
+import { add, documentOf, listOf, World } from './world.js'
+
+const regions = ['eu-west', 'us-east', 'ap-south']
+
+const regionOf = (device: Device): string | undefined => {
+  const { connection } = device.client.status
+  return connection.kind === 'online' ? connection.region : undefined
+}
+
+/** A device that is online in the first region and has heard of the others. */
+async function online(world: World, name = 'ann', options: Parameters<World['device']>[1] = {}): Promise<Device> {
+  const device = world.device(name, options)
+  await world.pass(3_000)
+  return device
+}
+
+/** Milliseconds until it holds. */
+async function passUntil(world: World, holds: () => boolean, mostMs: number): Promise<number> {
+  const fromMs = world.nowMs
+  while (!holds() && world.nowMs < fromMs + mostMs) await world.pass(50)
+  expect(holds(), `within ${mostMs} ms`).toBe(true)
+  return world.nowMs - fromMs
+}
+
+async function saved(world: World, handle: Handle): Promise<void> {
+  const promise = handle.saved()
+  await world.settle()
+  await promise
+}
+
+const texts = (world: World, index: number, name: string): string[] =>
+  world.site(index).region.doc(documentOf(name)).getArray<string>('list').toArray()
+
+describe('the regions that a client knows', () => {
+  it('[CLI3] given one address, when it is online, then it hears of the others and keeps them on the device', async () => {
+    const world = new World(1, regions)
+    const device = await online(world)
+    expect(regionOf(device)).toBe('eu-west')
+    expect(world.dialled).toEqual(['ws://eu-west.test/v1/sync'])
+    device.kill()
+    world.kill(0)
+    device.restart()
+    device.open('notes/1')
+    await passUntil(world, () => regionOf(device) === 'us-east', 8_000)
+  })
+
+  it('[CLI3] given the region that served last, when the device starts again, then that is dialled first', async () => {
+    const world = new World(2, regions)
+    const device = await online(world)
+    world.kill(0)
+    await passUntil(world, () => regionOf(device) === 'us-east', 8_000)
+    await world.settle()
+    world.dialled.length = 0
+    device.restart()
+    await world.pass(100)
+    expect(world.dialled).toEqual(['ws://us-east.test/v1/sync'])
+  })
+
+  it('given several addresses, when the first is dead, then the next is taken', async () => {
+    const world = new World(3, regions)
+    world.kill(0)
+    const device = world.device('ann', { url: ['https://eu-west.test', 'https://us-east.test'] })
+    await passUntil(world, () => regionOf(device) === 'us-east', 8_000)
+  })
+
+  it('given a far region that was named first, then it goes to a near one, once', async () => {
+    const world = new World(4, regions)
+    world.site(0).roundTripMs = 200
+    const device = await online(world)
+    await world.pass(60_000)
+    expect(regionOf(device)).toBe('us-east')
+    expect(world.dialled).toHaveLength(2)
+    await world.pass(3_600_000)
+    expect(world.dialled).toHaveLength(2)
+  })
+
+  it('given equals, then it stays where the app said', async () => {
+    const world = new World(5, regions)
+    for (const site of world.sites) site.roundTripMs = 30
+    world.site(1).roundTripMs = 25
+    const device = await online(world)
+    await world.pass(3_600_000)
+    expect(regionOf(device)).toBe('eu-west')
+    expect(world.dialled).toHaveLength(1)
+  })
+
+  it('given a user who pays for what is sent, then nothing is measured', async () => {
+    const world = new World(6, regions)
+    const device = world.device('ann')
+    await world.pass(5_000)
+    const before = world.asked
+    device.isMetered = true
+    await world.pass(3_600_000)
+    expect(world.asked).toBe(before)
+  })
+})
+
+describe('a region that is lost', () => {
+  it('[CLI3] given a kill, then it goes on in the next region, says where it goes, and saves there what was not', async () => {
+    const world = new World(10, regions)
+    const device = await online(world)
+    const handle = device.open('notes/1')
+    add(handle, 'saved before')
+    await saved(world, handle)
+    const seen: unknown[] = []
+    device.client.subscribe(() => seen.push(device.client.status.connection))
+    world.kill(0)
+    add(handle, 'made meanwhile')
+    const tookMs = await passUntil(world, () => handle.pending === 0, 3_000)
+    expect(regionOf(device)).toBe('us-east')
+    expect(seen).toContainEqual({ kind: 'connecting', region: 'us-east' })
+    expect(texts(world, 1, 'notes/1')).toEqual(['saved before', 'made meanwhile'])
+    expect(tookMs).toBeLessThan(1_500)
+  })
+
+  it('[CLI3] given a cut without a word, when edits wait, then it is noticed within seconds', async () => {
+    const world = new World(11, regions)
+    const device = await online(world)
+    const handle = device.open('notes/1')
+    await world.pass(1_000)
+    world.site(0).state = 'silent'
+    add(handle, 'made meanwhile')
+    await passUntil(world, () => handle.pending === 0, 8_000)
+    expect(regionOf(device)).toBe('us-east')
+  })
+
+  it('[CLI3] given a cut without a word, when nobody edits, then it is noticed, too', async () => {
+    const world = new World(12, regions)
+    const device = await online(world)
+    device.open('notes/1')
+    await world.pass(1_000)
+    world.site(0).state = 'silent'
+    await passUntil(world, () => regionOf(device) === 'us-east', 14_000)
+  })
+
+  it('given one region only, then its silence is borne as before', async () => {
+    const world = new World(13)
+    const device = await online(world)
+    device.open('notes/1')
+    await world.pass(1_000)
+    world.site(0).state = 'silent'
+    await world.pass(10_000)
+    expect(regionOf(device)).toBe('eu-west')
+  })
+
+  it('given its own network that was gone for a moment, then it stays', async () => {
+    const world = new World(14, regions)
+    const device = await online(world)
+    for (let round = 0; round < 5; round++) {
+      device.cut()
+      await world.pass(30_000)
+      expect(regionOf(device)).toBe('eu-west')
+    }
+  })
+
+  it('[CLI3] given a region that is there again, then it goes back later, and not at once', async () => {
+    const world = new World(15, regions)
+    const device = await online(world)
+    await world.pass(20_000)
+    world.kill(0)
+    await passUntil(world, () => regionOf(device) === 'us-east', 8_000)
+    world.site(0).state = 'up'
+    await world.pass(9_000)
+    expect(regionOf(device)).toBe('us-east')
+    await passUntil(world, () => regionOf(device) === 'eu-west', 180_000)
+  })
+
+  it('[CLI3] given a region that comes and goes, then it is left alone for longer each time', async () => {
+    const world = new World(16, regions)
+    const device = await online(world)
+    await world.pass(20_000)
+    const moves: number[] = []
+    for (let second = 0; second < 3_600; second++) {
+      const { state } = world.site(0)
+      if (state === 'up' && regionOf(device) === 'eu-west') {
+        moves.push(second)
+        world.kill(0)
+      } else if (state === 'down' && second % 5 === 0) world.site(0).state = 'up'
+      await world.pass(1_000)
+    }
+    expect(moves.length).toBeLessThan(20)
+    expect(moves.length).toBeGreaterThan(1)
+  }, 60_000)
+
+  it('given nobody who answers, then all are tried in turn, more and more seldom', async () => {
+    const world = new World(17, regions)
+    const device = await online(world)
+    const handle = device.open('notes/1')
+    for (const index of [0, 1, 2]) world.kill(index)
+    await world.pass(600_000)
+    const count = world.dialled.length
+    expect(count).toBeLessThan(60)
+    expect(new Set(world.dialled).size).toBe(3)
+    world.site(2).state = 'up'
+    add(handle, 'kept')
+    await passUntil(world, () => handle.pending === 0, 60_000)
+    expect(regionOf(device)).toBe('ap-south')
+  })
+})
+
+describe('what goes along', () => {
+  it('[SES5] given a region lost for good with what it alone had, then those who hold it bring it back, once', async () => {
+    const world = new World(20, regions)
+    world.isLinked = false
+    const [ann, bob] = [await online(world, 'ann'), await online(world, 'bob')]
+    const [one, other] = [ann.open('notes/1'), bob.open('notes/1')]
+    add(one, 'everywhere')
+    await saved(world, one)
+    world.exchange()
+    add(one, 'there only')
+    await saved(world, one)
+    expect(listOf(other)).toEqual(['everywhere', 'there only'])
+    world.destroy(0)
+    await passUntil(world, () => regionOf(ann) === 'us-east' && regionOf(bob) === 'us-east', 8_000)
+    await world.pass(5_000)
+    expect(texts(world, 1, 'notes/1')).toEqual(['everywhere', 'there only'])
+    expect([listOf(one), listOf(other)]).toEqual([texts(world, 1, 'notes/1'), texts(world, 1, 'notes/1')])
+    expect(one.pending + other.pending).toBe(0)
+  })
+
+  it('[SES2] given an edit that its region alone has, then it is kept on the device until another one has it', async () => {
+    const world = new World(21, regions)
+    world.isLinked = false
+    const device = await online(world)
+    const handle = device.open('notes/1')
+    add(handle, 'one')
+    await saved(world, handle)
+    const kept = (): number => [...device.disk.records.keys()].filter((key) => key.includes('out')).length
+    expect(kept()).toBe(1)
+    world.exchange()
+    await world.settle()
+    expect(kept()).toBe(0)
+  })
+
+  it('[SES2] given a device that starts again after its region is gone for good, then what it kept goes to the next one, unopened', async () => {
+    const world = new World(22, regions)
+    world.isLinked = false
+    const device = await online(world)
+    const handle = device.open('notes/1')
+    add(handle, 'there only')
+    await saved(world, handle)
+    device.kill()
+    world.destroy(0)
+    device.restart()
+    await world.pass(10_000)
+    expect(texts(world, 1, 'notes/1')).toEqual(['there only'])
+  })
+})
