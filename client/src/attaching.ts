@@ -7,6 +7,7 @@ import type { Attached } from '@meridian/core/wires/native/server-frames'
 import { acked } from './acks.js'
 import { release } from './arrivals.js'
 import type { Batch, ClientDocument } from './document.js'
+import { askForKept } from './durable.js'
 import { refuseAll, requeue } from './edits.js'
 import type { SyncState } from './sync-state.js'
 
@@ -69,6 +70,7 @@ export function attached(sync: SyncState, frame: Attached): void {
     for (const item of document.items.values())
       if (item.state === 'refused' && item.code === 'WRITE_DENIED') requeue(sync, document, item)
   if (group.acked !== undefined) acked(sync, group.acked)
+  askForKept(sync, document.name)
   release(sync, document)
 }
 

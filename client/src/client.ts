@@ -3,7 +3,7 @@
  * device's store; everything that touches the world is handed in.
  *
  * - CLI1 Opening, reading and editing never wait for the network, and nothing throws for it.
- * - CLI2 `saved()` resolves when a region has made the edits durable.
+ * - CLI2 `saved()` resolves when a region has made the edits durable, `saved({ regions })` when as many have.
  */
 
 import { MeridianError, toMeridianError } from '@meridian/core/errors'
@@ -14,7 +14,8 @@ import { abortable, throwIfAborted } from './abort.js'
 import type { ClientState, TabLink } from './client-state.js'
 import { loadSlot, readOutbox, readPlaces, readState, readTokens } from './device-copy.js'
 import { Dialer } from './dialer.js'
-import type { Handle, HandleOwner } from './handle.js'
+import { wanted } from './durable.js'
+import type { Handle, HandleOwner, SavedOptions } from './handle.js'
 import { DocumentHandle } from './handle.js'
 import { randomDevice, randomOpening, tenantOf } from './identity.js'
 import type { Listener } from './listeners.js'
@@ -150,6 +151,7 @@ export class Client implements Store, ClientState, HandleOwner {
         marked: (document, record, mark) => {
           if (this.sync.leads) this.#post({ type: 'marked', document, record, mark })
         },
+        wanted: (document, id, regions) => this.#post({ type: 'want', document, id, regions }),
         documentChanged: (document) => this.#documentChanged(document),
         connectionChanged: () => this.#changed(),
       },
@@ -260,15 +262,17 @@ export class Client implements Store, ClientState, HandleOwner {
     return slot.loading
   }
 
-  async saved(handle: DocumentHandle, signal: Signal | undefined): Promise<void> {
+  async saved(handle: DocumentHandle, { signal, regions = 1 }: SavedOptions): Promise<void> {
     throwIfAborted(signal)
+    if (!Number.isInteger(regions) || regions < 1) throw new MeridianError('CONFIG_INVALID', { message: 'regions is 1 or more.' })
+    const wait = regions === 1 ? undefined : wanted(regions)
     const slot = this.#slotOf(handle)
     const age = slot.live?.isLoaded === true ? this.sync.age : undefined
-    const outcome = age === undefined ? 'pending' : this.sync.outcome(slot.name, age)
+    const outcome = age === undefined ? 'pending' : this.sync.outcome(slot.name, age, wait)
     if (outcome === 'saved') return
     if (outcome !== 'pending') throw new MeridianError(outcome)
     await abortable(signal, (resolve, reject) => {
-      const waiter: Waiter = { age, handle, resolve, reject }
+      const waiter: Waiter = { age, handle, wait, resolve, reject }
       slot.waiters.push(waiter)
       return () => {
         slot.waiters = slot.waiters.filter((other) => other !== waiter)
@@ -400,6 +404,7 @@ export class Client implements Store, ClientState, HandleOwner {
 
   #documentChanged(document: DocumentName): void {
     if (this.sync.leads && this.tabs?.isWanted(document) === true) this.tabs.tellStatus(document)
+    this.tabs?.judgeWants(document)
     const slot = this.slots.get(document)
     if (slot === undefined) return
     if (slot.waiters.length > 0) judgeWaiters(slot, this.sync)

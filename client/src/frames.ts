@@ -8,6 +8,7 @@ import { decodeServerFrame } from '@meridian/core/wires/native/server-frames'
 import { acked, replicated } from './acks.js'
 import { arrived, current } from './arrivals.js'
 import { attached, detachChannel, erase } from './attaching.js'
+import { durable, enoughRegions } from './durable.js'
 import { denied, refused } from './refusals.js'
 import type { SyncState } from './sync-state.js'
 
@@ -51,6 +52,11 @@ function take(sync: SyncState, frame: ServerFrame): void {
       return acked(sync, frame)
     case 'replicated':
       return replicated(sync, frame.group, frame.version)
+    case 'durable': {
+      durable(sync, frame)
+      if (frame.regions === enoughRegions && frame.regions <= frame.count) replicated(sync, frame.group, frame.version)
+      return
+    }
     case 'refused':
       return refused(sync, frame)
     case 'denied':

@@ -40,6 +40,8 @@ export class Places {
   #places: Place[]
   /** What is to be kept on the device changed. */
   isChanged = false
+  /** A list was read: these are all there are. */
+  isListed = false
   /** The URL of the place that served last. */
   last: string | undefined
 
@@ -104,6 +106,7 @@ export class Places {
   }
 
   #adopt(regions: readonly Listed[]): void {
+    this.isListed = true
     const names = new Set(regions.map(({ region }) => region))
     this.#places = this.#places.filter((one) => one.isGiven || (one.region !== undefined && names.has(one.region)))
     for (const listed of regions) {

@@ -2,7 +2,7 @@
 
 import { MeridianError } from '@meridian/core/errors'
 import type { GroupId, ReplicaId } from '@meridian/core/ids'
-import type { Dot, MutableVersion } from '@meridian/core/version'
+import type { Dot, MutableVersion, Version } from '@meridian/core/version'
 import { mutableVersion } from '@meridian/core/version'
 import type { Ack, Welcome } from '@meridian/core/wires/native/server-frames'
 import type { ClientDocument } from './document.js'
@@ -17,6 +17,8 @@ export interface LiveGroup {
   stopped: boolean
   /** What the region has shown that it holds. */
   readonly held: MutableVersion
+  /** What so many regions hold, by their number; null: it was asked for. */
+  readonly durable: Map<number, Version | null>
   /** The newest ack: it may come before the answer to the attach of what it acks. */
   acked: Ack | undefined
 }
@@ -53,6 +55,7 @@ export class Session {
       attempt: 0,
       stopped: false,
       held: mutableVersion(),
+      durable: new Map(),
       acked: undefined,
     })
   }

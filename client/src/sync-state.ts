@@ -4,7 +4,7 @@
  */
 
 import type { Random } from '@meridian/core/effects'
-import type { DeviceId, DocumentName } from '@meridian/core/ids'
+import type { DeviceId, DocumentName, GroupId } from '@meridian/core/ids'
 import type { Connection, ConnectionTimes } from './connection.js'
 import type { ClientDocument } from './document.js'
 import type { Journal } from './journal.js'
@@ -52,6 +52,8 @@ export interface SyncEffects {
   /** What became of an edit in the outbox; without a mark it is forgotten. */
   marked(document: DocumentName, record: RecordName, mark: Mark | undefined): void
   connectionChanged(): void
+  /** More regions are to have what was saved, and another tab has the connection. */
+  wanted(document: DocumentName, id: number, regions: number): void
 }
 
 export interface SyncOptions {
@@ -84,6 +86,8 @@ export interface SyncState {
   leads: boolean
   /** Of the tab that has the connection. */
   mirrored: ConnectionStatus | undefined
+  /** How many regions hold a group, as far as one has said. */
+  readonly regionCounts: Map<GroupId, number>
   /** What was told last. */
   told: ConnectionStatus
   /** How often everything was written anew: what a read found that began before the last time is gone from the device. */

@@ -19,6 +19,8 @@ import { Journal } from './journal.js'
 import { Locator } from './locate.js'
 import { writeDocumentAnew } from './lost-store.js'
 import { Outbox } from './outbox.js'
+import type { Wanted } from './durable.js'
+import { outcomeIn } from './durable.js'
 import type { Outcome } from './outcome.js'
 import { outcomeOf } from './outcome.js'
 import { Outgoing } from './outgoing.js'
@@ -30,7 +32,7 @@ import { Session } from './session.js'
 import type { ConnectionStatus, DocumentStatus } from './status.js'
 import type { SyncEffects, SyncOptions, SyncState } from './sync-state.js'
 import { connecting, connectionStatus } from './sync-state.js'
-import { settle } from './turn.js'
+import { sendOut, settle } from './turn.js'
 
 export class Sync implements SyncState {
   readonly effects: SyncEffects
@@ -43,6 +45,7 @@ export class Sync implements SyncState {
   readonly journal: Journal
   readonly ages = new Map<string, number>()
   readonly waiters = new Set<ClientDocument>()
+  readonly regionCounts = new Map<GroupId, number>()
   readonly out = new Outgoing()
   readonly changed = new Set<ClientDocument>()
   leads: boolean
@@ -124,8 +127,11 @@ export class Sync implements SyncState {
   }
 
   /** What became of the edits of a document up to an age. */
-  outcome(name: DocumentName, age: number): Outcome {
-    return outcomeOf(this, name, age)
+  outcome(name: DocumentName, age: number, wait?: Wanted): Outcome {
+    if (wait === undefined) return outcomeOf(this, name, age)
+    const outcome = outcomeIn(this, name, age, wait)
+    sendOut(this)
+    return outcome
   }
 
   // What the store says.

@@ -63,7 +63,8 @@ function tidy(sync: SyncState, document: ClientDocument): void {
   if (sync.documents.get(document.name) === document) sync.documents.delete(document.name)
 }
 
-function sendOut(sync: SyncState): void {
+/** One round of messages. */
+export function sendOut(sync: SyncState): void {
   const { phase } = sync.connection
   const messages =
     phase === 'online' && sync.session.welcome !== undefined

@@ -150,6 +150,12 @@ const rows = {
     retry: 'backoff',
     advice: 'Give all regions the same cluster file and each its own key; until then they exchange nothing.',
   },
+  REGIONS_TOO_FEW: {
+    number: 38,
+    close: 4400,
+    retry: 'never',
+    advice: 'Ask for no more regions than the group of the document has.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof rows

@@ -75,6 +75,7 @@ export class FakeRegion {
   #docs = new Map<DocumentName, Y.Doc>()
 
   readonly name: RegionId
+  protocol = 3
   /** Versions that the other regions of a cluster are known to hold; undefined: it is the only one. */
   others: (() => readonly FakeRegion[]) | undefined
 
@@ -280,7 +281,7 @@ export class FakeSession {
   readonly #close: () => void
   readonly #reader: FrameReader
   readonly #channels = new Map<number, Attached>()
-  readonly #groups = new Map<GroupId, { handle: number; admitted: number; stoppedAt: number | undefined; required: Version }>()
+  readonly #groups = new Map<GroupId, { asked: Map<number, number>; handle: number; admitted: number; stoppedAt: number | undefined; required: Version }>()
   readonly #replicas: ReplicaId[] = []
   #handles = 0
   #out: Uint8Array[] = []
@@ -355,6 +356,7 @@ export class FakeSession {
     for (const [group, lane] of this.#groups) {
       if (this.#region.others === undefined) continue
       this.say({ type: 'replicated', group: lane.handle, version: this.#region.heldBy(group, 2) })
+      this.#tellDurable(group)
     }
   }
 
@@ -388,7 +390,7 @@ export class FakeSession {
         const region = this.#region.name
         this.say({
           type: 'welcome',
-          protocol: 1,
+          protocol: this.#region.protocol,
           region,
           session: this.id,
           subject: this.subject,
@@ -419,6 +421,12 @@ export class FakeSession {
         this.#present(frame.channel, new Uint8Array(0))
         this.#channels.delete(frame.channel)
         return
+      case 'durable': {
+        const attached = this.#channels.get(frame.channel)
+        if (attached === undefined) return
+        this.#lane(attached.group).asked.set(frame.regions, -1)
+        return this.#tellDurable(attached.group)
+      }
       case 'ping':
         return this.say({ type: 'pong', nonce: frame.nonce })
       case 'token':
@@ -426,6 +434,15 @@ export class FakeSession {
         return
       case 'presence':
         return this.#present(frame.channel, frame.payload)
+    }
+  }
+
+  #tellDurable(group: GroupId): void {
+    const { asked, handle } = this.#lane(group)
+    const count = 1 + (this.#region.others?.().length ?? 0)
+    for (const regions of asked.keys()) {
+      const version = regions > count ? emptyVersion : this.#region.heldBy(group, regions)
+      this.say({ type: 'durable', group: handle, regions, count, version })
     }
   }
 
@@ -533,6 +550,7 @@ export class FakeSession {
     let lane = this.#groups.get(group)
     if (lane === undefined) {
       lane = {
+        asked: new Map(),
         handle: this.#groups.size + 1,
         admitted: this.#region.lastCounter(group, this.device),
         stoppedAt: undefined,

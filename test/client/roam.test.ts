@@ -251,3 +251,91 @@ describe('what goes along', () => {
     expect(texts(world, 1, 'notes/1')).toEqual(['there only'])
   })
 })
+
+describe('saved in more regions than one', () => {
+  it('[CLI2] given n regions, then it waits until as many hold the edits', async () => {
+    const world = new World(30, regions)
+    world.isLinked = false
+    const device = await online(world)
+    const handle = device.open('notes/1')
+    add(handle, 'one')
+    const done: number[] = []
+    for (const count of [1, 2, 3]) void handle.saved({ regions: count }).then(() => done.push(count))
+    await world.settle()
+    expect(done).toEqual([1])
+    world.site(2).state = 'down'
+    world.exchange()
+    await world.settle()
+    expect(done).toEqual([1, 2])
+    world.site(2).state = 'up'
+    world.exchange()
+    await world.settle()
+    expect(done).toEqual([1, 2, 3])
+    await handle.saved({ regions: 3 })
+  })
+
+  it('[CLI2] given more regions than there are, then it is refused at once, with or without a connection', async () => {
+    const world = new World(31, regions)
+    const device = await online(world)
+    const handle = device.open('notes/1')
+    await expect(handle.saved({ regions: 4 })).rejects.toMatchObject({ code: 'REGIONS_TOO_FEW' })
+    for (const index of [0, 1, 2]) world.kill(index)
+    await world.pass(1_000)
+    await expect(handle.saved({ regions: 4 })).rejects.toMatchObject({ code: 'REGIONS_TOO_FEW' })
+    await expect(handle.saved({ regions: 0 })).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+  })
+
+  it('[CLI2] given a node that is alone, or an older one, then it says so', async () => {
+    for (const [protocol, code] of [
+      [3, 'REGIONS_TOO_FEW'],
+      [2, 'PROTOCOL_UNSUPPORTED'],
+    ] as const) {
+      const world = new World(32)
+      world.region.protocol = protocol
+      const device = await online(world)
+      const handle = device.open('notes/1')
+      await world.settle()
+      const waiting = handle.saved({ regions: 2 })
+      const refused = expect(waiting).rejects.toMatchObject({ code })
+      await world.settle()
+      await refused
+    }
+  })
+
+  it('[CLI2] given a region that is lost before another one had it, then it is saved when those that are left have it', async () => {
+    const world = new World(33, regions)
+    world.isLinked = false
+    const device = await online(world)
+    const handle = device.open('notes/1')
+    add(handle, 'one')
+    let isDone = false
+    void handle.saved({ regions: 2 }).then(() => (isDone = true))
+    await world.settle()
+    world.destroy(0)
+    await passUntil(world, () => regionOf(device) === 'us-east', 8_000)
+    await world.pass(2_000)
+    expect(isDone).toBe(false)
+    world.exchange()
+    await world.pass(1_000)
+    expect(isDone).toBe(true)
+    expect(texts(world, 2, 'notes/1')).toEqual(['one'])
+  })
+
+  it('[CLI2] given a tab without the connection, then it hears of it, too', async () => {
+    const world = new World(34, regions)
+    world.isLinked = false
+    const browser = world.browser()
+    const [first, second] = [browser.open(), browser.open()]
+    await world.pass(3_000)
+    expect(browser.leader).toBe(first)
+    const handle = second.open('notes/1')
+    add(handle, 'one')
+    let isDone = false
+    void handle.saved({ regions: 2 }).then(() => (isDone = true))
+    await world.pass(1_000)
+    expect([handle.pending, isDone]).toEqual([0, false])
+    world.exchange()
+    await world.pass(1_000)
+    expect(isDone).toBe(true)
+  })
+})
