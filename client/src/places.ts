@@ -63,7 +63,9 @@ export class Places {
 
   /** The place of a region, at this address if it was not known. Undefined if the address is none that may be dialled. */
   of(region: RegionId, url: string): Place | undefined {
-    return this.#places.find((one) => one.region === region) ?? this.#list({ region, url, jurisdiction: undefined, isLeaving: false })
+    return (
+      this.#places.find((one) => one.region === region) ?? this.#list({ region, url, jurisdiction: undefined, isLeaving: false })
+    )
   }
 
   /** A node has answered on a connection to this place. */

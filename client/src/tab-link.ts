@@ -30,7 +30,13 @@ class ClientTabs implements TabLink {
   readonly #client: ClientState
   readonly #tabs: Tabs
   #isTelling = false
-  #wants: { readonly tab: string; readonly id: number; readonly document: DocumentName; readonly age: number; readonly wait: Wanted }[] = []
+  #wants: {
+    readonly tab: string
+    readonly id: number
+    readonly document: DocumentName
+    readonly age: number
+    readonly wait: Wanted
+  }[] = []
 
   constructor(client: ClientState, port: OpenTabPort) {
     const { opening, sync, slots, world } = client

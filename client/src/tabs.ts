@@ -77,7 +77,13 @@ export type TabMessage =
   | { readonly type: 'ask'; readonly tab: string; readonly what: 'reconnect' | 'probe' }
   | { readonly type: 'token'; readonly tab: string; readonly token: string | undefined }
   /** `saved({ regions })` of a tab, for whoever leads, once a region has saved what it waits for; and the answer. */
-  | { readonly type: 'want'; readonly tab: string; readonly document: DocumentName; readonly id: number; readonly regions: number }
+  | {
+      readonly type: 'want'
+      readonly tab: string
+      readonly document: DocumentName
+      readonly id: number
+      readonly regions: number
+    }
   | {
       readonly type: 'wanted'
       readonly tab: string

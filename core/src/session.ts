@@ -92,7 +92,10 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
   /** Documents that were detached before the log had answered: it still works for them. */
   readonly #abandoned = new Set<Attachment>()
   /** Attaches that wait for what their clients have seen elsewhere. */
-  readonly #expected = new Map<Attachment, { expected: 'yes' | 'no longer'; readonly untilMs: number; readonly answer: () => void }>()
+  readonly #expected = new Map<
+    Attachment,
+    { expected: 'yes' | 'no longer'; readonly untilMs: number; readonly answer: () => void }
+  >()
   readonly #lanes = new Map<LiveGroup, Lane>()
   readonly #catchUp: CatchUp
   readonly #presence: PresenceRate

@@ -281,7 +281,10 @@ export class FakeSession {
   readonly #close: () => void
   readonly #reader: FrameReader
   readonly #channels = new Map<number, Attached>()
-  readonly #groups = new Map<GroupId, { asked: Map<number, number>; handle: number; admitted: number; stoppedAt: number | undefined; required: Version }>()
+  readonly #groups = new Map<
+    GroupId,
+    { asked: Map<number, number>; handle: number; admitted: number; stoppedAt: number | undefined; required: Version }
+  >()
   readonly #replicas: ReplicaId[] = []
   #handles = 0
   #out: Uint8Array[] = []

@@ -302,7 +302,13 @@ export class Device {
     const onError = (error: MeridianError): void => {
       this.errors.push(error)
     }
-    return new Client(clientWorld, { url: world.sites[0]?.url ?? '', storage: this.store, tenant: 'acme', onError, ...this.options })
+    return new Client(clientWorld, {
+      url: world.sites[0]?.url ?? '',
+      storage: this.store,
+      tenant: 'acme',
+      onError,
+      ...this.options,
+    })
   }
 }
 
@@ -486,8 +492,7 @@ export class World {
       const region = new FakeRegion(seeded(seed + 1 + index), name)
       const url = regions.length === 0 ? 'http://region.test' : `http://${name}.test`
       this.sites.push({ url, region, jurisdiction: jurisdictions[index] ?? 'IE', state: 'up', roundTripMs: 10 + 50 * index })
-      if (regions.length > 0)
-        region.others = () => this.sites.map((site) => site.region).filter((other) => other !== region)
+      if (regions.length > 0) region.others = () => this.sites.map((site) => site.region).filter((other) => other !== region)
     }
     const [first] = this.sites
     if (first === undefined) throw new Error('a world has a region')

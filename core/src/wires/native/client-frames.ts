@@ -92,7 +92,18 @@ export interface AskDurable {
 
 export type ClientFrame = Hello | TokenFrame | Attach | Detach | Seen | Push | Resume | ClientPresence | Ping | AskDurable
 
-const number = { hello: 1, token: 2, attach: 3, detach: 4, seen: 5, push: 6, presence: 7, ping: 8, resume: 9, durable: 10 } as const
+const number = {
+  hello: 1,
+  token: 2,
+  attach: 3,
+  detach: 4,
+  seen: 5,
+  push: 6,
+  presence: 7,
+  ping: 8,
+  resume: 9,
+  durable: 10,
+} as const
 
 export const channelMax = 2 ** 31
 export const tokenBytesMax = 16 * 1024
