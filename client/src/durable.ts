@@ -8,6 +8,7 @@ import type { Version } from '@meridian/core/version'
 import { covers, mutableVersion } from '@meridian/core/version'
 import { encodeClientFrame } from '@meridian/core/wires/native/client-frames'
 import type { Durable } from '@meridian/core/wires/native/server-frames'
+import type { Attachment } from './document.js'
 import type { Outcome } from './outcome.js'
 import { outcomeOf } from './outcome.js'
 import type { SyncState } from './sync-state.js'
@@ -50,21 +51,20 @@ export function outcomeIn(sync: SyncState, name: DocumentName, age: number, wait
     wait.voids = sync.journal.voids
   }
   const { attachment } = document
-  const live = attachment === undefined ? undefined : sync.session.groups.get(attachment.group)
-  if (attachment === undefined || live === undefined) return 'pending'
+  if (attachment === undefined) return 'pending'
   if ((sync.session.welcome?.protocol ?? 0) < durableProtocol) return 'PROTOCOL_UNSUPPORTED'
-  const held = live.durable.get(wait.regions)
-  if (held === undefined) ask(sync, live, attachment.channel, wait.regions)
+  const held = attachment.group.durable.get(wait.regions)
+  if (held === undefined) ask(sync, attachment, wait.regions)
   return held != null && covers(held, wait.needs) ? 'saved' : 'pending'
 }
 
 /** The outbox keeps edits of an earlier connection until enough regions have them: it is asked which do (SES2). */
 export function askForKept(sync: SyncState, name: DocumentName): void {
   const document = sync.documents.get(name)
-  const live = sync.session.groupOf(document)
-  if (document === undefined || document.keptCount === 0 || live === undefined || document.attachment === undefined) return
-  if ((sync.session.welcome?.protocol ?? 0) >= durableProtocol && !live.durable.has(enoughRegions))
-    ask(sync, live, document.attachment.channel, enoughRegions)
+  const attachment = document?.attachment
+  if (document === undefined || document.keptCount === 0 || attachment === undefined) return
+  if ((sync.session.welcome?.protocol ?? 0) >= durableProtocol && !attachment.group.durable.has(enoughRegions))
+    ask(sync, attachment, enoughRegions)
 }
 
 export function durable(sync: SyncState, frame: Durable): GroupId | undefined {
@@ -76,10 +76,8 @@ export function durable(sync: SyncState, frame: Durable): GroupId | undefined {
   return live.id
 }
 
-type Live = NonNullable<ReturnType<SyncState['session']['groupOf']>>
-
-function ask(sync: SyncState, live: Live, channel: number, regions: number): void {
-  live.durable.set(regions, null)
+function ask(sync: SyncState, { channel, group }: Attachment, regions: number): void {
+  group.durable.set(regions, null)
   sync.out.push(encodeClientFrame({ type: 'durable', channel, regions }))
 }
 

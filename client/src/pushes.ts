@@ -19,7 +19,7 @@ export function pump(sync: SyncState, nowMs: number): void {
       if (document?.channel === undefined || document.needs !== 'nothing' || document.halted !== undefined) return 'pass'
       if (document.heldCount > 0) return 'pass'
       if (document.blockedUntilMs !== undefined && document.blockedUntilMs > nowMs) return 'pass'
-      const group = sync.session.groupOf(document)
+      const group = document.attachment?.group
       // Behind an attach pushes go blindly, but not into what may be a group that drops them.
       if (group === undefined && anyStopped) return 'pass'
       if (group?.blockedUntilMs !== undefined && group.blockedUntilMs > nowMs) return 'pass'
@@ -42,7 +42,7 @@ function push(sync: SyncState, item: OutboxItem): void {
   const document = sync.documents.get(item.document)
   const channel = document?.channel
   if (channel === undefined) return
-  const group = sync.session.groupOf(document)
+  const group = document?.attachment?.group
   if (group?.stopped === true) {
     group.stopped = false
     sync.out.push(encodeClientFrame({ type: 'resume', channel, counter: item.counter }))

@@ -44,7 +44,7 @@ export type DocumentStatus =
   | { readonly kind: 'syncing'; readonly pending: number }
   /** Everything of the region is here. `pending` counts the edits that it has not saved yet. */
   | { readonly kind: 'current'; readonly pending: number; readonly access: Access }
-  /** The region does not serve the document now and is asked again by itself. */
+  /** The region does not serve the document now, or takes no edit of it (its log is full), and is asked again by itself. */
   | { readonly kind: 'waiting'; readonly pending: number; readonly code: ErrorCode }
   /** The region does not serve the document, or takes no edit of it, until the user does something. */
   | { readonly kind: 'refused'; readonly pending: number; readonly code: ErrorCode }

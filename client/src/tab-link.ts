@@ -276,11 +276,13 @@ class ClientTabs implements TabLink {
       sync.open(document, 'push only')
       void loadUnseen(this.#client, document)
     }
-    if (otherTabs.foreignEdit(sync, document, record, payload, isOrphan) === 'settled')
-      this.post({ type: 'marked', document, record, mark: undefined })
+    const taken = otherTabs.foreignEdit(sync, document, record, payload, isOrphan)
+    if (taken === 'settled') this.post({ type: 'marked', document, record, mark: undefined })
     if (!this.#tabs.isGone(record.opening)) return
     otherTabs.release(sync, record.opening, Number.POSITIVE_INFINITY, false)
-    // Whoever leads may have heard of it too early to take it.
-    if (!sync.leads) this.#tellUnsaved(document)
+    if (taken !== 'new') return
+    // Nobody else tells of it: whoever leads may have heard of it too early to take it, and others may have opened since.
+    if (sync.leads) this.post({ type: 'edit', document, record, payload, isOrphan: true })
+    else this.#tellUnsaved(document)
   }
 }

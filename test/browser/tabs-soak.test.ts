@@ -17,7 +17,7 @@ import { bundlePage, pageEntry, Site } from './site.js'
 
 const cycles = Number(process.env['MERIDIAN_BROWSER_CYCLES'] ?? 4)
 const seed = Number(process.env['MERIDIAN_BROWSER_SEED'] ?? Date.now() % 1_000_000)
-const limitMs = 60_000
+const limitMs = 120_000
 
 /** Mulberry32 (Tommy Ettinger, 2017). */
 function chances(from: number): (count: number) => number {
@@ -43,7 +43,7 @@ it('[CLI1] [CLI2] [SES2] given any of these faults, then nothing saved is lost, 
     await Promise.all(profiles.map((profile) => profile.close()))
     await site.dispose()
     await node.kill()
-    await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+    await rm(directory, { recursive: true, force: true, maxRetries: 20 })
   })
   const url = `${site.url}?node=${encodeURIComponent(node.url)}`
   const open = async (profile: Profile): Promise<Tab<NotesPage>> => {

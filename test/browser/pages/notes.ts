@@ -14,7 +14,7 @@ const query = new URLSearchParams(location.search)
 
 let store: Store | undefined
 let note: Handle | undefined
-let socketCount = 0
+const sockets: WebSocket[] = []
 let persistCount = 0
 
 const { storage } = navigator
@@ -28,7 +28,7 @@ const Native = globalThis.WebSocket
 globalThis.WebSocket = class extends Native {
   constructor(...args: ConstructorParameters<typeof Native>) {
     super(...args)
-    socketCount++
+    sockets.push(this)
   }
 }
 
@@ -99,7 +99,7 @@ const api = {
     list()
       .toArray()
       .map((text) => text.length),
-  socketCount: (): number => socketCount,
+  openSocketCount: (): number => sockets.filter(({ readyState }) => readyState <= WebSocket.OPEN).length,
   show(state: { readonly [field: string]: unknown }): void {
     note?.presence.set(state)
   },
