@@ -22,7 +22,7 @@ import type { Listener } from './listeners.js'
 import { subscribe } from './listeners.js'
 import { LiveDocument } from './live.js'
 import { writeAnew } from './lost-store.js'
-import type { ClientOptions } from './options.js'
+import type { ClientOptions, TokenSource } from './options.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
 import { DocumentPresence } from './presence.js'
@@ -70,7 +70,10 @@ export class Client implements Store, ClientState, HandleOwner {
   readonly retries = new Set<() => void>()
   readonly #tenant: TenantId
   readonly #options: ClientOptions
-  readonly #dialer: Dialer
+  /** By line. */
+  readonly #dialers = new Map<number, Dialer>()
+  #source: TokenSource
+  #wake: { readonly atMs: number; readonly cancel: () => void } | undefined
   readonly #watch: StorageWatch
   readonly #listeners = new Set<Listener>()
   #status: StoreStatus
@@ -108,23 +111,21 @@ export class Client implements Store, ClientState, HandleOwner {
       // Nothing stands there.
       writeProbe: () => this.writer.write([{ kind: 'delete', key: ['probe'] }]),
     })
-    this.#dialer = new Dialer(world, options.token ?? '', {
-      sync: () => this.sync,
-      report: (thrown) => this.#report(thrown),
-    })
+    this.#source = options.token ?? ''
     this.sync = new Sync(
       {
         clock: world.clock,
         monotonicMs: () => world.monotonicMs(),
         random: world.random,
+        newDevice: () => randomDevice(world.random),
         defer: () => world.defer(() => this.sync.flush()),
-        wakeAt: (atMs) => this.#dialer.wakeAt(this.#isClosed ? undefined : atMs),
-        requestToken: () => this.#dialer.requestToken(),
-        dial: (socket, url) => this.#dialer.dial(socket, url),
-        ask: (place, timeoutMs) => void this.#ask(place, timeoutMs),
+        wakeAt: (atMs) => this.#wakeAt(this.#isClosed ? undefined : atMs),
+        requestToken: (line) => this.#dialer(line).requestToken(this.#source),
+        dial: (line, socket, url) => this.#dialer(line).dial(socket, url),
+        ask: (line, place, timeoutMs) => void this.#ask(line, place, timeoutMs),
         isMetered: () => world.isMetered?.() ?? false,
-        hangUp: () => this.#dialer.hangUp(),
-        send: (message) => this.#dialer.send(message),
+        hangUp: (line) => this.#dialer(line).hangUp(),
+        send: (line, message) => this.#dialer(line).send(message),
         write: (batch) => {
           this.writer.write(batch)
           this.tabs?.wrote()
@@ -160,7 +161,7 @@ export class Client implements Store, ClientState, HandleOwner {
         opening: this.opening,
         places,
         leads: options.tabs === undefined,
-        tokens: this.#dialer.tokens,
+        tokens: typeof this.#source === 'string' ? 'fixed' : 'provided',
         ...(options.times === undefined ? {} : { times: options.times }),
         ...(options.compactCount === undefined ? {} : { compactCount: options.compactCount }),
       },
@@ -204,14 +205,15 @@ export class Client implements Store, ClientState, HandleOwner {
 
   refreshToken(token?: string): void {
     if (this.#isClosed) return
-    if (token !== undefined) this.#dialer.replaceToken(token)
+    // In place of the one that the app gave first; a token function is asked as before.
+    if (token !== undefined && typeof this.#source === 'string') this.#source = token
     this.#post({ type: 'token', token })
     this.takeToken(token)
   }
 
   takeToken(token: string | undefined): void {
     if (!this.sync.leads) return
-    if (token === undefined) this.#dialer.requestToken()
+    if (token === undefined) for (const { number } of this.sync.lines) this.#dialer(number).requestToken(this.#source)
     else this.sync.receive({ type: 'token', token })
   }
 
@@ -339,12 +341,37 @@ export class Client implements Store, ClientState, HandleOwner {
     if (!this.#isClosed && this.#options.autoConnect !== false) this.sync.receive({ type: 'start' })
   }
 
-  async #ask(place: Place, timeoutMs: number): Promise<void> {
+  #dialer(line: number): Dialer {
+    let dialer = this.#dialers.get(line)
+    if (dialer === undefined) {
+      dialer = new Dialer(this.world, {
+        receive: (event) => this.sync.receive(event, line),
+        message: (socket, message) => this.sync.message(socket, message, line),
+        report: (thrown) => this.#report(thrown),
+      })
+      this.#dialers.set(line, dialer)
+    }
+    return dialer
+  }
+
+  #wakeAt(atMs: number | undefined): void {
+    if (this.#wake?.atMs === atMs) return
+    this.#wake?.cancel()
+    this.#wake = undefined
+    if (atMs === undefined) return
+    const cancel = this.world.after(Math.max(0, atMs - this.world.monotonicMs()), () => {
+      this.#wake = undefined
+      this.sync.receive({ type: 'time' })
+    })
+    this.#wake = { atMs, cancel }
+  }
+
+  async #ask(line: number, place: Place, timeoutMs: number): Promise<void> {
     const { world } = this
     const fromMs = world.monotonicMs()
     const text = await world.get(place.listUrl, timeoutMs).catch(() => undefined)
     if (this.#isClosed) return
-    this.sync.answered(place, text === undefined ? undefined : world.monotonicMs() - fromMs, text ?? '')
+    this.sync.answered(line, place, text === undefined ? undefined : world.monotonicMs() - fromMs, text ?? '')
   }
 
   #openSlot(document: DocumentName, found: Slot | undefined): Slot {
@@ -381,7 +408,7 @@ export class Client implements Store, ClientState, HandleOwner {
     }
     this.#watch.end()
     this.sync.receive({ type: 'close' })
-    this.#dialer.wakeAt(undefined)
+    this.#wakeAt(undefined)
     for (const cancel of this.retries) cancel()
     const closed = new MeridianError('CLOSED', { message: 'The store was closed.' })
     for (const slot of this.slots.values()) {

@@ -9,6 +9,7 @@ import { acked, replicated } from './acks.js'
 import { arrived, current } from './arrivals.js'
 import { attached, detachChannel, erase } from './attaching.js'
 import { durable, enoughRegions } from './durable.js'
+import { redirected } from './redirects.js'
 import { denied, refused } from './refusals.js'
 import type { SyncState } from './sync-state.js'
 
@@ -63,7 +64,7 @@ function take(sync: SyncState, frame: ServerFrame): void {
       return denied(sync, frame.channel, frame.code, frame.retryAfterMs)
     case 'redirect':
       return detachChannel(sync, frame.channel, (document) => {
-        document.link = { kind: 'redirected', redirects: frame.redirects }
+        redirected(sync, document, frame.redirects)
       })
     case 'erased':
       return detachChannel(sync, frame.channel, (document) => erase(sync, document, frame.life))

@@ -161,8 +161,12 @@ export class Journal {
   /** The batch of this turn; empty if there is nothing to write. */
   take(): StoreOperation[] {
     for (const document of this.#changedHeads) {
-      const { life, group, cursor } = document
-      this.#batch.push({ kind: 'put', key: records.headKey(document.name), value: records.encodeHead({ life, group, cursor }) })
+      const { life, group, cursor, redirects } = document
+      this.#batch.push({
+        kind: 'put',
+        key: records.headKey(document.name),
+        value: records.encodeHead({ life, group, cursor, redirects }),
+      })
     }
     this.#changedHeads.clear()
     for (const group of this.#changedTokens) {

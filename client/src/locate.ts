@@ -63,6 +63,7 @@ interface Round {
 
 export class Locator {
   readonly places: Places
+  readonly #all: () => readonly Place[]
   readonly #effects: LocatorEffects
   #current: Place
   #round: Round | undefined
@@ -75,12 +76,18 @@ export class Locator {
   #nearer: Place | undefined
   readonly #returnMs = new Map<Place, number>()
 
-  constructor(places: Places, effects: LocatorEffects) {
+  /** @param all those that are allowed, the best liked first; never none. */
+  constructor(places: Places, all: () => readonly Place[], effects: LocatorEffects) {
     this.places = places
+    this.#all = all
     this.#effects = effects
-    const [first] = places.all
+    const [first] = all()
     if (first === undefined) throw new RangeError('there is a place')
     this.#current = first
+  }
+
+  get all(): readonly Place[] {
+    return this.#all()
   }
 
   get current(): Place {
@@ -94,7 +101,7 @@ export class Locator {
 
   /** Whether there is a choice. */
   get isFree(): boolean {
-    return this.places.all.length > 1
+    return this.all.length > 1
   }
 
   /** When `time` is to come next, in monotonic milliseconds. */
@@ -112,7 +119,7 @@ export class Locator {
   /** What the device kept was read: the place that served last is the first to be dialled. */
   remember(): void {
     if (this.#enteredMs !== undefined || this.#dialledMs !== undefined) return
-    const last = this.places.all.find(({ url }) => url === this.places.last)
+    const last = this.all.find(({ url }) => url === this.places.last)
     if (last !== undefined) this.#current = last
   }
 
@@ -130,10 +137,6 @@ export class Locator {
     this.#enteredMs = now
     this.#served = this.#current
     this.places.named(this.#current, region)
-    if (this.places.last !== this.#current.url) {
-      this.places.last = this.#current.url
-      this.places.isChanged = true
-    }
     this.#lookMs = now + this.#spread(lookFirstMs)
   }
 
@@ -165,7 +168,7 @@ export class Locator {
       current.failureCount++
     }
     this.#returnMs.set(current, now + this.#spread(returnMs))
-    this.#begin('race', this.places.all)
+    this.#begin('race', this.all)
     return answerMs
   }
 
@@ -188,7 +191,7 @@ export class Locator {
       this.#returnMs.set(this.#current, now + this.#spread(returnMs))
       this.#begin(
         'doubt',
-        this.places.all.filter((one) => one !== this.#current),
+        this.all.filter((one) => one !== this.#current),
       )
     }
     if (this.#lookMs !== undefined && now >= this.#lookMs) this.#look()
@@ -200,7 +203,7 @@ export class Locator {
     const metered = this.#effects.isMetered()
     this.#lookMs = this.#effects.monotonicMs() + this.#spread(lookMs)
     if (metered && this.isFree) return
-    this.#begin('look', metered ? [this.#current] : this.places.all)
+    this.#begin('look', metered ? [this.#current] : this.all)
   }
 
   #begin(why: Round['why'], places: readonly Place[]): void {
@@ -222,7 +225,7 @@ export class Locator {
       this.#round = undefined
       if (round.why === 'doubt') return
       // Nobody answers: who blocks such questions may let a connection through. In turn, so that each is tried.
-      const { all } = this.places
+      const { all } = this
       const next = all[(all.indexOf(this.#current) + 1) % all.length]
       if (next !== undefined) this.#current = next
       return
@@ -235,7 +238,7 @@ export class Locator {
 
   #judgeLook(round: Round, now: number): void {
     this.#round = undefined
-    const isWhole = round.pending.size === 0 && round.answered.length === this.places.all.length
+    const isWhole = round.pending.size === 0 && round.answered.length === this.all.length
     const best = this.#best(
       round.answered.filter((one) => one === this.#current || (this.#returnMs.get(one) ?? now) <= now),
       now,
@@ -272,7 +275,7 @@ export class Locator {
 
   #cost(place: Place, now: number): number {
     const roundTripMs = place.roundTripMs ?? 0
-    const dislike = place === this.places.all[0] ? 0 : preferenceMs
+    const dislike = place === this.all[0] ? 0 : preferenceMs
     const isBad = place.avoidUntilMs > now || (place.isLeaving && place !== this.#current)
     return roundTripMs + dislike + (isBad ? answerMs * 10 : 0)
   }

@@ -120,6 +120,14 @@ export class Outbox {
     } else this.#requeue(again)
   }
 
+  /** These are another line's from now on. */
+  let(items: readonly OutboxItem[]): void {
+    const gone = new Set(items)
+    this.#take((item) => gone.has(item))
+    this.#resend = this.#resend.filter((item) => !gone.has(item))
+    this.#fresh = this.#fresh.filter((item) => !gone.has(item))
+  }
+
   /** OUT5: another region is asked, which may hold some of what was sent to the last one and not what came before that. */
   rename(): void {
     this.#requeue([...this.#resend])

@@ -68,6 +68,13 @@ export class Places {
     )
   }
 
+  /** The first connection leads there. */
+  served({ url }: Place): void {
+    if (this.last === url) return
+    this.last = url
+    this.isChanged = true
+  }
+
   /** A node has answered on a connection to this place. */
   named(found: Place, region: RegionId): void {
     if (found.region === region) return

@@ -16,6 +16,8 @@ export function pump(sync: SyncState, nowMs: number): void {
     windowBytes,
     (item) => {
       const document = sync.documents.get(item.document)
+      // RES5: a document that no region has answered for yet may be one that this region may not have.
+      if (document?.group === undefined && sync.locator.isFree) return 'pass'
       if (document?.channel === undefined || document.needs !== 'nothing' || document.halted !== undefined) return 'pass'
       if (document.heldCount > 0) return 'pass'
       if (document.blockedUntilMs !== undefined && document.blockedUntilMs > nowMs) return 'pass'

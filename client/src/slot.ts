@@ -98,8 +98,14 @@ export function judgeReady(slot: Slot, sync: Sync): void {
   else if (status.kind === 'refused') slot.ready.reject(new MeridianError(status.code))
   else if (status.kind === 'erased') slot.ready.reject(new MeridianError('ERASED'))
   else {
-    const { kind } = sync.connectionStatus
-    if (status.kind === 'waiting' || status.kind === 'redirected' || kind === 'idle' || kind === 'waiting' || kind === 'refused')
+    const { kind } = sync.reach(slot.name)
+    if (
+      status.kind === 'waiting' ||
+      (status.kind === 'redirected' && kind !== 'connecting') ||
+      kind === 'idle' ||
+      kind === 'waiting' ||
+      kind === 'refused'
+    )
       ready(slot, 'nowhere')
   }
 }

@@ -231,11 +231,11 @@ class ClientTabs implements TabLink {
   #tellStored(): void {
     this.#isTelling = true
     const { sync, writer } = this.#client
-    const { number } = sync
+    const { recordNumber: number } = sync
     const told = (isDurable: boolean): void => {
       this.#isTelling = false
       this.post({ type: 'stored', number, isDurable })
-      if (sync.number > number && !this.#client.isClosed) this.#tellStored()
+      if (sync.recordNumber > number && !this.#client.isClosed) this.#tellStored()
     }
     writer.drained().then(
       () => told(true),

@@ -3,7 +3,7 @@
  * against. It is written from PROTOCOL.md and shares nothing with the node but the frames. Faults are the caller's to order.
  */
 
-import type { Random } from '@meridian/core/effects'
+import type { Random, Redirect } from '@meridian/core/effects'
 import type { ErrorCode } from '@meridian/core/errors'
 import type { DocumentName, GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import { documentParts, parseGroup, parseRegion, parseReplica } from '@meridian/core/ids'
@@ -63,6 +63,10 @@ export class FakeRegion {
   readonly placements = new Map<string, string>()
   readonly erased = new Set<DocumentName>()
   readonly readOnly = new Set<string>()
+  /** Collections that may not be here, and where they may be. */
+  readonly elsewhere = new Map<string, readonly Redirect[]>()
+  /** Documents of them that somebody has pushed all the same. */
+  readonly misplaced: DocumentName[] = []
   /** Attaches are answered by `answer` only. */
   slow = false
   /** How many pushes were recognised as resends, and found to add nothing. */
@@ -281,6 +285,7 @@ export class FakeSession {
   readonly #close: () => void
   readonly #reader: FrameReader
   readonly #channels = new Map<number, Attached>()
+  readonly #redirected = new Map<number, DocumentName>()
   readonly #groups = new Map<
     GroupId,
     { asked: Map<number, number>; handle: number; admitted: number; stoppedAt: number | undefined; required: Version }
@@ -478,6 +483,11 @@ export class FakeSession {
     if (fault !== undefined)
       return this.say({ type: 'denied', channel, code: fault.code, retryAfterMs: fault.retryAfterMs, text: '' })
     if (this.#region.erased.has(document)) return this.say({ type: 'erased', channel, life: 1 })
+    const redirects = this.#region.elsewhere.get(documentParts(document).collection)
+    if (redirects !== undefined) {
+      this.#redirected.set(channel, document)
+      return this.say({ type: 'redirect', channel, redirects })
+    }
     const group = this.#region.groupOf(document)
     const lane = this.#lane(group)
     lane.required = frame.seen
@@ -527,6 +537,8 @@ export class FakeSession {
 
   #push(channel: number, counter: number, payload: Uint8Array): void {
     const attached = this.#channels.get(channel)
+    const misplaced = this.#redirected.get(channel)
+    if (misplaced !== undefined) this.#region.misplaced.push(misplaced)
     if (attached === undefined) return
     const { group, document } = attached
     const lane = this.#lane(group)

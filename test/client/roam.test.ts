@@ -1,6 +1,8 @@
 /** A client that knows several regions: which it talks to, how it goes to the next one and back, and what it takes along (CLI3, SES5). */
 
+import type { Redirect } from '@meridian/core/effects'
 import { toMeridianError } from '@meridian/core/errors'
+import { parseRegion } from '@meridian/core/ids'
 import type { Handle } from '@meridian/client/handle'
 import { describe, expect, it } from 'vitest'
 import type { Device } from './world.js'
@@ -338,5 +340,113 @@ describe('saved in more regions than one', () => {
     world.exchange()
     await world.pass(1_000)
     expect(isDone).toBe(true)
+  })
+})
+
+describe('documents that may not be where the others are', () => {
+  const usEast = [{ region: parseRegion('us-east'), url: 'wss://us-east.test' }]
+  const elsewhere = (world: World, redirects: readonly Redirect[] = usEast): void => {
+    for (const { region } of world.sites)
+      if (!redirects.some((one) => one.region === region.name)) region.elsewhere.set('us-notes', redirects)
+  }
+  const regionsOf = (device: Device): (string | undefined)[] => device.wires.map((wire) => wire.region?.name)
+
+  it('[RES5] given a redirect, then a second connection leads there, for those only, and nothing of them is pushed here', async () => {
+    const world = new World(40, regions)
+    elsewhere(world)
+    const device = await online(world)
+    const handles = ['notes/1', 'us-notes/1', 'us-notes/2'].map((name) => device.open(name))
+    for (const handle of handles) add(handle, 'one')
+    await world.pass(1_000)
+    expect(regionsOf(device)).toEqual(['eu-west', 'us-east'])
+    expect(handles.map(({ pending, status }) => [pending, status.kind])).toEqual([
+      [0, 'current'],
+      [0, 'current'],
+      [0, 'current'],
+    ])
+    expect(world.site(1).region.entries.filter(({ document }) => document.includes('us-notes')).length).toBe(2)
+    expect(world.sites.flatMap(({ region }) => region.misplaced)).toEqual([])
+    await handles[1]?.close()
+    await world.pass(100)
+    expect(regionsOf(device)).toEqual(['eu-west', 'us-east'])
+    await handles[2]?.close()
+    await world.pass(20_000)
+    expect(regionsOf(device)).toEqual(['eu-west'])
+  })
+
+  it('[RES5] given a redirect of an earlier opening, then the next one goes there at once', async () => {
+    const world = new World(41, regions)
+    elsewhere(world)
+    const device = await online(world)
+    add(device.open('us-notes/1'), 'one')
+    await world.pass(1_000)
+    device.restart()
+    const handle = device.open('us-notes/1')
+    await world.pass(1_000)
+    add(handle, 'two')
+    await world.pass(100)
+    expect(world.site(0).region.sessions.size).toBe(1)
+    for (const session of world.site(0).region.sessions)
+      expect(session.frames.filter(({ type }) => type === 'attach' || type === 'push')).toEqual([])
+    expect(texts(world, 1, 'us-notes/1')).toEqual(['one', 'two'])
+  })
+
+  it('given a region that is lost, then its documents wait, are edited, and go on when it is there again', async () => {
+    const world = new World(42, regions)
+    elsewhere(world)
+    const device = await online(world)
+    const [here, there] = [device.open('notes/1'), device.open('us-notes/1')]
+    await world.pass(1_000)
+    world.kill(1)
+    add(here, 'one')
+    add(there, 'one')
+    await world.pass(5_000)
+    expect([here.pending, there.pending]).toEqual([0, 1])
+    world.site(1).state = 'up'
+    await passUntil(world, () => there.pending === 0, 60_000)
+    expect(texts(world, 1, 'us-notes/1')).toEqual(['one'])
+  })
+
+  it('[CLI3] given two regions that may, when the one in use is lost, then the other one is taken', async () => {
+    const world = new World(43, regions)
+    elsewhere(world, [...usEast, { region: parseRegion('ap-south'), url: 'wss://ap-south.test' }])
+    const device = await online(world)
+    const handle = device.open('us-notes/1')
+    add(handle, 'one')
+    await world.pass(1_000)
+    expect(regionsOf(device)).toEqual(['eu-west', 'us-east'])
+    world.kill(1)
+    add(handle, 'two')
+    await passUntil(world, () => handle.pending === 0, 4_000)
+    expect(regionsOf(device)).toEqual(['eu-west', 'ap-south'])
+    expect(texts(world, 2, 'us-notes/1')).toEqual(['one', 'two'])
+    expect(world.sites.flatMap(({ region }) => region.misplaced)).toEqual([])
+  })
+
+  it('given that the first connection moves to where they may be, then the second one ends', async () => {
+    const world = new World(44, regions)
+    elsewhere(world)
+    const device = await online(world)
+    const handles = ['notes/1', 'us-notes/1'].map((name) => device.open(name))
+    await world.pass(1_000)
+    expect(regionsOf(device)).toEqual(['eu-west', 'us-east'])
+    world.kill(0)
+    for (const handle of handles) add(handle, 'one')
+    await world.pass(15_000)
+    expect(regionsOf(device)).toEqual(['us-east'])
+    expect(handles.map(({ pending }) => pending)).toEqual([0, 0])
+    expect(texts(world, 1, 'us-notes/1')).toEqual(['one'])
+  })
+
+  it('given regions that redirect in a ring, then the document rests', async () => {
+    const world = new World(45, regions)
+    const [eu, us] = [world.site(0).region, world.site(1).region]
+    eu.elsewhere.set('us-notes', usEast)
+    us.elsewhere.set('us-notes', [{ region: eu.name, url: 'wss://eu-west.test' }])
+    const device = await online(world)
+    const handle = device.open('us-notes/1')
+    await world.pass(10_000)
+    expect(handle.status.kind).toBe('redirected')
+    expect(world.dialled.length).toBeLessThan(10)
   })
 })
