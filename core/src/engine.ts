@@ -106,6 +106,8 @@ export interface Engine {
   snapshot(updates: readonly Uint8Array[]): EngineState
   /** What `updates` together hold and a peer with the encoded state vector (heads) `known` does not; empty if nothing. */
   diff(updates: readonly Uint8Array[], known: Uint8Array): Uint8Array
+  /** One update that holds what all of these hold, which follow one another; without a live document, so only for few and small ones. */
+  merge(updates: readonly Uint8Array[]): Uint8Array
   /**
    * The same of each of `updates`, without a live document: cheap in memory, and not merged. Updates that would be empty are left out; they
    * have been inspected. @throws MeridianError UPDATE_INVALID if `known` is no state vector

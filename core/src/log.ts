@@ -143,7 +143,13 @@ export interface RegionLog {
 }
 
 /** An entry of another region's log, or an own one that this log has lost, on its way in: everything but the position, which is local. */
-export type Foreign = Omit<Entry, 'position'>
+export interface Foreign extends Omit<Entry, 'position'> {
+  /**
+   * It stands for all entries of its replica from this sequence on, merged on the way (LINK7); for itself alone if absent. A log keeps it under its
+   * last dot, and holds no dot of those before as an entry of its own.
+   */
+  readonly first?: number
+}
 
 /**
  * `included`: the entries that were new here, with their positions; those that were held already are left out.

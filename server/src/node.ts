@@ -190,6 +190,7 @@ class RunningNode implements MeridianNode {
             limits: config.link,
             log: measured,
             placement: placedEverywhere,
+            engines,
             logger,
             random,
             clientOf,

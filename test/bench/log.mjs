@@ -1,12 +1,13 @@
 /**
  * What a durable append costs in the SQLite log, the whole process with its threads counted:
  *
- *   node test/bench/log.mjs [--driver node|libsql] [--rounds 5] [--seek 1000,100000,1000000]
+ *   node test/bench/log.mjs [--driver node|libsql] [--rounds 5] [--seek 1000,100000,1000000] [--states 100000]
  *
  * Closed loop: one batch of 1, 64 and 512 entries in flight. Open loop: 1,000 and 40,000 entries a second, arrivals of each millisecond
  * as one batch if nothing is in flight, else joined to the next, as the hub does. 200 documents, 400 devices, 200 bytes an entry. `include`: the same entries from another region,
  * in batches of 64 and 512, one in flight. With `--seek` instead: what a link pays to find its place and read 100 entries that a region has missed, in a
- * log of so many documents of one entry each.
+ * log of so many documents of one entry each. With `--states` instead: a region that is new takes so many documents from another, by lists, reads and puts
+ * of 200 at a time; each has a snapshot of 1,000 bytes and two entries of 100.
  */
 
 import { rmSync } from 'node:fs'
@@ -23,6 +24,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '3' },
     only: { type: 'string' },
     seek: { type: 'string' },
+    states: { type: 'string' },
   },
 })
 const documents = Array.from({ length: 200 }, (_, index) => `acme/notes/${index}`)
@@ -122,6 +124,73 @@ async function seekIn(count) {
   )
 }
 
+/** LINK6 without a network between: what both logs cost, in one process. */
+async function transfer(count) {
+  const replica = 'us-east#1.00000000000000aa'
+  const group = 'acme/default'
+  const versionOf = (sequence) => ({ floors: new Map(), sequences: new Map([[replica, sequence]]) })
+  const place = () => mkdtempSync(join(tmpdir(), 'meridian-bench-log-'))
+  const directories = [place(), place()]
+  const [from, to] = await Promise.all(
+    directories.map((directory) => openSqliteLog({ directory, region: 'eu-west', scrubBytesPerSecond: 0 })),
+  )
+  const { push: _push, ...plain } = draft()
+  await ask((done) => from.beginJoin(group, done))
+  const stateOf = (number) => {
+    const document = `acme/notes/${String(number).padStart(8, '0')}`
+    const entry = { ...plain, group, document, replica, payload: payload.subarray(0, 100), chain: 7n }
+    return {
+      ...{ document, engine: 'yjs', life: 1, ended: false, version: versionOf(3 * number) },
+      snapshot: {
+        version: versionOf(3 * number - 2),
+        state: { bytes: new Uint8Array(1000).fill(number), index: new Uint8Array(40) },
+      },
+      entries: [1, 0].map((back) => ({ ...entry, sequence: 3 * number - back })),
+    }
+  }
+  const adopted = { version: versionOf(3 * count), chains: new Map([[replica, 7n]]), sealed: new Map(), seals: new Map() }
+  const putMs = performance.now()
+  for (let number = 1; number <= count; ) {
+    const states = []
+    for (; states.length < 200 && number <= count; number++) states.push(stateOf(number))
+    await ask((done) => from.putStates(group, states, done))
+  }
+  await ask((done) => from.adopt(group, adopted, done))
+  const seconds = (performance.now() - putMs) / 1000
+  console.log(`puts alone: ${Math.round(count / seconds).toLocaleString('en')} documents/s`)
+  const listFrom = performance.now()
+  for (let after = '', more = true; more; ) {
+    const page = await ask((done) => from.listGroup(group, after, 1000, done))
+    more = page.length === 1000
+    after = page.at(-1)?.document ?? ''
+  }
+  console.log(
+    `list with versions: ${Math.round(count / ((performance.now() - listFrom) / 1000)).toLocaleString('en')} documents/s`,
+  )
+  await ask((done) => to.beginJoin(group, done))
+  const rssFrom = process.memoryUsage().rss
+  const cpu = process.cpuUsage()
+  const begun = performance.now()
+  let rss = 0
+  let moved = 0
+  for (let after = ''; moved < count; ) {
+    const page = await ask((done) => from.listGroup(group, after, 200, done))
+    const states = await Promise.all(page.map(({ document }) => ask((done) => from.readState(document, done))))
+    await ask((done) => to.putStates(group, states, done))
+    after = page.at(-1).document
+    moved += page.length
+    rss = Math.max(rss, process.memoryUsage().rss)
+  }
+  await ask((done) => to.adopt(group, adopted, done))
+  const used = process.cpuUsage(cpu)
+  const took = (performance.now() - begun) / 1000
+  console.log(
+    `transfer of ${count.toLocaleString('en')}: ${Math.round(count / took).toLocaleString('en')} documents/s, ${((used.user + used.system) / count).toFixed(0)} us of CPU a document, ${((count * 1240) / took / 1e6).toFixed(1)} MB/s of state, at most ${((rss - rssFrom) / 1e6).toFixed(0)} MB more memory`,
+  )
+  await Promise.all([from, to].map((log) => new Promise((resolve) => log.close(resolve))))
+  for (const directory of directories) rmSync(directory, { recursive: true })
+}
+
 async function closedLoop(log, batch, seconds) {
   const lag = []
   const until = performance.now() + seconds * 1000
@@ -196,6 +265,12 @@ function figures({ from, cpu, entries, commits, lag }) {
 if (values.seek !== undefined) {
   console.log(`Node ${process.version}`)
   for (const count of values.seek.split(',')) await seekIn(Number(count))
+  process.exit()
+}
+
+if (values.states !== undefined) {
+  console.log(`Node ${process.version}`)
+  await transfer(Number(values.states))
   process.exit()
 }
 

@@ -163,6 +163,23 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
       expect(appended.chains).toEqual(new Map([[group, read.entries[0]?.chain]]))
     })
 
+    test('[LINK7] given an entry that stands for several, when included, then it is held under its last dot, and sought from any of them, also after an opening', async () => {
+      await include(foreign(east, 1))
+      expect(await include(foreign(east, 5, { first: 3 }))).toEqual({ kind: 'gap', dot: { replica: east, sequence: 5 } })
+      const merged = await include(foreign(east, 4, { first: 2 }), foreign(south, 1), foreign(east, 6, { first: 4 }))
+      expect(merged.kind === 'included' && merged.entries.map((entry) => entry.sequence)).toEqual([4, 1, 6])
+      for (let round = 0; round < 2; round++) {
+        const positions = []
+        for (const held of [1, 2, 3, 4, 5, 6]) positions.push((await seek(versionOf({ [east]: held, [south]: 1 }))).position)
+        expect(positions.slice(0, 5)).toEqual([1, 1, 1, 3, 3])
+        expect(positions[5]).toBeGreaterThanOrEqual(4)
+        expect((await seek(versionOf({ [east]: 3 }))).chains.has(east)).toBe(false)
+        expect((await seek(versionOf({ [east]: 4 }))).chains.get(east)).toBe(foreign(east, 4).chain)
+        await reopen()
+      }
+      expect(await include(foreign(east, 6, { first: 5 }))).toEqual({ kind: 'included', entries: [] })
+    })
+
     test('[LINK4] given entries that are held, when included again, then nothing is written and what is new beside them is', async () => {
       await include(foreign(east, 1), foreign(east, 2))
       expect(await include(foreign(east, 1), foreign(east, 2))).toEqual({ kind: 'included', entries: [] })
@@ -273,7 +290,7 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
       expect(await seekOther({ floors: new Map(), sequences })).toMatchObject({ behind: true })
     })
 
-    describe('what peers lack', () => {
+    describe('what peers lack', { timeout: 60_000 }, () => {
       const peer = parseRegion('us-east')
       const far = parseRegion('ap-south')
 

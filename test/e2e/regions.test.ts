@@ -1,5 +1,6 @@
 /** Regions as processes, with a network between them that is slow, is cut, and loses one of them now and then. */
 
+import type { Handle } from '@meridian/client'
 import { afterEach, expect, it } from 'vitest'
 import * as Y from 'yjs'
 import { type ConcurrentUpdate, concurrentUpdates, loadTrace } from '../traces.js'
@@ -9,7 +10,7 @@ import { Device, digestOf, readFresh, textOf } from './devices.js'
 import type { NodeProcess } from './node-process.js'
 import { Resources } from './resources.js'
 import { Authors } from './typing.js'
-import { onDocument, pause, until, within } from './waiting.js'
+import { nextPush, onDocument, pause, until, within } from './waiting.js'
 
 const resources = new Resources()
 afterEach(() => resources.dispose())
@@ -144,3 +145,59 @@ it('[LINK3] given three regions of which one pair is cut for good, when each wri
     })
   expect(new Set(handles.map(({ ydoc }) => textOf(ydoc).toString())).size).toBe(1)
 }, 60_000)
+
+it('[LINK2] [SES1] given a writer of A and then B, and one elsewhere that answers each B with a C, when links are cut and a region is killed, then no observer anywhere sees an effect without its cause', async () => {
+  const cluster = await Cluster.start(resources, {
+    names: ['ap-south', 'eu-west', 'us-east'],
+    delayMs: 3,
+    flags: ['--link-dial-ms', '300'],
+  })
+  const random = new SeededRandom(5)
+  const names = ['causes/a', 'causes/b', 'causes/c'] as const
+  const open = (region: string): Handle[] => {
+    const client = device(cluster.node(region), `${resources.directory()}/device.db`)
+    return names.map((name) => client.open(name))
+  }
+  const observers = cluster.names.map(open)
+  const [writer, reactor] = [open('eu-west'), open('us-east')]
+  const all = [...observers, writer, reactor]
+  await within(Promise.all(all.flat().map((handle) => handle.ready)), 'the clients')
+  const count = (handle: Handle | undefined): number => handle?.ydoc.getArray('count').length ?? 0
+  const broken: string[] = []
+  for (const [index, handles] of all.entries()) {
+    let isDue = false
+    const look = (): void => {
+      isDue = false
+      const [a, b, c] = handles.map(count) as [number, number, number]
+      if (a < b || b < c) broken.push(`observer ${index}: ${a} ${b} ${c}`)
+    }
+    // What one message brings is applied in one turn, a document at a time.
+    for (const handle of handles)
+      handle.ydoc.on('afterTransaction', () => {
+        if (!isDue) queueMicrotask(look)
+        isDue = true
+      })
+  }
+  reactor[1]?.ydoc.on('afterTransaction', () => {
+    for (let next = count(reactor[2]); next < count(reactor[1]); next++) reactor[2]?.ydoc.getArray('count').push([next])
+  })
+
+  const rounds = 200
+  for (let round = 0; round < rounds; round++) {
+    for (const handle of writer.slice(0, 2)) {
+      handle.ydoc.getArray('count').push([round])
+      await nextPush()
+    }
+    await pause(5)
+    if (round % 40 === 30) random.pick([...cluster.proxies.values()]).cut()
+    if (round === 60) cluster.proxy('eu-west', 'us-east').refuse()
+    if (round === 100) await cluster.node('ap-south').restart()
+    if (round === 150) cluster.heal('eu-west', 'us-east')
+  }
+  for (const handles of all) {
+    const last = handles[2] as Handle
+    await until(() => count(last) === rounds, onDocument(last.ydoc), { what: () => `${rounds} of C; there are ${count(last)}` })
+    expect(handles.map(count)).toEqual([rounds, rounds, rounds])
+  }
+  expect(broken).toEqual([])
+}, 90_000)

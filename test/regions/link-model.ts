@@ -44,6 +44,8 @@ interface Write {
   readonly depends: MutableVersion
 }
 
+const partsOf = (payload: Uint8Array): string[] => Buffer.from(payload).toString().split('|')
+
 /** What stands for an entry wherever it is; two entries of one dot have to be the same. */
 const nameOf = (entry: Entry): string => `${entry.group} ${entry.replica} ${entry.sequence}`
 
@@ -92,6 +94,10 @@ export interface ModelConfig {
   readonly without?: readonly (readonly [number, number])[]
   readonly options?: Partial<LinkOptions>
   readonly delayMs?: (from: number, to: number) => number
+  /** Writes to one document in a row. Default 4. */
+  readonly inRow?: number
+  /** False: nothing is merged on its way (LINK7). */
+  readonly merges?: boolean
   readonly may?: (door: RegionId, verb: string, document: string, region: RegionId) => Permission
 }
 
@@ -112,6 +118,7 @@ export class Model {
   writtenBytes = 0
   pullCount = 0
   gapCount = 0
+  mergeCount = 0
   isChecking = true
   readonly #writes = new Map<string, Write>()
   readonly #origins = new Map<string, Entry>()
@@ -196,8 +203,9 @@ export class Model {
       if (this.random.chance(0.3)) first.isDead = second.isDead = true
       return
     }
-    first.isDead = this.random.chance(0.7)
-    second.isDead = this.random.chance(0.7)
+    // What was lost on a socket never comes, and nothing behind it.
+    first.isDead = this.random.chance(0.7) || first.isDead
+    second.isDead = this.random.chance(0.7) || second.isDead
     this.#closeLater(wire)
   }
 
@@ -211,7 +219,7 @@ export class Model {
     this.#writes.set(id, { payload, depends })
     this.writtenBytes += payload.length
     const tenant = group.slice(0, group.indexOf('/'))
-    const document = parseDocument(`${tenant}/notes/${this.writeCount % 5}`)
+    const document = parseDocument(`${tenant}/notes/${Math.floor(this.writeCount / (this.config.inRow ?? 4)) % 5}`)
     const draft = { group, document, engine: 'yjs', life: 1, kind: 'update', epoch: region.epoch } as const
     region.log.append([{ ...draft, time: toHybridTime(this.scheduler.nowMs * 1024), payload }], () => {
       this.#feed(region)
@@ -249,11 +257,12 @@ export class Model {
 
   /** Every entry of a region, as text, in the order of its dots. */
   contents(region: Region): string[] {
-    const all: string[] = []
+    const all = new Set<string>()
     for (const { entries } of region.store.groups.values())
       for (const entry of entries)
-        all.push(`${nameOf(entry)} ${entry.document} ${entry.chain} ${Buffer.from(entry.payload).toString()}`)
-    return all.sort()
+        for (const [at, part] of partsOf(entry.payload).toReversed().entries())
+          all.add(`${entry.group} ${entry.replica} ${entry.sequence - at} ${entry.document} ${part}`)
+    return [...all].toSorted()
   }
 
   #check(region: Region, entry: Entry): void {
@@ -262,10 +271,17 @@ export class Model {
     const what = `${region.id}: ${nameOf(entry)}`
     const before = version.sequences.get(entry.replica) ?? 0
     assert(entry.sequence > before, `no dot twice: ${what} after ${before}`)
-    assert(entry.sequence === before + 1, `no gap: ${what} after ${before}`)
-    const write = this.#writes.get(Buffer.from(entry.payload).toString().replace(/\.*$/, ''))
-    assert(write !== undefined && Buffer.compare(write.payload, entry.payload) === 0, `the payload of its origin: ${what}`)
-    assert(covers(version, write.depends), `causes before effects: ${what}`)
+    assert(entry.sequence - partsOf(entry.payload).length <= before, `no gap: ${what} after ${before}`)
+    // One write, or several that were merged on their way; of these, those before `before` are held already.
+    const parts = partsOf(entry.payload)
+    for (const [at, part] of parts.entries()) {
+      const write = this.#writes.get(part.replace(/\.*$/, ''))
+      assert(write !== undefined && Buffer.from(write.payload).toString() === part, `the payload of its origin: ${what}`)
+      const held = mutableVersion(version)
+      const sequence = entry.sequence - parts.length + 1 + at
+      if (sequence > 1) include(held, entry.replica, sequence - 1)
+      assert(covers(held, write.depends), `causes before effects: ${what}`)
+    }
     include(version, entry.replica, entry.sequence)
     const origin = this.#origins.get(nameOf(entry))
     if (origin === undefined) this.#origins.set(nameOf(entry), entry)
@@ -373,10 +389,17 @@ export class Model {
         policyOf: () => ({ epoch: here.epoch, heads: here.heads }),
         alarm: (alarm) => this.alarms.push(alarm),
         acked: () => undefined,
+        merge: (_engine, updates) => this.#merge(updates),
         wanted: () => undefined,
       },
     })
     return link
+  }
+
+  #merge(updates: readonly Uint8Array[]): Uint8Array | undefined {
+    if (this.config.merges === false) return undefined
+    this.mergeCount++
+    return Buffer.from(updates.map((update) => Buffer.from(update).toString()).join('|'))
   }
 
   #count(link: Link, group: GroupId): void {

@@ -182,7 +182,8 @@ export class MemoryStore {
       const end = ends.get(key) ?? group.ends.get(entry.replica)?.sequence ?? 0
       const parts = replicaParts(entry.replica)
       if (entry.sequence <= end || parts.counter <= (group.floors.get(parts.region)?.counter ?? 0)) continue
-      if (entry.sequence !== end + 1) return { kind: 'gap', dot: { replica: entry.replica, sequence: entry.sequence } }
+      if ((entry.first ?? entry.sequence) > end + 1)
+        return { kind: 'gap', dot: { replica: entry.replica, sequence: entry.sequence } }
       ends.set(key, entry.sequence)
       fresh.push(entry)
     }
@@ -201,7 +202,7 @@ export class MemoryStore {
       if (chain !== undefined && chain !== emptyChain) chains.set(replica, chain)
       if (includes(version, replica, end.sequence)) continue
       if (sequence < (group?.gone.get(replica) ?? 0)) behind = true
-      position = Math.min(position, (dots?.get(sequence + 1)?.position ?? 1) - 1)
+      position = Math.min(position, (firstDotBeyond(dots, sequence) ?? 1) - 1)
     }
     return { position: toPosition(behind ? 0 : position), chains, behind }
   }
@@ -314,8 +315,9 @@ export class MemoryStore {
 
   #put(foreign: Foreign): Entry {
     const group = this.group(foreign.group)
-    const { replica, sequence, chain } = foreign
-    const entry: Entry = { ...foreign, payload: new Uint8Array(foreign.payload), position: toPosition(++this.position) }
+    const { first: _first, ...kept } = foreign
+    const { replica, sequence, chain } = kept
+    const entry: Entry = { ...kept, payload: new Uint8Array(foreign.payload), position: toPosition(++this.position) }
     group.ends.set(replica, { sequence, chain })
     const dots = group.dots.get(replica) ?? new Map<number, { readonly position: number; readonly chain: Chain }>()
     group.dots.set(replica, dots.set(sequence, { position: entry.position, chain }))
@@ -395,6 +397,16 @@ function versionOf({ snapshot, entries, trimmed }: StoredDocument): Version {
   const after = Math.max(snapshot?.position ?? 0, trimmed)
   for (const entry of entries) if (entry.position > after) include(version, entry.replica, entry.sequence)
   return version
+}
+
+/** Where the first dot beyond a sequence stands. */
+function firstDotBeyond(
+  dots: ReadonlyMap<number, { readonly position: number }> | undefined,
+  sequence: number,
+): number | undefined {
+  let least: number | undefined
+  for (const [dot, { position }] of dots ?? []) if (dot > sequence && (least === undefined || position < least)) least = position
+  return least
 }
 
 const pushKey = (group: GroupId, device: DeviceId): string => `${group} ${device}`

@@ -83,6 +83,8 @@ export const yjsEngine: Engine = {
     })
   },
 
+  merge: (updates: readonly Uint8Array[]): Uint8Array => Y.mergeUpdates([...updates]),
+
   differences(updates: readonly Uint8Array[], known: Uint8Array): readonly Uint8Array[] {
     checkStateVector(known)
     if (known.length === 0) return updates

@@ -11,6 +11,7 @@
  * - LOG3 When the log opened anew, every group is asked for again: a commit that failed may be there all the same.
  */
 
+import type { EngineName } from '@meridian/core/engine'
 import type { Entry } from '@meridian/core/entry'
 import type { MeridianError } from '@meridian/core/errors'
 import type { GroupId, RegionId, ReplicaId, TenantId } from '@meridian/core/ids'
@@ -33,6 +34,8 @@ export interface LinksEffects {
   include(entries: readonly Foreign[], done: Done<Included>): void
   /** A region has told what it holds of a group durably. */
   held(group: GroupId, region: RegionId, version: Version): void
+  /** As `LinkEffects.merge`. */
+  merge(engine: EngineName, updates: readonly Uint8Array[]): Uint8Array | undefined
   alarm(alarm: LinkAlarm): void
 }
 
@@ -133,6 +136,7 @@ export class Links {
         readGroup: (group, after, limit, done) => log.readLinked(group, after, limit, done),
         seekGroup: (group, version, done) => log.seekGroup(group, version, done),
         include: (entries, done) => this.#effects.include(entries, done),
+        merge: (engine, updates) => this.#effects.merge(engine, updates),
         may: (verb, document, region) => this.#config.placement.may(verb, document, region),
         policyOf: (group) => this.#config.placement.policyOf(group),
         alarm: (alarm) => this.#effects.alarm(alarm),

@@ -20,7 +20,7 @@ export interface LinkOptions {
   readonly pullAfterMs: number
   /** However long a region's entries usually take, a pull waits no longer than this. Default 2,000 ms. */
   readonly pullAtMostMs: number
-  /** Acks and credit that nothing else hurries. Default 40 ms. */
+  /** Acks and credit that nothing else hurries. Default 100 ms. */
   readonly ackMs: number
   /** Claims for groups that changed and whose receiver has not acked that (LINK5). Default 100 ms. */
   readonly claimMs: number
@@ -47,7 +47,7 @@ export const defaultLinkOptions: LinkOptions = {
   frameBytes: 16 * 1024 * 1024,
   pullAfterMs: 50,
   pullAtMostMs: 2000,
-  ackMs: 40,
+  ackMs: 100,
   claimMs: 100,
   heartbeatMs: 1000,
   silenceMs: 3000,

@@ -1,5 +1,6 @@
 /** What the machines of one link ask of their surroundings: of the node by `LinkEffects`, of the link that carries them by `StreamPort`. */
 
+import type { EngineName } from '@meridian/core/engine'
 import type { MeridianError } from '@meridian/core/errors'
 import type { DocumentName, GroupId, Position, RegionId } from '@meridian/core/ids'
 import type { Done, Foreign, Included, Read, ReadLimit, Sought } from '@meridian/core/log'
@@ -39,6 +40,8 @@ export interface LinkEffects {
   /** `readLinked` of the log: with stubs, and with what only a snapshot covers. */
   readGroup(group: GroupId, after: Position, limit: ReadLimit, done: Done<Read>): void
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void
+  /** Several updates of one document as one (LINK7); undefined if they cannot be merged. */
+  merge(engine: EngineName, updates: readonly Uint8Array[]): Uint8Array | undefined
   /** Into the log, and when it is durable, before `done`, into the `HeldGroup`. */
   include(entries: readonly Foreign[], done: Done<Included>): void
   /** RES1. Each of the two doors asks it on its own, and each alone is enough. */

@@ -22,8 +22,8 @@ import { decodeControl } from '@meridian/core/entry'
 import type { GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import { documentParts, groupTenant, replicaParts } from '@meridian/core/ids'
 import type { Foreign, Included, Outcome } from '@meridian/core/log'
-import type { Chain, MutableVersion } from '@meridian/core/version'
-import { include, includes, mutableVersion } from '@meridian/core/version'
+import type { Chain, MutableVersion, Version } from '@meridian/core/version'
+import { emptyVersion, include, includes, merge, mutableVersion } from '@meridian/core/version'
 import type { Ack, Batch, Claim, Held, Start } from '@meridian/core/wires/link/frames'
 import { costOf } from '@meridian/core/wires/link/frames'
 import type { HeldGroup } from './held-group.js'
@@ -45,7 +45,6 @@ export class Receiver {
   #run = 0
   #waiting: Waiting[] = []
   #heldBytes = 0
-  #receivedBytes = 0
   #freedBytes = 0
   /** The commit that is under way, by a number; 0 if none is. */
   #including = 0
@@ -55,7 +54,9 @@ export class Receiver {
   readonly #via = new Set<RegionId>()
   /** By region of `via`: forwarded entries in a row that were here already. */
   readonly #ahead = new Map<RegionId, number>()
-  #isAckDue = false
+  /** What was acked in this run, and up to which cost. */
+  #acked: MutableVersion = mutableVersion()
+  #ackedBytes = 0
   #retryAtMs: number | undefined
   /** Times that a stream claimed what it had not sent. Nothing is lost by it, as the stream begins again; it stays 0 between right peers. */
   gapCount = 0
@@ -110,7 +111,7 @@ export class Receiver {
       epoch,
       heads,
     }
-    this.#isAckDue = false
+    this.#acked = mutableVersion(this.#held.version)
     this.#port.send(start)
   }
 
@@ -125,7 +126,6 @@ export class Receiver {
       const { entry } = item
       const cost = costOf(entry)
       const isAlone = this.#heldBytes === 0
-      this.#receivedBytes += cost
       this.#heldBytes += cost
       if (this.#heldBytes > this.#port.options.windowBytes && !isAlone) {
         this.#stop('invalid', 'The region sent more than it had credit for.')
@@ -158,7 +158,6 @@ export class Receiver {
   /** The group grew here, by this stream or by any other way. */
   grow(): void {
     if (this.#state !== 'running') return
-    this.#isAckDue = true
     this.#drain()
   }
 
@@ -198,15 +197,32 @@ export class Receiver {
 
   /** What the sender is to know now, if anything; it is taken to be sent. */
   ack(): Ack | undefined {
-    if (this.#state !== 'running' || !this.#isAckDue) return undefined
-    this.#isAckDue = false
-    const creditBytes = this.#freedBytes + this.#port.options.windowBytes
-    return { type: 'ack', handle: this.handle, run: this.#run, creditBytes, held: this.#held }
+    if (this.#state !== 'running') return undefined
+    const version = this.#news()
+    const freed = this.#freedBytes
+    if (version === undefined && freed === this.#ackedBytes) return undefined
+    this.#ackedBytes = freed
+    const creditBytes = freed + this.#port.options.windowBytes
+    return { type: 'ack', handle: this.handle, run: this.#run, creditBytes, version: version ?? emptyVersion }
   }
 
   /** Half of the window is free again: the sender should not have to wait for the next ack. */
   get isCreditUrgent(): boolean {
-    return this.#isAckDue && this.#receivedBytes - this.#freedBytes < this.#port.options.windowBytes / 2
+    return this.#freedBytes - this.#ackedBytes >= this.#port.options.windowBytes / 2
+  }
+
+  /** What is held here since the last ack of this run. Own entries are left out: the other end has them from here. */
+  #news(): Version | undefined {
+    const news = mutableVersion()
+    for (const [region, floor] of this.#held.version.floors)
+      if (this.#acked.floors.get(region)?.counter !== floor.counter) news.floors.set(region, floor)
+    for (const [replica, sequence] of this.#held.version.sequences) {
+      const isOwn = replicaParts(replica).region === this.#port.here
+      if (!isOwn && this.#acked.sequences.get(replica) !== sequence) news.sequences.set(replica, sequence)
+    }
+    if (news.floors.size === 0 && news.sequences.size === 0) return undefined
+    merge(this.#acked, news)
+    return news
   }
 
   #patienceMs(region: RegionId): number {
@@ -217,8 +233,8 @@ export class Receiver {
   #drop(): void {
     this.#waiting = []
     this.#heldBytes = 0
-    this.#receivedBytes = 0
     this.#freedBytes = 0
+    this.#ackedBytes = 0
     this.#heldUp = undefined
     this.#including = 0
   }
@@ -290,7 +306,7 @@ export class Receiver {
     const rule = refusalOf(effects, entry.document, here)
     const isElsewhere = entry.document !== undefined && documentParts(entry.document).tenant !== groupTenant(this.group)
     const isReadable = entry.kind !== 'control' || isControl(entry.payload)
-    const isGap = entry.sequence !== (version.sequences.get(entry.replica) ?? 0) + 1
+    const isGap = (entry.first ?? entry.sequence) > (version.sequences.get(entry.replica) ?? 0) + 1
     if (rule === undefined && !isElsewhere && !isGap && isReadable) return 'taken'
     if (isBehindOthers) return 'waits'
     if (rule !== undefined) this.#stop('residency', rule)
@@ -322,7 +338,6 @@ export class Receiver {
     if (cost === 0) return
     this.#heldBytes -= cost
     this.#freedBytes += cost
-    this.#isAckDue = true
   }
 
   /** LINK3: of a region whose entries were all here before they were forwarded, marks are enough again. */

@@ -22,7 +22,7 @@ import { assert, unreachable } from '@meridian/core/errors'
 import type { GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
 import { replicaParts, toPosition } from '@meridian/core/ids'
 import type { Entry } from '@meridian/core/entry'
-import type { Outcome, Read, Sought } from '@meridian/core/log'
+import type { Foreign, Outcome, Read, Sought } from '@meridian/core/log'
 import type { Chain, MutableVersion, Version } from '@meridian/core/version'
 import { includes, merge, mutableVersion } from '@meridian/core/version'
 import type { Ack, Claim, Forward, Held, Item, Start } from '@meridian/core/wires/link/frames'
@@ -49,6 +49,8 @@ export class Sender {
   /** What the receiver holds, by its start and its acks: it is neither sent nor marked. */
   #known: MutableVersion = mutableVersion()
   #cursor: Position = toPosition(0)
+  /** By replica: the last dot that the cursor has passed in this run. */
+  readonly #ends = new Map<ReplicaId, number>()
   /** Entries of others that the cursor has passed since the last payload. */
   #marks = new Map<ReplicaId, number>()
   /** Ends that the cursor has passed since the last claim. */
@@ -85,6 +87,7 @@ export class Sender {
     this.#via = new Set(start.via)
     this.#known = mutableVersion(start.held.version)
     this.#marks.clear()
+    this.#ends.clear()
     this.#passed.clear()
     this.#sentBytes = 0
     this.#creditBytes = start.windowBytes
@@ -101,10 +104,10 @@ export class Sender {
   }
 
   ack(frame: Ack): void {
-    if (this.#state === 'stopped' || frame.run !== this.#start?.run || this.#isFork(frame.held)) return
-    merge(this.#known, frame.held.version)
+    if (this.#state === 'stopped' || frame.run !== this.#start?.run) return
+    merge(this.#known, frame.version)
     this.#creditBytes = Math.max(this.#creditBytes, frame.creditBytes)
-    this.#port.effects.acked(this.group, frame.held.version)
+    this.#port.effects.acked(this.group, this.#known)
     this.pump()
   }
 
@@ -241,8 +244,9 @@ export class Sender {
       this.#port.stop(this.group, 'behind', 'egress', 'Entries were trimmed here before the region had them; it has to join.')
       return
     }
-    const items: Item[] = []
-    const end = this.#take(entries, items)
+    const taken: Item[] = []
+    const end = this.#take(entries, taken)
+    const items = this.#merged(taken)
     if (items.length > 0) this.#port.send({ type: 'batch', handle: start.handle, run: start.run, items })
     switch (end.kind) {
       case 'all':
@@ -266,6 +270,45 @@ export class Sender {
     }
   }
 
+  /** LINK7: what follows one another in one document is one update on the way, and an entry of the log at the other end. */
+  #merged(items: readonly Item[]): readonly Item[] {
+    const { effects } = this.#port
+    const merged: Item[] = []
+    let run: Foreign[] = []
+    const end = (): void => {
+      const [first] = run
+      const last = run.at(-1)
+      if (first === undefined || last === undefined) return
+      const { engine } = last
+      const payload =
+        run.length < 2 || engine === undefined
+          ? undefined
+          : effects.merge(
+              engine,
+              run.map((entry) => entry.payload),
+            )
+      if (payload === undefined) for (const entry of run) merged.push({ kind: 'entry', entry })
+      else {
+        const entry = { ...last, payload, first: first.first ?? first.sequence }
+        for (const one of run) this.#sentBytes -= costOf(one)
+        this.#sentBytes += costOf(entry)
+        merged.push({ kind: 'entry', entry })
+      }
+      run = []
+    }
+    for (const item of items) {
+      const last = run.at(-1)
+      if (item.kind === 'entry' && last !== undefined && follows(last, item.entry)) run.push(item.entry)
+      else {
+        end()
+        if (item.kind === 'entry') run.push(item.entry)
+        else if (item.sequences.size > 0) merged.push(item)
+      }
+    }
+    end()
+    return merged
+  }
+
   /** Moves the cursor over entries and puts what is to be sent into `items`, up to the first that cannot go now. */
   #take(entries: readonly Entry[], items: Item[]): Taken {
     const { effects, here, peer } = this.#port
@@ -283,14 +326,22 @@ export class Sender {
           if (rule !== undefined) return { kind: 'refused', rule }
           if (this.#marks.size > 0) items.push({ kind: 'mark', sequences: this.#marks })
           this.#marks = new Map()
-          items.push({ kind: 'entry', entry: { ...rest, replica, sequence } })
+          // A log that got entries merged has none under the dots before the last.
+          const expected = (this.#ends.get(replica) ?? this.#known.sequences.get(replica) ?? 0) + 1
+          const sent = { ...rest, replica, sequence }
+          items.push({ kind: 'entry', entry: sequence > expected ? { ...sent, first: expected } : sent })
           batched += cost
           this.#sentBytes += cost
         } else {
           this.#marks.set(replica, sequence)
+          // What was sent needs no claim: the socket keeps its order.
+          this.#passed.set(replica, { sequence, chain: entry.chain })
         }
-        this.#passed.set(replica, { sequence, chain: entry.chain })
+      } else if (items.at(-1)?.kind === 'entry' && entry.document !== undefined) {
+        // An empty mark: the receiver has it, and what stands around it is not merged.
+        items.push({ kind: 'mark', sequences: new Map() })
       }
+      this.#ends.set(replica, sequence)
       this.#cursor = position
     }
     return { kind: 'all' }
@@ -310,4 +361,22 @@ export class Sender {
     if (region !== undefined) this.#port.stop(this.group, 'fork', 'egress', `Two histories of ${region}.`)
     return region !== undefined
   }
+}
+
+/** Payloads larger than this travel as they are: merging them costs more than it saves. */
+const mergeBytesMax = 4096
+
+/** Whether one goes with the other into one merged entry. */
+function follows(before: Foreign, entry: Foreign): boolean {
+  return (
+    entry.kind === 'update' &&
+    before.kind === 'update' &&
+    entry.document === before.document &&
+    entry.replica === before.replica &&
+    entry.life === before.life &&
+    entry.epoch === before.epoch &&
+    (entry.first ?? entry.sequence) === before.sequence + 1 &&
+    before.payload.length <= mergeBytesMax &&
+    entry.payload.length <= mergeBytesMax
+  )
 }

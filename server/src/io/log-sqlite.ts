@@ -81,7 +81,10 @@ export interface SqliteLogOptions {
   readonly pushKeepMs?: number
   /** Milliseconds that an entry which only peers still need is kept for them, by its own time (LOG4). Default 7 days. */
   readonly retainMs?: number
-  /** Payload bytes that are kept for peers in all groups; beyond it the peer that is farthest behind has to join anew. Default 1 GiB. */
+  /**
+   * Payload bytes that are kept for peers in all groups, at most a quarter of `logBytesMax`; beyond it the peer that is farthest behind in the group that
+   * holds most has to join anew (LINK6). Default 1 GiB.
+   */
   readonly retainBytes?: number
   /** Bytes a second that the background scrub reads at most; 0 for none. Default 8 MiB. */
   readonly scrubBytesPerSecond?: number

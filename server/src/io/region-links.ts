@@ -12,6 +12,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { rootCertificates, TLSSocket } from 'node:tls'
 import type { Random } from '@meridian/core/effects'
+import type { Engine, EngineName } from '@meridian/core/engine'
 import type { Entry } from '@meridian/core/entry'
 import { MeridianError } from '@meridian/core/errors'
 import type { Hub, HubLinks } from '@meridian/core/hub'
@@ -43,6 +44,7 @@ export interface RegionLinksOptions {
   readonly limits: LinkLimits
   readonly log: LinkedLog
   readonly placement: LinkPlacement
+  readonly engines: Partial<Record<EngineName, Engine>>
   readonly logger: Logger
   readonly random: Random
   readonly clientOf: ReturnType<typeof createForwarding>
@@ -93,6 +95,7 @@ export class RegionLinks implements HubLinks {
             done(outcome)
           }),
         held: (group, peer, version) => this.#hub?.held(group, peer, version),
+        merge: (engine, updates) => options.engines[engine]?.merge(updates),
         alarm: ({ peer, reason, door, detail }) =>
           options.logger.error({ peer, reason, door, detail }, 'a group stands still on a link until somebody acts'),
       },

@@ -1,6 +1,6 @@
 /** What links need of the SQLite log where a process is killed, a store is of another release, or a copy is restored (LINK4, LINK6, LOG2, LOG4). */
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseDocument, parseGroup, parseRegion, parseReplica, replicaParts, toPosition } from '@meridian/core/ids'
@@ -20,6 +20,8 @@ const joining = parseGroup('acme/joining')
 const driver = sqliteDriver() ?? 'libsql'
 const chainFactor = 0x9e37_79b9_7f4a_7c15n
 const patience = { timeout: 20_000, interval: 50 }
+
+vi.setConfig({ testTimeout: 60_000 })
 
 let directory: string
 let log: SqliteLog | undefined
@@ -154,6 +156,56 @@ test('[LOG2] [LOG5] given a copy that is restored after a time, when it is opene
   const { counter } = replicaParts((await open()).replica)
   expect(counter).toBeGreaterThanOrEqual(361)
   expect(counter).toBeLessThan(500)
+})
+
+test('[LOG2] [LINK4] given a copy of yesterday, when it is restored and writes, then what it has lost comes back under its old dots, and no dot is given twice', async () => {
+  const before = await open()
+  await append(before, 'kept')
+  await close()
+  const home = directory
+  const copy = `${home}-copy`
+  cpSync(directory, copy, { recursive: true })
+  try {
+    const original = await open()
+    const { replica: lost } = await append(original, 'lost', 'lost too')
+    const all = await value<Read>((done) => original.readLinked(acme, toPosition(0), unlimited, done))
+    await close()
+    directory = copy
+    const restored = await open()
+    expect(restored.replica).not.toBe(lost)
+    await append(restored, 'written while cut off')
+    const foreign = all.entries.map(({ position: _position, ...entry }) => entry)
+    const included = await value((done: Parameters<SqliteLog['include']>[1]) => restored.include(foreign, done))
+    expect(included.kind === 'included' && included.entries.map((entry) => [entry.replica, entry.sequence])).toEqual([
+      [lost, 1],
+      [lost, 2],
+    ])
+    const { version, closed } = await value((done: Parameters<SqliteLog['openGroup']>[1]) => restored.openGroup(acme, done))
+    expect(version.sequences).toEqual(
+      new Map([
+        [before.replica, 1],
+        [lost, 2],
+        [restored.replica, 1],
+      ]),
+    )
+    // An incarnation that may be as new as the open one waits for the next opening, or its seal would stand for this one's entries too.
+    const isOlder = replicaParts(lost).counter < replicaParts(restored.replica).counter
+    expect([...closed.keys()]).toEqual(isOlder ? [before.replica, lost] : [before.replica])
+    const read = await value<Read>((done) => restored.readDocument(notes, toPosition(0), unlimited, done))
+    expect(read.entries.map((entry) => Buffer.from(entry.payload).toString())).toEqual([
+      'kept',
+      'written while cut off',
+      'lost',
+      'lost too',
+    ])
+    expect(new Set(read.entries.map((entry) => `${entry.replica} ${entry.sequence}`)).size).toBe(4)
+    const sought = await value<Sought>((done) => restored.seekGroup(acme, version, done))
+    expect(sought.chains.get(lost)).toBe(all.entries.at(-1)?.chain)
+  } finally {
+    await close()
+    directory = home
+    rmSync(copy, { recursive: true, force: true })
+  }
 })
 
 test('given a store of format 1, when it is opened, then links find what stands behind the last hole, and documents are of their group', async () => {

@@ -104,7 +104,7 @@ describe('links over sockets', () => {
     const [first, second] = places
     if (first === undefined || second === undefined) throw new Error('two places')
     const topology = topologyOf(places)
-    const one = await start({ place: first, topology, limits: { handshakeMs: 300 } })
+    const one = await start({ place: first, topology, limits: { handshakeMs: 3_000 } })
     const codes = await Promise.all(
       [undefined, bytes('hello'), new Uint8Array(900_000), new Uint8Array(3_000_000)].map(
         (greeting) =>

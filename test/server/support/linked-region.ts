@@ -118,6 +118,7 @@ export class LinkedRegion {
       limits: { ...configOf({ dev: true }).link, dialMs: 200, ...limits },
       log: this.log,
       placement,
+      engines: { yjs: yjsEngine },
       logger,
       random,
       clientOf: createForwarding({ trustedProxies: [] }),

@@ -97,7 +97,8 @@ export interface Ack {
   readonly run: number
   /** Cost that the sender may have sent since the start of the run, at most. */
   readonly creditBytes: number
-  readonly held: Held
+  /** What has come to be held since the last ack of the run; chain values are compared elsewhere. */
+  readonly version: Version
 }
 
 /** Everything of the group up to here has been sent in this run, or stands at the receiver already. A run of 0: no stream runs, begin one. */
@@ -189,7 +190,7 @@ function writeBody(body: Encoder, frame: LinkFrame): void {
       encoding.writeVarUint(body, frame.handle)
       encoding.writeVarUint(body, frame.run)
       encoding.writeVarUint(body, frame.creditBytes)
-      writeHeld(body, frame.held)
+      writeVersion(body, frame.version)
       break
     case 'heartbeat':
       encoding.writeVarUint(body, frame.claims.length)
@@ -249,7 +250,7 @@ export function decodeLinkFrame(
         handle: readVarUint(body),
         run: readVarUint(body),
         creditBytes: readVarUint(body),
-        held: readHeld(body),
+        version: readVersion(body),
       }
     case 'heartbeat': {
       const count = readCount(body, claimsMax, 'The number of claims of a heartbeat')
@@ -328,8 +329,13 @@ class Spelling<T extends string> {
 }
 
 const markTag = 0
+/** Ticks of a quarter of an hour or so: the upper part of a time seldom changes. */
+const timeHigh = 2 ** 30
 
-/** `item := varUint(0) • n × (replica • sequence) | varUint(kind) • replica • sequence • document • …` */
+/**
+ * `item := varUint(0) • n × (replica • sequence) | varUint(kind) • replica • document • … • sequence • time • chain • payload`. What is the same in
+ * every entry of a document stands together and in front, so that compression with a shared window makes one short reference of it.
+ */
 function writeItems(body: Encoder, items: readonly Item[]): void {
   const replicas = new Spelling<ReplicaId>()
   const documents = new Spelling<DocumentName>()
@@ -347,14 +353,16 @@ function writeItems(body: Encoder, items: readonly Item[]): void {
     const { entry } = item
     encoding.writeVarUint(body, kindNumber[entry.kind])
     replicas.write(body, entry.replica)
-    encoding.writeVarUint(body, entry.sequence)
     encoding.writeVarUint(body, entry.document === undefined || entry.engine === undefined ? 0 : engineNumber[entry.engine])
     if (entry.document !== undefined && entry.engine !== undefined) {
       documents.write(body, entry.document)
       encoding.writeVarUint(body, entry.life)
     }
     encoding.writeVarUint(body, entry.epoch)
-    encoding.writeVarUint(body, entry.time)
+    encoding.writeVarUint(body, Math.floor(entry.time / timeHigh))
+    encoding.writeVarUint(body, entry.time % timeHigh)
+    encoding.writeVarUint(body, entry.sequence)
+    encoding.writeVarUint(body, entry.sequence - (entry.first ?? entry.sequence))
     encoding.writeBigUint64(body, entry.chain)
     encoding.writeVarUint8Array(body, entry.payload)
   }
@@ -394,22 +402,20 @@ function readEntry(body: Decoder, tag: number, { group, replicas, documents }: B
   const kind = kindOf(tag)
   if (kind === undefined) throw new MeridianError('FRAME_INVALID', { message: `A batch holds an item of kind ${tag}.` })
   const replica = replicas.read(body, 128, parseReplica)
-  const sequence = readVarUint(body)
   const engineTag = readVarUint(body)
   const engine = engineOf.get(engineTag)
-  if (sequence === 0 || (engineTag !== 0 && engine === undefined))
-    throw new MeridianError('FRAME_INVALID', { message: 'An entry has the sequence 0 or an engine that is not known here.' })
+  if (engineTag !== 0 && engine === undefined)
+    throw new MeridianError('FRAME_INVALID', { message: 'An entry is of an engine that is not known here.' })
   const document = engine === undefined ? undefined : documents.read(body, 1024, parseDocument)
+  const life = document === undefined ? 0 : readVarUint(body)
+  const epoch = readVarUint(body)
+  const time = toHybridTime(readVarUint(body) * timeHigh + readVarUint(body))
+  const sequence = readVarUint(body)
+  const before = readVarUint(body)
+  if (sequence <= before) throw new MeridianError('FRAME_INVALID', { message: 'An entry has the sequence 0.' })
   return {
-    group,
-    kind,
-    replica,
-    sequence,
-    engine,
-    document,
-    life: document === undefined ? 0 : readVarUint(body),
-    epoch: readVarUint(body),
-    time: toHybridTime(readVarUint(body)),
+    ...(before === 0 ? {} : { first: sequence - before }),
+    ...{ group, kind, replica, sequence, engine, document, life, epoch, time },
     chain: toChain(decoding.readBigUint64(body)),
     payload: readBytes(body),
   }

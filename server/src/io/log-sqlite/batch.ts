@@ -133,14 +133,18 @@ export function decodeBatch(batch: Batch, take: (draft: DraftRow) => void): void
 export interface ForeignBatch {
   readonly batch: Batch
   readonly replicas: readonly ReplicaId[]
+  /** By index: the first dot of those that stand for several (LINK7). */
+  readonly firsts: ReadonlyMap<number, number>
 }
 
 export function encodeForeign(entries: readonly Foreign[]): ForeignBatch {
   const batch = encodeBatch(entries)
   const view = new DataView(batch.buffer)
   const indexes = new Map<ReplicaId, number>()
+  const firsts = new Map<number, number>()
   let offset = 0
-  for (const { replica, sequence, chain } of entries) {
+  for (const [at, { replica, sequence, chain, first }] of entries.entries()) {
+    if (first !== undefined) firsts.set(at, first)
     const index = indexes.get(replica) ?? indexes.size
     indexes.set(replica, index)
     view.setFloat64(offset + 8, sequence, true)
@@ -148,26 +152,30 @@ export function encodeForeign(entries: readonly Foreign[]): ForeignBatch {
     view.setUint32(offset + 24, index, true)
     offset += frameBytes + view.getUint32(offset, true)
   }
-  return { batch, replicas: [...indexes.keys()] }
+  return { batch, replicas: [...indexes.keys()], firsts }
 }
 
 export interface ForeignRow {
   readonly draft: DraftRow
   readonly replica: string
   readonly sequence: number
+  /** The first dot that it stands for. */
+  readonly first: number
   /** Little-endian; a view, as is what the draft holds. */
   readonly chain: Buffer
 }
 
-export function decodeForeign({ batch, replicas }: ForeignBatch): readonly ForeignRow[] {
+export function decodeForeign({ batch, replicas, firsts }: ForeignBatch): readonly ForeignRow[] {
   const bytes = Buffer.from(batch.buffer)
   const rows: ForeignRow[] = []
   let offset = 0
   decodeBatch(batch, (draft) => {
+    const sequence = bytes.readDoubleLE(offset + 8)
     rows.push({
       draft,
       replica: replicas[bytes.readUInt32LE(offset + 24)] ?? '',
-      sequence: bytes.readDoubleLE(offset + 8),
+      sequence,
+      first: firsts.get(rows.length) ?? sequence,
       chain: bytes.subarray(offset + 16, offset + 24),
     })
     offset += frameBytes + draft.record.length

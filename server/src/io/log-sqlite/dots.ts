@@ -156,7 +156,8 @@ export class DotIndex {
       }
       const held = version.sequences.get(end.name) ?? 0
       if (item.sequence === held) chains.set(end.name, chainOfBytes(item.chain))
-      if (item.sequence === held + 1 && !includes(version, end.name, item.sequence)) least = Math.min(least, item.position)
+      const isNext = end.sequence <= held && item.sequence > held
+      if (isNext && !includes(version, end.name, item.sequence)) least = Math.min(least, item.position)
       end.sequence = item.sequence
     }
     let behind = false
@@ -165,21 +166,23 @@ export class DotIndex {
       if (held > 0 && held === end.settled) {
         if (end.settledChain !== 0n) chains.set(end.name, end.settledChain)
       } else if (held > end.gone && held <= end.settled) {
-        const chain = this.chainAt(this.positionOf(group, replica, held))
+        const chain = this.chainAt(this.positionOf(group, replica, held, 'exactly'))
         if (chain !== undefined) chains.set(end.name, chain)
       }
       if (end.sequence === 0 || includes(version, end.name, end.sequence)) continue
       if (held < end.gone) behind = true
-      else if (held < end.settled) least = Math.min(least, this.positionOf(group, replica, held + 1) ?? 1)
+      else if (held < end.settled) least = Math.min(least, this.positionOf(group, replica, held + 1, 'or the next') ?? 1)
     }
     return { position: behind ? 0 : least - 1, chains, behind }
   }
 
-  private positionOf(group: number, replica: number, sequence: number): number | undefined {
+  /** @param how what was merged on its way stands under its last dot, and has none for those before (LINK7) */
+  private positionOf(group: number, replica: number, sequence: number, how: 'exactly' | 'or the next'): number | undefined {
     const [last = 0, checksum, list] = this.runOver.get([group, replica, sequence]) ?? []
     if (!Buffer.isBuffer(list)) return undefined
     if (listChecksum({ owner: group, position: Number(last), life: replica }, list) !== checksum) throw new DotsDamaged(0)
-    return decodeOrder(list).at(sequence - Number(last) - 1)
+    const positions = decodeOrder(list)
+    return positions.at(sequence - Number(last) - 1) ?? (how === 'exactly' ? undefined : positions[0])
   }
 
   private chainAt(position: number | undefined): bigint | undefined {

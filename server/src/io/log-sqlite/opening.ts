@@ -125,6 +125,8 @@ const endCacheMax = 50_000
 const trimsMax = 64
 /** A pass over what waits for peers takes at most one part in so many of the writer's time. */
 const passShare = 20
+/** Of `logBytesMax`: what is kept for peers fills no log. */
+const retainShare = 1 / 4
 /** Without news of any peer a pass looks for what has waited too long so often. */
 const passIdleMs = 30_000
 /** LOG2: how much time one incarnation is taken to last at least, on the average. */
@@ -191,10 +193,11 @@ export class Opening {
   garbage = true
   /** Documents with a trim that has not come through yet and waits for no peer. */
   private readonly hasty = new Set<number>()
-  /** The pass over trims: the document it has come to, when it began, and before when the next one would take too much of the writer's time. */
+  /** The pass over trims: the document it has come to, when it began, how long it has looked in vain, and before when the next one would take too much of the writer's time. */
   private isPassing = true
   private trimCursor = 0
   private passFromMs = 0
+  private passMs = 0
   private nextPassMs = 0
   /** Whether something stays only for peers, and whether they have said since the last pass that they hold more. */
   private waits = false
@@ -216,7 +219,9 @@ export class Opening {
       this.statements = new OpeningStatements(this.database)
       this.dotWriter = new DotWriter(this.database)
       const dots = new DotIndex(this.database, (ref) => this.replicaName(ref))
-      this.retention = new Retention(this.database, dots, options)
+      const { retainMs, retainBytes, logBytesMax } = options
+      const bounds = { retainMs, retainBytes: Math.min(retainBytes, logBytesMax * retainShare) }
+      this.retention = new Retention(this.database, dots, bounds)
       this.widen({ reserve: true })
       this.settled = this.number("SELECT value FROM meta WHERE key = 'settled'")
       this.position = Math.max(
@@ -301,7 +306,7 @@ export class Opening {
       const state = own ? group : this.endOf(group, row.replica)
       const end = ends.get(state) ?? state.sequence
       if (row.sequence <= end || this.isSealed(group.ref, row.replica)) continue
-      if (row.sequence !== end + 1 || own) return { kind: 'gap', replica: row.replica, sequence: row.sequence }
+      if (row.first > end + 1 || own) return { kind: 'gap', replica: row.replica, sequence: row.sequence }
       ends.set(state, row.sequence)
       fresh.push(index)
       entries.push({ row, group, end: this.endOf(group, row.replica) })
@@ -826,6 +831,7 @@ export class Opening {
       this.statements.putChunk.run([snapshot, chunks, chunkChecksum(snapshot, chunks, piece), piece])
       chunks++
     }
+    this.walBytes += bytes.length
     const { ref: document, life } = state
     const checksum = snapshotChecksum({ document, snapshot, life, position, bytes: bytes.length, chunks, version, index })
     this.statements.putSnapshot.run([document, snapshot, life, position, bytes.length, chunks, checksum, version, index])
@@ -1048,12 +1054,15 @@ export class Opening {
     const [hasty] = this.hasty
     if (hasty === undefined && this.isPassing && this.trimCursor === 0) {
       this.passFromMs = performance.now()
+      this.passMs = 0
       this.retention.beginPass()
     }
     const next = hasty === undefined ? this.trimCursor : hasty - 1
     // What is fresh stands in no list yet, by which it would be found.
     if (Number(this.statements.trimBeyond.get([next])?.[1] ?? 0) > this.settled) this.settle()
     this.widen({ reserve: true })
+    const wasPassing = this.isPassing && hasty === undefined
+    const fromMs = performance.now()
     this.begin()
     let count = 0
     if (hasty !== undefined) {
@@ -1065,6 +1074,10 @@ export class Opening {
     } else if (!this.dropChunk()) {
       this.garbage = false
     }
+    // What found nothing to drop, and without the commit: what the disk takes is nobody's work.
+    const now = performance.now()
+    if (wasPassing && count === 0) this.passMs += now - fromMs
+    if (wasPassing && !this.isPassing) this.nextPassMs = now + passShare * this.passMs
     this.commitNow(Math.max(4, count / 4))
     return true
   }
@@ -1086,7 +1099,6 @@ export class Opening {
     this.trimCursor = 0
     this.waits = this.retention.hasBlocked
     this.isPassing = this.retention.giveUp()
-    this.nextPassMs = performance.now() + passShare * (performance.now() - this.passFromMs)
   }
 
   /** Peers hold more, or time has passed: what waited for them may go. Called every second or so. */
@@ -1240,8 +1252,11 @@ export class Opening {
       }
       const end = ends.get(key) ?? Number(this.statements.versionOf.get([group, replica])?.[0] ?? 0)
       // A record that was set aside leaves a gap of its own, and may have been of any group.
-      if (end + 1 !== sequence && damages.length === 0 && !this.hasDamageBeyond(this.settled)) {
-        throw new MeridianError('LOG_DAMAGED', { message: `The sequences of the recent log have a gap at position ${position}.` })
+      // What was merged on its way stands under its last dot, and there is none for those before (LINK7); a record that is lost leaves a gap of positions.
+      if (sequence <= end && damages.length === 0 && !this.hasDamageBeyond(this.settled)) {
+        throw new MeridianError('LOG_DAMAGED', {
+          message: `The sequences of the recent log run backwards at position ${position}.`,
+        })
       }
       ends.set(key, sequence)
       this.keepFresh(entry)

@@ -36,6 +36,7 @@ export class ReaderStatements {
   readonly entriesWithin: SqliteStatement
   readonly tailsWithin: SqliteStatement
   readonly ordersWithin: SqliteStatement
+  readonly dotsWithin: SqliteStatement
   readonly snapshotBeyond: SqliteStatement
   readonly tailOver: SqliteStatement
 
@@ -81,6 +82,10 @@ export class ReaderStatements {
     )
     this.ordersWithin = prepare(
       'SELECT group_ref, position, checksum, list FROM orders WHERE (group_ref, position) > (?, ?) ORDER BY group_ref, position LIMIT ?',
+    )
+    this.dotsWithin = prepare(
+      `SELECT group_ref, replica_ref, sequence, checksum, list FROM dots WHERE (group_ref, replica_ref, sequence) > (?, ?, ?)
+      ORDER BY group_ref, replica_ref, sequence LIMIT ?`,
     )
     this.snapshotBeyond = prepare(
       `SELECT ${snapshotColumns} FROM snapshots WHERE document_ref >= ? ORDER BY document_ref LIMIT 1`,

@@ -169,7 +169,19 @@ export class Reader {
           if (!right) this.report({ reason: 'order', document: 0, group: owner.owner, position: owner.position })
           read += 64 + (Buffer.isBuffer(list) ? list.length : 0)
         }
-        return { next: nextOf(cursor, rows) ?? { stage: 'snapshots', key: 0, second: 0 }, bytes: read }
+        return { next: nextOf(cursor, rows) ?? { stage: 'dots', key: 0, second: 0 }, bytes: read }
+      }
+      case 'dots': {
+        const rows = this.statements.dotsWithin.all([cursor.key, cursor.second, cursor.third ?? 0, scrubRowsMax])
+        for (const [group, replica, sequence, checksum, list] of rows) {
+          const owner = { owner: Number(group), position: Number(sequence), life: Number(replica) }
+          const right = Buffer.isBuffer(list) && listChecksum(owner, list) === checksum
+          if (!right) this.report({ reason: 'dots', document: 0, group: owner.owner, position: 0 })
+          read += 64 + (Buffer.isBuffer(list) ? list.length : 0)
+        }
+        const next = nextOf(cursor, rows)
+        if (next === undefined) return { next: { stage: 'snapshots', key: 0, second: 0 }, bytes: read }
+        return { next: { ...next, third: Number(rows.at(-1)?.[2]) }, bytes: read }
       }
       case 'snapshots': {
         // One chunk a piece: `key` is the document, `second` the number of its next chunk.
@@ -721,11 +733,12 @@ const stubOf = (row: EntryRow): EntryRow => ({
   ...{ document: 0, kind: kindNumber.stub, life: 0, engine: 0, device: null, counter: 0, payload: new Uint8Array(0) },
 })
 
-/** Where a scrub is: in `tails`, `orders` and `snapshots` rows are found by two keys. */
+/** Where a scrub is: in `tails`, `orders` and `snapshots` rows are found by two keys, in `dots` by three. */
 export interface ScrubCursor {
-  readonly stage: 'entries' | 'tails' | 'orders' | 'snapshots'
+  readonly stage: 'entries' | 'tails' | 'orders' | 'dots' | 'snapshots'
   readonly key: number
   readonly second: number
+  readonly third?: number
   /** Position of the newest entry that is for this pass; undefined before its first piece. */
   readonly end?: number
 }

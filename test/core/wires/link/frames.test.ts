@@ -52,7 +52,7 @@ const frames: readonly LinkFrame[] = [
       { kind: 'entry', entry: { ...entry, sequence: 10 } },
     ],
   },
-  { type: 'ack', handle: 1, run: 4, creditBytes: 1_000_000, held },
+  { type: 'ack', handle: 1, run: 4, creditBytes: 1_000_000, version: held.version },
   { type: 'heartbeat', claims: [{ group, run: 0, held }] },
   { type: 'stop', group, reason: 'residency' },
 ]
