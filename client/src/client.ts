@@ -23,7 +23,7 @@ import { subscribe } from './listeners.js'
 import { LiveDocument } from './live.js'
 import { writeAnew } from './lost-store.js'
 import type { ClientOptions, TokenSource } from './options.js'
-import type { Place } from './places.js'
+import type { Place, RegionInfo } from './places.js'
 import { Places } from './places.js'
 import { DocumentPresence } from './presence.js'
 import * as records from './records.js'
@@ -42,6 +42,8 @@ export interface Store {
   readonly status: StoreStatus
   /** Edits that no region has saved yet, over all documents. */
   readonly pending: number
+  /** The regions that are known, in the order of the cluster file. `status` says which one is in use. */
+  readonly regions: readonly RegionInfo[]
   subscribe(listener: Listener): () => void
   /** `collection/key`. @throws MeridianError NAME_INVALID, CLOSED */
   open(name: string): Handle
@@ -178,6 +180,10 @@ export class Client implements Store, ClientState, HandleOwner {
 
   get status(): StoreStatus {
     return this.#status
+  }
+
+  get regions(): readonly RegionInfo[] {
+    return this.sync.options.places.named
   }
 
   get pending(): number {

@@ -136,7 +136,7 @@ export class Locator {
     this.#round = undefined
     this.#enteredMs = now
     this.#served = this.#current
-    this.places.named(this.#current, region)
+    this.places.name(this.#current, region)
     this.#lookMs = now + this.#spread(lookFirstMs)
   }
 

@@ -31,6 +31,7 @@ export type { Store } from '../client.js'
 export type { Handle, Origin, SavedOptions, WaitOptions } from '../handle.js'
 export type { TokenSource } from '../options.js'
 export type { Peer, Presence } from '../presence.js'
+export type { RegionInfo } from '../places.js'
 export type { ConnectionStatus, DocumentStatus, StorageStatus, StoreStatus } from '../status.js'
 export type { ClientStore } from '../store.js'
 
