@@ -41,6 +41,9 @@ const gainMs = 5
 const gainShare = 0.2
 /** A connection that lasted less did not hold. */
 const heldMs = 10_000
+/** A connection that lasted so long says that nobody is slow; and the most that silence is borne longer because of that. */
+const steadyMs = 60_000
+const slownessMax = 8
 /** Milliseconds that a place is avoided after it did not hold, doubled each time, at most. */
 const avoidMs = 15_000
 const avoidMsMax = 600_000
@@ -74,6 +77,8 @@ export class Locator {
   #served: Place | undefined
   /** What the last look found to be nearer. */
   #nearer: Place | undefined
+  /** Connections that were lost soon, one after the other, doubled each: all may be slow, and then nothing is gained by going on. */
+  slowness = 1
   readonly #returnMs = new Map<Place, number>()
 
   /** @param all those that are allowed, the best liked first; never none. */
@@ -157,7 +162,9 @@ export class Locator {
   lost(): number {
     const now = this.#effects.monotonicMs()
     const { current } = this
-    const held = this.#enteredMs !== undefined && now - this.#enteredMs >= heldMs
+    const lastedMs = this.#enteredMs === undefined ? 0 : now - this.#enteredMs
+    const held = lastedMs >= heldMs
+    this.slowness = lastedMs >= steadyMs ? 1 : Math.min(slownessMax, this.slowness * 2)
     this.left()
     if (!this.isFree) return 0
     if (held) current.failureCount = 0

@@ -72,10 +72,13 @@ export function listen(sync: SyncState, nowMs: number): number | undefined {
   if (sync.connection.phase !== 'online' || !sync.locator.isFree) return undefined
   const { isWaiting } = sync.outbox
   if (sync.askedMs > sync.heardMs || (!isWaiting && sync.effects.isMetered())) return undefined
-  const dueMs = isWaiting ? Math.max(sync.heardMs, sync.progressMs) + waitingQuietMs : sync.heardMs + idleQuietMs
+  const { slowness } = sync.locator
+  const dueMs = isWaiting
+    ? Math.max(sync.heardMs, sync.progressMs) + waitingQuietMs * slowness
+    : sync.heardMs + idleQuietMs * slowness
   if (nowMs < dueMs) return dueMs
   sync.askedMs = nowMs
-  sync.connection.receive({ type: 'probe', timeoutMs: quietAnswerMs })
+  sync.connection.receive({ type: 'probe', timeoutMs: quietAnswerMs * slowness })
   return undefined
 }
 
