@@ -430,7 +430,8 @@ export class Connection {
       // Who comes late was asleep or busy, and has not read yet what came meanwhile: that says nothing of the other side.
       if (now - this.#dueMs <= lateMs || this.#lateCount >= lateCountMax) return this.#wait('TIMEOUT', 'backoff', 0)
       this.#lateCount++
-      return this.#probe(this.#options.times.probeTimeoutMs)
+      this.#dueMs = now + lateMs
+      return
     }
     this.#ping()
     this.#dueMs = now + this.#heartbeatMs
