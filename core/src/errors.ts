@@ -150,6 +150,12 @@ const rows = {
     retry: 'backoff',
     advice: 'Give all regions the same cluster file and each its own key; until then they exchange nothing.',
   },
+  POLICY_INVALID: {
+    number: 37,
+    close: 4422,
+    retry: 'never',
+    advice: 'Correct what the findings name; `meridian policy validate` finds the same.',
+  },
   REGIONS_TOO_FEW: {
     number: 38,
     close: 4400,

@@ -1,9 +1,11 @@
 /** The sample app as people use it: a real node serves what `npm run build` made, and a real browser runs it. */
 
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect } from '@meridian/client'
 import { appFolder } from '@meridian/server/http/app-files'
 import type { Page } from 'playwright'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -230,6 +232,43 @@ describe('what is refused', () => {
     expect(await textOf(page).innerText()).toContain('xxx')
   })
 })
+
+describe('a node whose log is full', () => {
+  it('is told as such with what happens next, and what waited is saved once there is room', async () => {
+    const node = await startNode(['--store-log-bytes-max', String(16 * 1024 * 1024)])
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    await newNote(page, 'Trip\nTent')
+    await fillLog(node)
+    await write(page, ' and coffee')
+    await badge(page, 'full').filter({ hasText: 'Node full' }).waitFor()
+    expect(await page.getByRole('alert').innerText()).toContain('sent by itself once there is room')
+    await node.stop()
+    await node.start({ flags: ['--store-log-bytes-max', String(64 * 1024 * 1024)] })
+    await badge(page, 'saved').waitFor()
+    await page.getByRole('alert').waitFor({ state: 'detached' })
+    expect(await textOf(page).innerText()).toContain('Tent and coffee')
+  })
+})
+
+/** Until the node takes no more: large edits first, and then ones as small as a word. */
+async function fillLog(node: NodeProcess): Promise<void> {
+  for (const bytes of [300_000, 10_000, 50]) {
+    const store = connect({ url: node.url })
+    const handle = store.open('blocks/1')
+    await handle.ready
+    const isFull = new Promise<'full'>((resolve) => {
+      handle.subscribe(() => {
+        if (handle.status.kind === 'waiting') resolve('full')
+      })
+    })
+    for (let end: unknown; end !== 'full'; ) {
+      handle.ydoc.getArray('list').push([randomBytes(bytes).toString('hex')])
+      end = await Promise.race([isFull, handle.saved()])
+    }
+    expect(handle.status).toMatchObject({ kind: 'waiting', code: 'LOG_FULL' })
+    await store.close()
+  }
+}
 
 describe('by keyboard alone', () => {
   it('makes a note, leaves the text, searches, walks the list and opens another note', async () => {

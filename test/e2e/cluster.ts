@@ -3,10 +3,10 @@
  * region reads a cluster file of its own, in which the addresses of the others are those of its proxies.
  */
 
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeRegionKey } from '@meridian/server/io/region-key'
-import { CutProxy, type Weather } from './cut-proxy.js'
+import { CutProxy, type ProxyOptions, type Weather } from './cut-proxy.js'
 import { NodeProcess } from './node-process.js'
 import type { Resources } from './resources.js'
 import { every, until } from './waiting.js'
@@ -20,7 +20,29 @@ export interface ClusterOptions {
   /** Pairs without a link. */
   readonly without?: readonly (readonly string[])[]
   readonly flags?: readonly string[]
+  /** Of the tenant `dev`; `everywhere` if absent. */
+  readonly policy?: object
+  /** Sees what crosses the links between two regions. */
+  readonly tap?: (one: string, other: string) => NonNullable<ProxyOptions['tap']>
 }
+
+/** What tests of links write, in one group that every region keeps. */
+const everywhere = {
+  version: 1,
+  tenant: 'dev',
+  placements: { default: { store: { in: ['anywhere'] }, access: { in: ['anywhere'] } } },
+  collections: Object.fromEntries(['notes', 'chats', 'causes'].map((name) => [name, { placement: 'default' }])),
+}
+
+/** Each collection where it may be stored; all may be reached from anywhere. */
+export const policyOf = (collections: Readonly<Record<string, readonly string[]>>): object => ({
+  version: 1,
+  tenant: 'dev',
+  placements: Object.fromEntries(
+    Object.entries(collections).map(([name, store]) => [name, { store: { in: store }, access: { in: ['anywhere'] } }]),
+  ),
+  collections: Object.fromEntries(Object.keys(collections).map((name) => [name, { placement: name }])),
+})
 
 export class Cluster {
   readonly names: readonly string[]
@@ -43,7 +65,9 @@ export class Cluster {
     for (const one of names)
       for (const other of names) {
         if (one >= other) continue
-        const proxy = resources.own(await CutProxy.start({ port: () => cluster.nodes.get(other)?.port ?? 1 }))
+        const tap = options.tap?.(one, other)
+        const port = (): number => cluster.nodes.get(other)?.port ?? 1
+        const proxy = resources.own(await CutProxy.start({ port, ...(tap === undefined ? {} : { tap }) }))
         proxy.setWeather(cluster.#fine)
         cluster.proxies.set(`${one} ${other}`, proxy)
       }
@@ -68,7 +92,11 @@ export class Cluster {
       const keyFile = join(directory, 'key.pem')
       writeFileSync(file, JSON.stringify({ version: 1, regions, without: options.without ?? [] }))
       writeFileSync(keyFile, keys.get(here)?.privatePem ?? '', { mode: 0o600 })
-      const flags = ['--region', here, '--cluster-file', file, '--cluster-key-file', keyFile, ...(options.flags ?? [])]
+      const policies = join(directory, 'policies')
+      mkdirSync(policies)
+      writeFileSync(join(policies, 'dev.yaml'), JSON.stringify(options.policy ?? everywhere))
+      const placing = ['--cluster-file', file, '--cluster-key-file', keyFile, '--cluster-policies-dir', policies]
+      const flags = ['--region', here, ...placing, ...(options.flags ?? [])]
       const node = resources.own(await NodeProcess.start({ directory: join(directory, 'data'), flags }))
       cluster.nodes.set(here, node)
     })

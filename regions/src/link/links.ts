@@ -14,7 +14,7 @@
 import type { EngineName } from '@meridian/core/engine'
 import type { Entry } from '@meridian/core/entry'
 import type { MeridianError } from '@meridian/core/errors'
-import type { GroupId, RegionId, ReplicaId, TenantId } from '@meridian/core/ids'
+import { type GroupId, groupTenant, type RegionId, type ReplicaId, type TenantId } from '@meridian/core/ids'
 import type { Done, Foreign, GroupInfo, Included, LinkedLog } from '@meridian/core/log'
 import type { Chain, Version } from '@meridian/core/version'
 import type { StopReason } from '@meridian/core/wires/link/frames'
@@ -176,7 +176,12 @@ export class Links {
 
   /** A tenant's policy was edited here, or the cluster file: what may be shared is shared, and what may not any more ends at once (RES3). */
   review(tenant: TenantId): void {
-    for (const known of this.#groups.values()) if (known.kind === 'open') this.#place(known.held)
+    for (const [group, known] of this.#groups) {
+      if (known.kind !== 'open' || groupTenant(group) !== tenant) continue
+      this.#place(known.held)
+      // A failure leaves the log with what it kept for, which is asked for again at the next start.
+      this.#effects.log.setPeers(group, this.#peersOf(group), () => undefined)
+    }
     for (const link of this.#links.values()) link.review(tenant)
   }
 
@@ -227,6 +232,13 @@ export class Links {
     return placement.isPlaced(group, here) && placement.isPlaced(group, peer)
   }
 
+  /** Whom the log keeps entries for: linked regions where the group belongs, connected or not. */
+  #peersOf(group: GroupId): RegionId[] {
+    return peersOf(this.#config.topology(), this.#config.here)
+      .map(({ name }) => name)
+      .filter((peer) => this.#isShared(group, peer))
+  }
+
   #tell(group: GroupId, news: (held: HeldGroup) => void): void {
     const known = this.#groups.get(group)
     if (known === undefined) this.#open(group)
@@ -239,10 +251,7 @@ export class Links {
     const opening: Opening = { kind: 'opening', news: [] }
     this.#groups.set(group, opening)
     const { log } = this.#effects
-    const peers = peersOf(this.#config.topology(), this.#config.here)
-      .map(({ name }) => name)
-      .filter((peer) => this.#isShared(group, peer))
-    log.setPeers(group, peers, (outcome) => {
+    log.setPeers(group, this.#peersOf(group), (outcome) => {
       if (outcome.kind === 'failed') this.#later(group)
       else
         this.#read(group, (info, chains) => {
