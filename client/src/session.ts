@@ -44,6 +44,7 @@ export class Session {
       code: undefined,
       stopped: this.isStopped,
       held: mutableVersion(),
+      durable: new Map(),
       acked: undefined,
     })
   }

@@ -156,6 +156,12 @@ const rows = {
     retry: 'never',
     advice: 'Correct what the findings name; `meridian policy validate` finds the same.',
   },
+  REGIONS_TOO_FEW: {
+    number: 38,
+    close: 4400,
+    retry: 'never',
+    advice: 'Ask for no more regions than the group of the document has.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof rows

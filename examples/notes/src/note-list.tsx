@@ -201,7 +201,7 @@ function ConnectionLine({ onSignIn }: { readonly onSignIn: () => void }) {
     case 'connecting':
       return (
         <p className="connection" data-kind="connecting">
-          Connecting
+          {connection.kind === 'connecting' && connection.region !== undefined ? `Moving to ${connection.region}` : 'Connecting'}
         </p>
       )
     default:

@@ -15,9 +15,9 @@ import type { EngineName } from '@meridian/core/engine'
 import type { MeridianError } from '@meridian/core/errors'
 import { type GroupId, groupTenant, type RegionId, type ReplicaId, type TenantId } from '@meridian/core/ids'
 import type { Done, Foreign, GroupInfo, Included, LinkedLog } from '@meridian/core/log'
-import type { Chain } from '@meridian/core/version'
+import type { Chain, Version } from '@meridian/core/version'
 import type { StopReason } from '@meridian/core/wires/link/frames'
-import { peersOf, type Topology } from '../topology.js'
+import { isPlace, peersOf, type Topology } from '../topology.js'
 import { HeldGroup } from './held-group.js'
 import { type Lag, LagMeter } from './lag.js'
 import { Link } from './link.js'
@@ -31,6 +31,8 @@ export interface LinksEffects {
   readonly log: LinkedLog
   /** Into the log, and out of it to whoever listens on this node, before `done`. */
   include(entries: readonly Foreign[], done: Done<Included>): void
+  /** A region has told what it holds of a group durably. */
+  held(group: GroupId, region: RegionId, version: Version): void
   /** As `LinkEffects.merge`. */
   merge(engine: EngineName, updates: readonly Uint8Array[]): Uint8Array | undefined
   alarm(alarm: LinkAlarm): void
@@ -102,6 +104,14 @@ export class Links {
     return this.#links
   }
 
+  /** How many regions hold a group, this one included. */
+  regionCount(group: GroupId): number {
+    let count = 0
+    for (const region of this.#config.topology().regions.values())
+      if (isPlace(region) && this.#config.placement.isPlaced(group, region.name)) count++
+    return Math.max(1, count)
+  }
+
   get groupCount(): number {
     return this.#groups.size
   }
@@ -138,7 +148,10 @@ export class Links {
         wanted: (group) => {
           if (this.#isShared(group, peer)) this.#open(group)
         },
-        acked: (group, version) => log.retain(group, peer, version),
+        acked: (group, version) => {
+          log.retain(group, peer, version)
+          this.#effects.held(group, peer, version)
+        },
       },
     })
     this.#links.set(peer, link)
