@@ -11,7 +11,7 @@ export function pump(sync: SyncState, nowMs: number): void {
   if (phase !== 'online' && phase !== 'greeting') return
   const windowBytes = sync.session.welcome?.unackedBytesMax ?? greetingBytesMax / 2
   const tooLarge: OutboxItem[] = []
-  const anyStopped = [...sync.session.groups.values()].some((group) => group.stopped)
+  const anyStopped = sync.session.isStopped || [...sync.session.groups.values()].some((group) => group.stopped)
   sync.outbox.pump(
     windowBytes,
     (item) => {

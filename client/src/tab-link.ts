@@ -27,6 +27,8 @@ export const linkTabs =
 class ClientTabs implements TabLink {
   readonly #client: ClientState
   readonly #tabs: Tabs
+  /** What other tabs asked about while this one was reading the device to lead. */
+  #found: { readonly document: DocumentName; readonly records: readonly RecordName[] }[] = []
   #isTelling = false
 
   constructor(client: ClientState, port: OpenTabPort) {
@@ -36,7 +38,10 @@ class ClientTabs implements TabLink {
       after: (ms, run) => world.after(ms, run),
       connection: () => sync.connectionStatus,
       promoted: (isAlone) => void this.#lead(isAlone),
-      demoted: () => otherTabs.follow(sync),
+      demoted: () => {
+        this.#found = []
+        otherTabs.follow(sync)
+      },
       led: () => this.#introduce(),
       interest: (document, isWanted) => this.#interest(document, isWanted),
       gone: (tab) => {
@@ -111,6 +116,8 @@ class ClientTabs implements TabLink {
         return this.#takeEdit(message)
       case 'found':
         if (sync.leads) void this.#judgeFound(message.document, message.records)
+        // This tab leads and has not read the device yet.
+        else if (this.isLeading) this.#found.push({ document: message.document, records: message.records })
         return
       case 'stored':
         return otherTabs.release(sync, message.tab, message.number, message.isDurable)
@@ -163,6 +170,7 @@ class ClientTabs implements TabLink {
     }
     if (client.isClosed || !this.isLeading) return
     otherTabs.lead(sync)
+    for (const { document, records } of this.#found.splice(0)) void this.#judgeFound(document, records)
     for (const slot of slots.values()) slot.presence?.again()
     this.#tabs.announce()
     client.start()

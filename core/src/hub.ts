@@ -393,8 +393,8 @@ export class Hub {
    */
   included(entries: readonly Entry[]): void {
     const [first] = entries
-    if (first === undefined) return
-    const before = toPosition(first.position - 1)
+    // Without one all of them were held already: it may be by a commit that failed, which is found out now.
+    const before = first === undefined ? undefined : toPosition(first.position - 1)
     const { replica } = this.effects.log
     const reopened = replica !== this.#replica
     this.#replica = replica
@@ -402,6 +402,7 @@ export class Hub {
     const doubtful = this.#doubtful.size > 0 || reopened ? this.#settleDoubt(before) : []
     const resealed = new Set<LiveGroup>()
     const watchers = new Set<() => void>()
+    let from = before ?? this.tail.head
     for (const entry of entries) {
       this.stats.included++
       if (entry.time > this.#time) this.#time = entry.time
@@ -411,9 +412,14 @@ export class Hub {
         for (const run of group.watchers) watchers.add(run)
         if (entry.kind === 'control') resealed.add(group)
       }
+      if (this.#isBehindAnother(entry)) {
+        this.#fanOut(from)
+        from = toPosition(entry.position - 1)
+        this.#commit++
+      }
       this.#take(entry)
     }
-    this.#fanOut(before)
+    this.#fanOut(from)
     for (const run of watchers) run()
     for (const group of resealed) this.#reload(group)
     this.effects.links?.included(entries)
@@ -602,6 +608,15 @@ export class Hub {
   #reopened(): void {
     for (const slot of this.#groups.values()) this.#reload(slot.group)
     this.effects.links?.reopened()
+  }
+
+  /**
+   * A commit of a link may hold an effect together with its cause. A fan-out goes document by document, so that it ends before an entry of a document
+   * behind which it has one of another (SES5).
+   */
+  #isBehindAnother(entry: Entry): boolean {
+    const document = entry.document === undefined ? undefined : this.#documents.get(entry.document)
+    return document?.commit === this.#commit && this.#touched.at(-1) !== document
   }
 
   /** What another region's entry changes of a document that is open here. */

@@ -12,7 +12,6 @@
  */
 
 import type { EngineName } from '@meridian/core/engine'
-import type { Entry } from '@meridian/core/entry'
 import type { MeridianError } from '@meridian/core/errors'
 import { type GroupId, groupTenant, type RegionId, type ReplicaId, type TenantId } from '@meridian/core/ids'
 import type { Done, Foreign, GroupInfo, Included, LinkedLog } from '@meridian/core/log'
@@ -125,7 +124,13 @@ export class Links {
         },
         readGroup: (group, after, limit, done) => log.readLinked(group, after, limit, done),
         seekGroup: (group, version, done) => log.seekGroup(group, version, done),
-        include: (entries, done) => this.#effects.include(entries, done),
+        include: (entries, done) =>
+          this.#effects.include(entries, (outcome) => {
+            // What was left out is held as well, by a commit that failed and is durable after all: nobody has told of it (LOG3).
+            const included = outcome.kind === 'done' && outcome.value.kind === 'included' ? outcome.value.entries : undefined
+            if (included !== undefined && included.length < entries.length) this.included(entries)
+            done(outcome)
+          }),
         merge: (engine, updates) => this.#effects.merge(engine, updates),
         may: (verb, document, region) => this.#config.placement.may(verb, document, region),
         policyOf: (group) => this.#config.placement.policyOf(group),
@@ -147,8 +152,8 @@ export class Links {
     this.#tell(group, (held) => held.append(replica, sequence, chain))
   }
 
-  included(entries: readonly Entry[]): void {
-    const byGroup = new Map<GroupId, Entry[]>()
+  included(entries: readonly Foreign[]): void {
+    const byGroup = new Map<GroupId, Foreign[]>()
     for (const entry of entries) {
       const list = byGroup.get(entry.group)
       if (list === undefined) byGroup.set(entry.group, [entry])
