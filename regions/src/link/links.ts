@@ -175,6 +175,11 @@ export class Links {
     for (const [group, list] of byGroup) this.#tell(group, (held) => held.include(list))
   }
 
+  /** Whether a link to that region is open. */
+  isLinked(region: RegionId): boolean {
+    return this.#links.has(region)
+  }
+
   reopened(): void {
     for (const [group, known] of this.#groups) if (known.kind === 'open') this.#reread(group, known.held)
   }

@@ -143,7 +143,7 @@ export class RegionLinks implements HubLinks {
   }
 
   isLinked(region: RegionId): boolean {
-    return this.links.links.has(region)
+    return this.links.isLinked(region)
   }
 
   speaksAt(url: string | undefined): boolean {

@@ -186,6 +186,7 @@ export class Site {
             else if (outcome.value.kind === 'included') hub().included(outcome.value.entries)
             done(outcome)
           }),
+        held: (group, peer, version) => hub().held(group, peer, version),
         merge: (engine, updates) => (engine === 'yjs' ? yjsEngine.merge(updates) : undefined),
         alarm: (alarm) => options.onAlarm(alarm),
       },
