@@ -150,6 +150,12 @@ const rows = {
     retry: 'backoff',
     advice: 'Give all regions the same cluster file and each its own key; until then they exchange nothing.',
   },
+  JOINING: {
+    number: 37,
+    close: 4503,
+    retry: 'backoff',
+    advice: 'The region is taking over these documents from another one; wait, or connect to another region.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof rows

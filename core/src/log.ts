@@ -19,7 +19,8 @@ import type { Draft, Entry } from './entry.js'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from './ids.js'
 import type { Chain, Dot, Version } from './version.js'
 
-export type LogErrorCode = 'LOG_FULL' | 'LOG_UNAVAILABLE' | 'DOCUMENT_DAMAGED'
+/** `JOINING`: said of a group of which nothing may be served now (LINK6); not by the log itself. */
+export type LogErrorCode = 'LOG_FULL' | 'LOG_UNAVAILABLE' | 'DOCUMENT_DAMAGED' | 'JOINING'
 
 export type Outcome<T> =
   | { readonly kind: 'done'; readonly value: T }

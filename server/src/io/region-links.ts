@@ -6,7 +6,7 @@
  * - Bytes of documents cross the network under TLS only; a node without it takes links from its own machine, or through a proxy that it trusts.
  */
 
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -17,8 +17,8 @@ import type { Entry } from '@meridian/core/entry'
 import { MeridianError } from '@meridian/core/errors'
 import type { Hub, HubLinks } from '@meridian/core/hub'
 import type { GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
-import type { LinkedLog } from '@meridian/core/log'
-import type { Chain } from '@meridian/core/version'
+import type { DocumentState, LinkedLog } from '@meridian/core/log'
+import { type Chain, merge, mutableVersion } from '@meridian/core/version'
 import { Acceptor, Dialer, type HandshakeEffects } from '@meridian/regions/link/handshake'
 import { Links } from '@meridian/regions/link/links'
 import { defaultLinkOptions, type LinkOptions } from '@meridian/regions/link/options'
@@ -27,6 +27,7 @@ import { peersOf, type Region } from '@meridian/regions/topology'
 import { WebSocket, WebSocketServer } from 'ws'
 import { type ClusterConfig, isLoopback, type LinkLimits } from '../config.js'
 import type { createForwarding } from '../http/forwarded.js'
+import { groupDigest } from '../group-digest.js'
 import { dials, LinkDialer } from './link-dialer.js'
 import { type Handshake, linkDeflate, linkMessageBytesMax, type LinkStats, SpokenSocket } from './link-socket.js'
 import type { Logger } from './logging.js'
@@ -95,6 +96,20 @@ export class RegionLinks implements HubLinks {
             done(outcome)
           }),
         merge: (engine, updates) => options.engines[engine]?.merge(updates),
+        digest: (bytes) => createHash('sha256').update(bytes).digest().readBigUInt64LE(),
+        random: (bytes) => randomBytes(bytes),
+        mergeStates: (here, there) => mergeStates(options.engines, here, there),
+        beginJoin: (group, done) => {
+          options.logger.warn(
+            { group: groupDigest(group) },
+            'a group joins: what it lacks is no longer kept as entries elsewhere',
+          )
+          this.#hub?.beginJoin(group, () => log.beginJoin(group, done))
+        },
+        endJoin: (group) => {
+          options.logger.info({ group: groupDigest(group) }, 'a group has joined, and is served')
+          this.#hub?.endJoin(group)
+        },
         alarm: ({ peer, reason, door, detail }) =>
           options.logger.error({ peer, reason, door, detail }, 'a group stands still on a link until somebody acts'),
       },
@@ -241,3 +256,26 @@ export class RegionLinks implements HubLinks {
 }
 
 const header = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value.join(',') : value)
+
+/** All of two states of one document in one, whose version is the join; of two lives the later. */
+function mergeStates(
+  engines: RegionLinksOptions['engines'],
+  here: DocumentState,
+  there: DocumentState,
+): DocumentState | undefined {
+  if (here.life !== there.life) return here.life > there.life ? here : there
+  const engine = engines[there.engine]
+  if (engine === undefined || here.engine !== there.engine) return undefined
+  const updates = [here, there].flatMap(({ snapshot, entries }) => [
+    ...(snapshot === undefined ? [] : [snapshot.state.bytes]),
+    ...entries.filter(({ kind }) => kind === 'update').map(({ payload }) => payload),
+  ])
+  const version = mutableVersion(here.version)
+  merge(version, there.version)
+  try {
+    return { ...there, version, snapshot: { version, state: engine.snapshot(updates) }, entries: [] }
+  } catch (thrown) {
+    if (thrown instanceof MeridianError) return undefined
+    throw thrown
+  }
+}
