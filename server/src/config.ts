@@ -58,6 +58,8 @@ export interface TlsConfig {
 
 /** The cluster that a node is a region of. */
 export interface ClusterConfig {
+  /** Where the topology was read, to be read there again. */
+  readonly file: string
   readonly topology: Topology
   /** PEM of the private key of this region. */
   readonly key: string
@@ -308,7 +310,7 @@ function clusterOf(
   } else if (!isPlace(own)) {
     issues.push({ where: where('region'), message: `region: the cluster file says that this region is ${own.state}` })
   }
-  return { topology, key, authorities }
+  return { file, topology, key, authorities }
 }
 
 /** A configuration that says how to check tokens and then asks for none is a mistake, and a dangerous one. */

@@ -13,10 +13,11 @@ import type { Clock } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
-import type { RegionId } from '@meridian/core/ids'
+import { parseRegion, type RegionId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
+import { unlessLeaving } from '@meridian/regions/leaving'
 import { placedEverywhere } from '@meridian/regions/link/placement'
 import { Residency } from '@meridian/regions/residency'
 import type { Authenticator } from './auth/authenticator.js'
@@ -33,6 +34,7 @@ import { Metrics } from './http/metrics.js'
 import { linkMetrics } from './http/link-metrics.js'
 import { nodeMetrics } from './http/node-metrics.js'
 import { openApiDocument } from './http/openapi.js'
+import { type RegionStatus, regionStatus } from './http/region-status.js'
 import { Routes } from './http/routes.js'
 import { systemClock, systemRandom } from './io/clock.js'
 import { Compactor } from './io/compactor.js'
@@ -41,6 +43,7 @@ import { createLogger, type Logger } from './io/logging.js'
 import { type LogAlarm, openSqliteLog, type SqliteLog } from './io/log-sqlite.js'
 import { LogMaterialiser } from './io/materialiser.js'
 import { RegionLinks } from './io/region-links.js'
+import { readTopology } from './io/topology-file.js'
 import { UpdateThread } from './io/update-thread.js'
 import { measuredLog } from './io/measured-log.js'
 import { readCertificate, watchCertificate } from './io/tls.js'
@@ -63,6 +66,8 @@ export interface MeridianNode {
   drain(): Promise<void>
   /** Reads the certificate again. One that cannot be used is logged, and the one before goes on. */
   reloadCertificate(): void
+  /** Reads the cluster file again. One that cannot be used is logged, and the one before goes on. */
+  reloadCluster(): void
   /** Stops at once, as far as clients are concerned; the log is closed in order. */
   close(): Promise<void>
 }
@@ -164,7 +169,8 @@ class RunningNode implements MeridianNode {
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
     const engines = { yjs: yjsEngine }
     const random = systemRandom()
-    const { admit } = new Residency({ region: config.region, clock })
+    const residency = new Residency({ region: config.region, clock })
+    const admit = unlessLeaving(residency.admit, config.region, () => this.#links?.topology)
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -259,6 +265,7 @@ class RunningNode implements MeridianNode {
       onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
       documents: this.#routes.app,
       openApi: openApiDocument(this.version),
+      regionStatus: this.#links === undefined ? undefined : () => this.#status(this.#links as RegionLinks),
     })
     this.#server = createListener({
       config,
@@ -302,6 +309,37 @@ class RunningNode implements MeridianNode {
         'the new certificate cannot be used; the one before goes on',
       )
     }
+  }
+
+  reloadCluster(): void {
+    const links = this.#links
+    const { cluster, region } = this.#config
+    if (links === undefined || cluster === undefined) return
+    const { logger } = this.#parts
+    const wasLeaving = links.topology.regions.get(region)?.state === 'leaving'
+    try {
+      links.reload(readTopology(cluster.file))
+    } catch (thrown) {
+      logger.error({ reason: toMeridianError(thrown).message }, 'the new cluster file cannot be used; the one before goes on')
+      return
+    }
+    const state = links.topology.regions.get(region)?.state
+    logger.info({ state, regions: links.topology.regions.size }, 'the cluster file was read again')
+    // Clients come again, and are sent to the regions that stay.
+    if (state === 'leaving' && !wasLeaving) this.#gateway.shutdown(() => undefined)
+  }
+
+  #status(links: RegionLinks): RegionStatus {
+    const { topology } = links
+    return regionStatus({
+      region: this.region,
+      stateOf: (name) => topology.regions.get(parseRegion(name))?.state ?? 'removed',
+      sessions: this.#gateway.connections.size,
+      isWriting: this.#hub.pendingBytes > 0,
+      groups: links.links.groupCount,
+      peers: links.links.peers(),
+      joins: [...links.links.joins()],
+    })
   }
 
   drain(): Promise<void> {

@@ -15,7 +15,7 @@
 
 import type { EngineName } from '@meridian/core/engine'
 import type { Entry } from '@meridian/core/entry'
-import type { MeridianError } from '@meridian/core/errors'
+import { MeridianError } from '@meridian/core/errors'
 import type { GroupId, RegionId, ReplicaId, TenantId } from '@meridian/core/ids'
 import type { Done, DocumentState, Foreign, GroupInfo, Included, LinkedLog } from '@meridian/core/log'
 import type { Chain, Version } from '@meridian/core/version'
@@ -96,6 +96,18 @@ interface Joining {
   isBegun: boolean
   retryAtMs: number
   attempts: number
+}
+
+/** One peer, as an operator sees it: over all groups that both hold. */
+export interface PeerStatus extends Lag {
+  readonly peer: RegionId
+  readonly isOpen: boolean
+  readonly groups: number
+  /** Groups that stand still until somebody acts, and of which this region waits for what the peer no longer has as entries. */
+  readonly stopped: number
+  readonly behind: number
+  /** The peer holds all that this region does of every group that belongs in both. */
+  readonly isInStep: boolean
 }
 
 /** A group that joins, as an operator sees it. */
@@ -202,6 +214,20 @@ export class Links {
     for (const [group, known] of this.#groups) if (known.kind === 'open') this.#reread(group, known.held)
   }
 
+  /** The cluster file was read again: links to regions that are no peers any more end, and what is kept for whom is said anew (LOG4). */
+  topologyChanged(): void {
+    const peers = new Set(peersOf(this.#config.topology(), this.#config.here).map(({ name }) => name))
+    for (const [peer, link] of [...this.#links])
+      if (!peers.has(peer)) link.close(new MeridianError('LINK_REFUSED', { message: 'The cluster file was changed.' }))
+    for (const [group, known] of this.#groups) {
+      if (known.kind !== 'open') continue
+      this.#place(known.held)
+      this.#effects.log.setPeers(group, this.#peersOf(group), (outcome) => {
+        if (outcome.kind === 'failed') this.#later(group)
+      })
+    }
+  }
+
   /** A tenant's policy was edited here, or the cluster file: what may be shared is shared, and what may not any more ends at once (RES3). */
   review(tenant: TenantId): void {
     for (const known of this.#groups.values()) if (known.kind === 'open') this.#place(known.held)
@@ -218,8 +244,12 @@ export class Links {
       if (nowMs < atMs) continue
       this.#retries.delete(group)
       const known = this.#groups.get(group)
-      if (known?.kind === 'open') this.#reread(group, known.held)
-      else this.#open(group)
+      if (known?.kind === 'open') {
+        this.#effects.log.setPeers(group, this.#peersOf(group), (outcome) => {
+          if (outcome.kind === 'failed') this.#later(group)
+        })
+        this.#reread(group, known.held)
+      } else this.#open(group)
     }
   }
 
@@ -237,6 +267,26 @@ export class Links {
       }
     }
     for (const key of this.#meters.keys()) if (!used.has(key)) this.#meters.delete(key)
+  }
+
+  /** Every region that this one keeps a link with, connected or not. */
+  peers(): PeerStatus[] {
+    const lags = [...this.status()]
+    const isComplete = [...this.#groups.values()].every(({ kind }) => kind === 'open')
+    return peersOf(this.#config.topology(), this.#config.here).map(({ name: peer }) => {
+      const link = this.#links.get(peer)
+      const own = lags.filter((status) => status.peer === peer)
+      const shared = [...this.#groups.keys()].filter((group) => this.#isShared(group, peer)).length
+      const isOpen = link?.isOpen === true
+      const stopped = own.filter((status) => status.stopped !== undefined).length
+      const entries = own.reduce((sum, status) => sum + status.entries, 0)
+      const behind = own.filter(({ group }) => link?.stream(group)?.receiver.behindSinceMs !== undefined).length
+      return {
+        ...{ peer, isOpen, groups: shared, stopped, behind, entries },
+        seconds: Math.max(0, ...own.map((status) => status.seconds)),
+        isInStep: isOpen && isComplete && stopped === 0 && behind === 0 && entries === 0 && own.length === shared,
+      }
+    })
   }
 
   /** Groups of which nothing is served, because they join or have just joined (LINK6). */
@@ -274,6 +324,12 @@ export class Links {
     return placement.isPlaced(group, here) && placement.isPlaced(group, peer)
   }
 
+  #peersOf(group: GroupId): RegionId[] {
+    return peersOf(this.#config.topology(), this.#config.here)
+      .map(({ name }) => name)
+      .filter((peer) => this.#isShared(group, peer))
+  }
+
   #tell(group: GroupId, news: (held: HeldGroup) => void): void {
     const known = this.#groups.get(group)
     if (known === undefined) this.#open(group)
@@ -287,10 +343,7 @@ export class Links {
     const opening: Opening = { kind: 'opening', news: [] }
     this.#groups.set(group, opening)
     const { log } = this.#effects
-    const peers = peersOf(this.#config.topology(), this.#config.here)
-      .map(({ name }) => name)
-      .filter((peer) => this.#isShared(group, peer))
-    log.setPeers(group, peers, (outcome) => {
+    log.setPeers(group, this.#peersOf(group), (outcome) => {
       if (outcome.kind === 'failed') this.#later(group)
       else
         this.#read(group, (info, chains) => {
@@ -380,10 +433,13 @@ export class Links {
     this.#untils.set(group, until)
     const opening: Opening = { kind: 'opening', news: [] }
     this.#groups.set(group, opening)
-    this.#read(group, (info, chains) => {
-      const held = new HeldGroup(group, info, chains)
-      for (const news of opening.news) news(held)
-      this.#opened(held)
+    this.#effects.log.setPeers(group, this.#peersOf(group), (outcome) => {
+      if (outcome.kind === 'failed') return this.#later(group)
+      this.#read(group, (info, chains) => {
+        const held = new HeldGroup(group, info, chains)
+        for (const news of opening.news) news(held)
+        this.#opened(held)
+      })
     })
   }
 

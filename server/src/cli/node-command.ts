@@ -40,7 +40,11 @@ async function run(flags: Flags): Promise<void> {
   announce(node, config, logger)
   if (flags['open'] === true && config.auth.kind === 'development') openBrowser(node.url)
   stopOnSignals(node, logger)
-  if (config.tls !== undefined) process.on('SIGHUP', () => node.reloadCertificate())
+  if (config.tls !== undefined || config.cluster !== undefined)
+    process.on('SIGHUP', () => {
+      node.reloadCertificate()
+      node.reloadCluster()
+    })
 }
 
 function announce(node: MeridianNode, config: NodeConfig, logger: Logger): void {

@@ -10,6 +10,7 @@ import { collectionsPath, documentsPath } from './entry.js'
 import type { Asking, Client } from './forwarded.js'
 import type { Guard } from './guard.js'
 import { HttpProblem, problem, problemOf, problemResponse } from './problem.js'
+import type { RegionStatus } from './region-status.js'
 import { askingOf, type Env } from './request.js'
 
 export interface Readiness {
@@ -30,6 +31,8 @@ export interface AppOptions {
   readonly about: About
   readonly readiness: () => Readiness
   readonly metrics: () => Promise<{ readonly text: string; readonly type: string }>
+  /** How the region stands with the others; absent for a node that is alone. */
+  readonly regionStatus?: (() => RegionStatus) | undefined
   /** Whose request it is; absent where there is no socket. */
   readonly clientOf?: (asking: Asking) => Client
   /** The sample app; undefined where it is not served. */
@@ -45,6 +48,7 @@ export interface AppOptions {
 const probes = new Set(['/healthz', '/readyz'])
 
 export const syncPath = '/v1/sync'
+export const regionStatusPath = '/v1/region'
 /** Behind it stands the document: `/yjs/<tenant>/<collection>/<key>`, the room of a y-websocket provider. */
 export const yjsPath = '/yjs/'
 
@@ -91,6 +95,8 @@ export function createApp(options: AppOptions): Hono<Env> {
     return context.body(text, 200, { 'content-type': type })
   })
   app.get('/version', (context) => context.json(options.about))
+  const { regionStatus } = options
+  if (regionStatus !== undefined) app.get(regionStatusPath, (context) => context.json(regionStatus()))
   app.get(syncPath, () =>
     problemResponse(problem(426, 'Upgrade required', 'Clients connect here by WebSocket.'), {
       upgrade: 'websocket',
