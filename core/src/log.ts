@@ -82,7 +82,7 @@ export interface Read {
   /**
    * Entries up to here were trimmed when this read was made, in the same read transaction: for a document the position of its snapshot
    * if that trimmed, for a group the highest position ever trimmed in it; 0 if none. If it is beyond `after`, the read has a hole, and
-   * the reader starts over at the snapshot.
+   * the reader starts over at the snapshot, or at the beginning if there is none: from 0 on nothing of such a document is trimmed.
    */
   readonly trimmed: Position
 }
