@@ -123,8 +123,11 @@ const endCacheMax = 50_000
 
 /** Trims that one transaction looks at; most of those that wait for a peer cost a look-up each. */
 const trimsMax = 64
-/** A pass over what waits for peers takes at most one part in so many of the writer's time. */
-const passShare = 20
+/**
+ * After a pass over what waits for peers, for each document that it looked at in vain: about 20 times what a look costs. Counted and not timed, because on a
+ * busy machine time is not work.
+ */
+const lookPauseMs = 0.2
 /** Of `logBytesMax`: what is kept for peers fills no log. */
 const retainShare = 1 / 4
 /** Without news of any peer a pass looks for what has waited too long so often. */
@@ -193,11 +196,11 @@ export class Opening {
   garbage = true
   /** Documents with a trim that has not come through yet and waits for no peer. */
   private readonly hasty = new Set<number>()
-  /** The pass over trims: the document it has come to, when it began, how long it has looked in vain, and before when the next one would take too much of the writer's time. */
+  /** The pass over trims: the document it has come to, when it began, how many it has looked at in vain, and before when the next one would take too much of the writer's time. */
   private isPassing = true
   private trimCursor = 0
   private passFromMs = 0
-  private passMs = 0
+  private lookedCount = 0
   private nextPassMs = 0
   /** Whether something stays only for peers, and whether they have said since the last pass that they hold more. */
   private waits = false
@@ -1054,15 +1057,13 @@ export class Opening {
     const [hasty] = this.hasty
     if (hasty === undefined && this.isPassing && this.trimCursor === 0) {
       this.passFromMs = performance.now()
-      this.passMs = 0
+      this.lookedCount = 0
       this.retention.beginPass()
     }
     const next = hasty === undefined ? this.trimCursor : hasty - 1
     // What is fresh stands in no list yet, by which it would be found.
     if (Number(this.statements.trimBeyond.get([next])?.[1] ?? 0) > this.settled) this.settle()
     this.widen({ reserve: true })
-    const wasPassing = this.isPassing && hasty === undefined
-    const fromMs = performance.now()
     this.begin()
     let count = 0
     if (hasty !== undefined) {
@@ -1074,10 +1075,6 @@ export class Opening {
     } else if (!this.dropChunk()) {
       this.garbage = false
     }
-    // What found nothing to drop, and without the commit: what the disk takes is nobody's work.
-    const now = performance.now()
-    if (wasPassing && count === 0) this.passMs += now - fromMs
-    if (wasPassing && !this.isPassing) this.nextPassMs = now + passShare * this.passMs
     this.commitNow(Math.max(4, count / 4))
     return true
   }
@@ -1089,7 +1086,9 @@ export class Opening {
       const trim = this.trimBeyond(this.trimCursor)
       if (trim === undefined || trim.position > this.settled) break
       this.trimCursor = trim.document
-      count += this.trimSome(trim)
+      const dropped = this.trimSome(trim)
+      if (dropped === 0) this.lookedCount++
+      count += dropped
     }
     if (looked === 0 && !this.dropStubs()) this.endPass()
     return count
@@ -1099,13 +1098,14 @@ export class Opening {
     this.trimCursor = 0
     this.waits = this.retention.hasBlocked
     this.isPassing = this.retention.giveUp()
+    this.nextPassMs = performance.now() + lookPauseMs * this.lookedCount
   }
 
   /** Peers hold more, or time has passed: what waited for them may go. Called every second or so. */
   reconsider(): void {
     const now = performance.now()
-    if (!this.waits || this.isPassing || now < this.nextPassMs) return
-    if (!this.isReleased && now - this.passFromMs < passIdleMs) return
+    if (this.isPassing || now < this.nextPassMs) return
+    if (!this.isReleased && (!this.waits || now - this.passFromMs < passIdleMs)) return
     this.isReleased = false
     this.isPassing = true
     this.garbage = true
