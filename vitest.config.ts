@@ -24,14 +24,14 @@ export default defineConfig({
       { extends: true, test: { name: 'tables', include: tables, exclude: notOurs } },
       {
         extends: true,
-        // A browser takes a second to start, and longer beside the rest of the suite.
+        // A browser takes seconds where other work runs beside it; a test that hangs is told by its steps, which have limits of their own.
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
           exclude: notOurs,
           globalSetup: ['test/browser/setup.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
         },
       },
     ],
@@ -40,8 +40,9 @@ export default defineConfig({
     maxWorkers: 2,
     // Built files are loaded by Node.js itself, at full speed, not transformed once more on the way.
     server: { deps: { external: [/\/dist\//] } },
-    testTimeout: 10_000,
-    hookTimeout: 10_000,
+    // For a machine that does ten things at once: a test that hangs fails all the same, only later.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     teardownTimeout: 10_000,
     reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
   },

@@ -1,11 +1,13 @@
 /** What a region says it has: of its own, and of enough regions. */
 
+import type { ErrorCode } from '@meridian/core/errors'
 import type { Version } from '@meridian/core/version'
 import { includes } from '@meridian/core/version'
 import type { Ack } from '@meridian/core/wires/native/server-frames'
 import { seenDot, take } from './arrivals.js'
 import type { Arrival, ClientDocument } from './document.js'
 import { forget, keep } from './edits.js'
+import type { LiveGroup } from './live-group.js'
 import type { SyncState } from './sync-state.js'
 
 export function acked(sync: SyncState, ack: Ack): void {
@@ -13,13 +15,15 @@ export function acked(sync: SyncState, ack: Ack): void {
   if (group === undefined) return
   group.acked = ack
   group.attempt = 0
+  tellWhy(sync, group, undefined)
   sync.progressMs = sync.effects.monotonicMs()
   const dot = ack.sequence === 0 ? undefined : sync.session.dot(ack.replica, ack.sequence)
   const saved = new Set<ClientDocument>()
-  for (const item of sync.outbox.acked(ack.counter, (name) => sync.documents.get(name)?.attachment?.group === ack.group)) {
+  for (const item of sync.outbox.acked(ack.counter, (name) => sync.documents.get(name)?.attachment?.group === group)) {
     const document = sync.documents.get(item.document)
     if (document === undefined) continue
     document.attempt = 0
+    document.blockedBy = undefined
     saved.add(document)
     sync.changed.add(document)
     if (ack.replicated) forget(sync, document, item)
@@ -27,7 +31,7 @@ export function acked(sync: SyncState, ack: Ack): void {
   }
   if (dot === undefined) return
   // Own writes are part of what this client has seen, in the stream or not (SES5, read your writes).
-  seenDot(sync, group.id, ack.group, dot)
+  seenDot(sync, group, dot)
   if (!ack.inStream) return
   // Only cursors of documents that wrote: the others got their entries up to this dot as updates.
   for (const document of saved) {
@@ -48,4 +52,11 @@ export function replicated(sync: SyncState, handle: number, version: Version): v
       forget(sync, document, item)
     }
   }
+}
+
+/** Why the group takes no pushes for now, or that it takes them: each of its documents shows it while it has something to push. */
+export function tellWhy(sync: SyncState, group: LiveGroup, code: ErrorCode | undefined): void {
+  if (group.code === code) return
+  group.code = code
+  for (const document of sync.documents.values()) if (document.attachment?.group === group) sync.changed.add(document)
 }

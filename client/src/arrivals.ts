@@ -10,6 +10,7 @@ import type { GroupId } from '@meridian/core/ids'
 import type { Dot, MutableVersion, Version } from '@meridian/core/version'
 import { include, merge } from '@meridian/core/version'
 import type { Arrival, ClientDocument } from './document.js'
+import type { LiveGroup } from './live-group.js'
 import { need } from './rescue.js'
 import type { SyncState } from './sync-state.js'
 
@@ -94,18 +95,16 @@ export function take(sync: SyncState, arrivals: readonly Arrival[]): void {
 /** Something of the document was received: its cursor and the session token hold it. */
 function count(sync: SyncState, document: ClientDocument, dot: Dot): void {
   include(document.rescue?.version ?? document.cursor, dot.replica, dot.sequence)
-  if (document.group !== undefined) seenDot(sync, document.group, document.attachment?.group, dot)
+  if (document.attachment !== undefined) seenDot(sync, document.attachment.group, dot)
 }
 
-export function seenDot(sync: SyncState, group: GroupId, handle: number | undefined, dot: Dot): void {
-  sync.journal.seenDot(group, dot)
-  const live = handle === undefined ? undefined : sync.session.groups.get(handle)
-  if (live !== undefined) include(live.held, dot.replica, dot.sequence)
+export function seenDot(sync: SyncState, group: LiveGroup, dot: Dot): void {
+  sync.journal.seenDot(group.id, dot)
+  include(group.held, dot.replica, dot.sequence)
 }
 
-function seen(sync: SyncState, document: ClientDocument, version: Version): void {
-  if (document.group === undefined || document.attachment === undefined) return
-  sync.journal.seen(document.group, version)
-  const live = sync.session.groups.get(document.attachment.group)
-  if (live !== undefined) merge(live.held, version)
+function seen(sync: SyncState, { attachment }: ClientDocument, version: Version): void {
+  if (attachment === undefined) return
+  sync.journal.seen(attachment.group.id, version)
+  merge(attachment.group.held, version)
 }

@@ -51,13 +51,13 @@ export function attached(sync: SyncState, frame: Attached): void {
   if (document === undefined || document.link.kind !== 'attaching') return
   if (group === undefined)
     throw new MeridianError('FRAME_INVALID', { message: 'A document is attached in a group that was not named.' })
-  document.link = { kind: 'receiving', channel: frame.channel, handle: frame.handle, group: frame.group, access: frame.access }
+  document.link = { kind: 'receiving', channel: frame.channel, handle: frame.handle, group, access: frame.access }
   document.life = frame.life
   document.group = group.id
   document.attempt = 0
   if (frame.behind) document.rescue = { received: [], version: mutableVersion() }
   sync.session.byHandle.set(frame.handle, document)
-  sync.session.channelGroups.set(frame.channel, frame.group)
+  sync.session.channelGroups.set(frame.channel, group)
   sync.changed.add(document)
   const token = sync.journal.tokenOf(group.id)
   // The attach could not know whose token to show.
@@ -128,6 +128,7 @@ export function left(sync: SyncState): void {
     document.rescue = undefined
     if (document.needs === 'rescue') document.needs = 'nothing'
     document.blockedUntilMs = undefined
+    document.blockedBy = undefined
     if (document.channel !== undefined || document.link.kind === 'waiting') document.link = { kind: 'detached' }
     sync.changed.add(document)
   }

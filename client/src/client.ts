@@ -12,7 +12,7 @@ import { parseDocument } from '@meridian/core/ids'
 import type { Signal } from './abort.js'
 import { abortable, throwIfAborted } from './abort.js'
 import type { ClientState, TabLink } from './client-state.js'
-import { loadSlot, readOutbox, readState, readTokens } from './device-copy.js'
+import { loadSlot, readOutbox, readPlaces, readState, readTokens } from './device-copy.js'
 import { Dialer } from './dialer.js'
 import type { Handle, HandleOwner } from './handle.js'
 import { DocumentHandle } from './handle.js'
@@ -22,6 +22,7 @@ import { subscribe } from './listeners.js'
 import { LiveDocument } from './live.js'
 import { writeAnew } from './lost-store.js'
 import type { ClientOptions } from './options.js'
+import type { Place } from './places.js'
 import { Places } from './places.js'
 import { DocumentPresence } from './presence.js'
 import * as records from './records.js'
@@ -84,7 +85,7 @@ export class Client implements Store, ClientState, HandleOwner {
     this.storage = options.storage
     this.#tenant = tenantOf(options)
     this.tenant = this.#tenant
-    const places = new Places(options.url)
+    const places = new Places(typeof options.url === 'string' ? [options.url] : options.url)
     this.opening = randomOpening(world)
     this.writer = new Writer(options.storage, {
       random: world.random,
@@ -107,7 +108,6 @@ export class Client implements Store, ClientState, HandleOwner {
       writeProbe: () => this.writer.write([{ kind: 'delete', key: ['probe'] }]),
     })
     this.#dialer = new Dialer(world, options.token ?? '', {
-      url: () => places.url,
       sync: () => this.sync,
       report: (thrown) => this.#report(thrown),
     })
@@ -119,7 +119,9 @@ export class Client implements Store, ClientState, HandleOwner {
         defer: () => world.defer(() => this.sync.flush()),
         wakeAt: (atMs) => this.#dialer.wakeAt(this.#isClosed ? undefined : atMs),
         requestToken: () => this.#dialer.requestToken(),
-        dial: (socket) => this.#dialer.dial(socket),
+        dial: (socket, url) => this.#dialer.dial(socket, url),
+        ask: (place, timeoutMs) => void this.#ask(place, timeoutMs),
+        isMetered: () => world.isMetered?.() ?? false,
         hangUp: () => this.#dialer.hangUp(),
         send: (message) => this.#dialer.send(message),
         write: (batch) => {
@@ -321,6 +323,7 @@ export class Client implements Store, ClientState, HandleOwner {
       const [meta] = await this.storage.read(records.metaKey)
       if (meta === undefined || records.checkMeta(meta.value)) this.writer.write([putMeta])
       await readTokens(this)
+      await readPlaces(this)
       await readOutbox(this)
     } catch (thrown) {
       this.storeFailed(thrown)
@@ -330,6 +333,14 @@ export class Client implements Store, ClientState, HandleOwner {
 
   start(): void {
     if (!this.#isClosed && this.#options.autoConnect !== false) this.sync.receive({ type: 'start' })
+  }
+
+  async #ask(place: Place, timeoutMs: number): Promise<void> {
+    const { world } = this
+    const fromMs = world.monotonicMs()
+    const text = await world.get(place.listUrl, timeoutMs).catch(() => undefined)
+    if (this.#isClosed) return
+    this.sync.answered(place, text === undefined ? undefined : world.monotonicMs() - fromMs, text ?? '')
   }
 
   #openSlot(document: DocumentName, found: Slot | undefined): Slot {

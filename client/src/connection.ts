@@ -18,6 +18,7 @@
 
 import type { Clock, Random } from '@meridian/core/effects'
 import type { ErrorCode, MeridianError, Retry } from '@meridian/core/errors'
+import type { RegionId } from '@meridian/core/ids'
 import { errorTable, unreachable } from '@meridian/core/errors'
 import { encodeClientFrame } from '@meridian/core/wires/native/client-frames'
 import type { Goodbye, Welcome } from '@meridian/core/wires/native/server-frames'
@@ -60,8 +61,10 @@ export type ConnectionEvent =
   | { readonly type: 'time' }
   /** The user, or the device's network, says that now is a good moment. */
   | { readonly type: 'reconnect' }
+  /** Another region is to be dialled, or this one needs not be waited for any longer. */
+  | { readonly type: 'move' }
   /** Is the other side still there? A sleeping device or a changed network closes no socket. */
-  | { readonly type: 'probe' }
+  | { readonly type: 'probe'; readonly timeoutMs?: number }
   | { readonly type: 'close' }
 
 export type ConnectionEventType = ConnectionEvent['type']
@@ -82,6 +85,7 @@ type Step =
   | 'beat'
   | 'wake'
   | 'hurry'
+  | 'again'
   | 'probe'
   | 'rest'
   | 'end'
@@ -98,6 +102,7 @@ export const transitions: Readonly<Record<Phase, Readonly<Record<ConnectionEvent
     lost: 'ignore',
     time: 'ignore',
     reconnect: 'ignore',
+    move: 'ignore',
     probe: 'ignore',
     close: 'end',
   },
@@ -112,6 +117,7 @@ export const transitions: Readonly<Record<Phase, Readonly<Record<ConnectionEvent
     lost: 'ignore',
     time: 'expire',
     reconnect: 'hurry',
+    move: 'ignore',
     probe: 'ignore',
     close: 'end',
   },
@@ -126,6 +132,7 @@ export const transitions: Readonly<Record<Phase, Readonly<Record<ConnectionEvent
     lost: 'retry',
     time: 'expire',
     reconnect: 'hurry',
+    move: 'again',
     probe: 'ignore',
     close: 'end',
   },
@@ -140,6 +147,7 @@ export const transitions: Readonly<Record<Phase, Readonly<Record<ConnectionEvent
     lost: 'retry',
     time: 'expire',
     reconnect: 'hurry',
+    move: 'again',
     probe: 'ignore',
     close: 'end',
   },
@@ -154,6 +162,7 @@ export const transitions: Readonly<Record<Phase, Readonly<Record<ConnectionEvent
     lost: 'retry',
     time: 'beat',
     reconnect: 'probe',
+    move: 'again',
     probe: 'probe',
     close: 'end',
   },
@@ -168,6 +177,7 @@ export const transitions: Readonly<Record<Phase, Readonly<Record<ConnectionEvent
     lost: 'ignore',
     time: 'wake',
     reconnect: 'ask',
+    move: 'ask',
     probe: 'ignore',
     close: 'end',
   },
@@ -182,6 +192,7 @@ export const transitions: Readonly<Record<Phase, Readonly<Record<ConnectionEvent
     lost: 'ignore',
     time: 'ignore',
     reconnect: 'ask',
+    move: 'ignore',
     probe: 'ignore',
     close: 'end',
   },
@@ -196,6 +207,7 @@ export const transitions: Readonly<Record<Phase, Readonly<Record<ConnectionEvent
     lost: 'ignore',
     time: 'ignore',
     reconnect: 'ignore',
+    move: 'ignore',
     probe: 'ignore',
     close: 'ignore',
   },
@@ -220,6 +232,14 @@ export interface ConnectionEffects {
   entered(welcome: Welcome): void
   /** The connection is gone; what was not acked is to be sent again. */
   left(): void
+  /**
+   * It is gone, or did not come about, by no wish of this side, and the next attempt comes by itself.
+   *
+   * @returns milliseconds that this attempt is to wait at least.
+   */
+  lost(): number
+  /** The region that is dialled, if that is another one than before. */
+  destination(): RegionId | undefined
 }
 
 export interface ConnectionOptions {
@@ -332,8 +352,11 @@ export class Connection {
         // This attempt goes on; should it fail, the next one does not wait for what failed before.
         this.#attempt = 0
         return
+      case 'again':
+        this.#leave()
+        return this.#ask()
       case 'probe':
-        return this.#probe()
+        return this.#probe((event.type === 'probe' ? event.timeoutMs : undefined) ?? this.#options.times.probeTimeoutMs)
       case 'rest':
         this.#leave()
         this.#attempt = 0
@@ -344,6 +367,10 @@ export class Connection {
       default:
         unreachable(step)
     }
+  }
+
+  get #isHeld(): boolean {
+    return this.#phase === 'dialing' || this.#phase === 'greeting' || this.#phase === 'online'
   }
 
   #isDue(): boolean {
@@ -402,9 +429,9 @@ export class Connection {
     this.#dueMs = now + this.#heartbeatMs
   }
 
-  #probe(): void {
+  #probe(timeoutMs: number): void {
     this.#ping()
-    const due = this.#effects.monotonicMs() + this.#options.times.probeTimeoutMs
+    const due = this.#effects.monotonicMs() + timeoutMs
     if (this.#dueMs === undefined || due < this.#dueMs) this.#dueMs = due
   }
 
@@ -424,16 +451,18 @@ export class Connection {
     const now = this.#effects.monotonicMs()
     const stable = this.#phase === 'online' && now - this.#enteredMs >= this.#options.times.stableMs
     if (stable) this.#attempt = 0
+    const wasHeld = this.#isHeld
     this.#leave()
     this.#code = code
     if (retry === 'never') return this.#move('refused')
     this.#move('waiting')
+    if (wasHeld && code !== 'TOKEN_EXPIRED') leastMs = Math.max(leastMs, this.#effects.lost())
     // `now` is spread over a first delay, too: a node that drains sends all its clients away in one instant.
     this.#dueMs = now + backoffMs(this.#attempt++, leastMs, this.#effects.random, reconnectBackoff)
   }
 
   #leave(): void {
-    const held = this.#phase === 'dialing' || this.#phase === 'greeting' || this.#phase === 'online'
+    const held = this.#isHeld
     this.#dueMs = undefined
     this.#refreshMs = undefined
     this.#pinged = false
@@ -457,8 +486,11 @@ export class Connection {
         return { kind: this.#phase }
       case 'asking':
       case 'dialing':
-      case 'greeting':
-        return this.#status.kind === 'connecting' ? this.#status : { kind: 'connecting' }
+      case 'greeting': {
+        const region = this.#effects.destination()
+        if (this.#status.kind === 'connecting' && this.#status.region === region) return this.#status
+        return region === undefined ? { kind: 'connecting' } : { kind: 'connecting', region }
+      }
       case 'online':
         return this.#region === undefined
           ? { kind: 'connecting' }

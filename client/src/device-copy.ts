@@ -26,6 +26,12 @@ export async function readTokens({ storage, sync }: ClientState): Promise<void> 
   sync.tokensFound(records.readTokens(await storage.read(records.tokenPrefix)))
 }
 
+/** @throws MeridianError STORE_FAILED */
+export async function readPlaces({ storage, sync }: ClientState): Promise<void> {
+  const [found] = await storage.read(records.regionsKey)
+  if (found !== undefined) sync.placesFound(records.decodeRegions(found.value))
+}
+
 /** Into the live copy of a document that somebody opened. */
 export async function loadSlot(client: ClientState, slot: Slot, live: LiveDocument): Promise<void> {
   const { sync, tabs, writer } = client

@@ -6,8 +6,6 @@ import type { Sync } from './sync.js'
 import type { ClientSocket, ClientWorld } from './world.js'
 
 export interface DialerEffects {
-  /** The WebSocket URL to dial. */
-  url(): string
   sync(): Sync
   report(thrown: unknown): void
 }
@@ -64,9 +62,9 @@ export class Dialer {
     }
   }
 
-  dial(socket: number): void {
+  dial(socket: number, url: string): void {
     const sync = this.#effects.sync()
-    this.#socket = this.#world.dial(this.#effects.url(), {
+    this.#socket = this.#world.dial(url, {
       opened: () => sync.receive({ type: 'opened', socket }),
       message: (bytes) => sync.message(socket, bytes),
       lost: () => sync.receive({ type: 'lost', socket, code: 'TIMEOUT' }),

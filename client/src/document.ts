@@ -15,6 +15,7 @@ import { unreachable } from '@meridian/core/errors'
 import type { DocumentName, GroupId } from '@meridian/core/ids'
 import type { Dot, MutableVersion } from '@meridian/core/version'
 import { merge, mutableVersion } from '@meridian/core/version'
+import type { LiveGroup } from './live-group.js'
 import type { OutboxItem } from './outbox.js'
 import type { Mark, RecordName, StoredDocument } from './records.js'
 import { recordText } from './records.js'
@@ -23,8 +24,7 @@ import type { DocumentStatus } from './status.js'
 export interface Attachment {
   readonly channel: number
   readonly handle: number
-  /** The group's handle on this connection. */
-  readonly group: number
+  readonly group: LiveGroup
   readonly access: Access
 }
 
@@ -100,6 +100,8 @@ export class ClientDocument {
   needs: 'nothing' | 'rescue' | 'premature' = 'nothing'
   /** Nothing is pushed before that, because the region refused this document's pushes for a while. */
   blockedUntilMs: number | undefined
+  /** Why the region took no push of this document, until it takes one. */
+  blockedBy: ErrorCode | undefined
   attempt = 0
   /** What this session shows of itself, as an awareness update; empty for nothing. */
   presence: Uint8Array = new Uint8Array(0)
@@ -193,7 +195,7 @@ export class ClientDocument {
         return { kind: 'syncing', pending }
       case 'current':
         if (code !== undefined) return { kind: 'refused', pending, code }
-        return { kind: this.batch === undefined ? 'current' : 'syncing', pending, access: link.access }
+        return this.#describeCurrent(link)
       case 'waiting':
         return { kind: 'waiting', pending, code: link.code }
       case 'refused':
@@ -205,6 +207,13 @@ export class ClientDocument {
       default:
         return unreachable(link)
     }
+  }
+
+  #describeCurrent({ access, group }: Attachment): DocumentStatus {
+    const { pending } = this
+    const code = pending === 0 ? undefined : (this.blockedBy ?? group.code)
+    if (code !== undefined) return { kind: 'waiting', pending, code }
+    return { kind: this.batch === undefined ? 'current' : 'syncing', pending, access }
   }
 
   #describeMirror(): DocumentStatus {

@@ -56,7 +56,6 @@ function take(sync: SyncState, frame: ServerFrame): void {
     case 'denied':
       return denied(sync, frame.channel, frame.code, frame.retryAfterMs)
     case 'redirect':
-      sync.options.places.redirects = frame.redirects
       return detachChannel(sync, frame.channel, (document) => {
         document.link = { kind: 'redirected', redirects: frame.redirects }
       })

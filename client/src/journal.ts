@@ -83,6 +83,11 @@ export class Journal {
     this.#batch.push({ kind: 'delete', key: records.markKey(document.name, item.record) })
   }
 
+  /** Which regions there are. */
+  regions(text: string): void {
+    this.#batch.push({ kind: 'put', key: records.regionsKey, value: records.encodeRegions(text) })
+  }
+
   /** RES7: nothing of the document stays. */
   erase(document: ClientDocument): void {
     this.#changedHeads.delete(document)

@@ -10,8 +10,11 @@ import type { ClientStore } from './store.js'
 export type TokenSource = string | ((options: { readonly signal: Signal | undefined }) => string | Promise<string>)
 
 export interface ClientOptions {
-  /** `http(s)://host:port` of a node. */
-  readonly url: string
+  /**
+   * `http(s)://host:port` of a node, or of nodes of several regions, the preferred one first. One is enough: it names the others, and the
+   * device keeps what it said.
+   */
+  readonly url: string | readonly string[]
   /** Default: none, for a node in development mode. */
   readonly token?: TokenSource | undefined
   readonly storage: ClientStore

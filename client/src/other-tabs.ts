@@ -25,27 +25,28 @@ export function foreignEdit(
   record: RecordName,
   payload: Uint8Array,
   isOrphan: boolean,
-): 'taken' | 'settled' {
+): 'new' | 'known' | 'settled' {
   const document = sync.documents.get(name)
-  if (document === undefined || document.link.kind === 'erased') return 'taken'
+  if (document === undefined || document.link.kind === 'erased') return 'known'
   const text = recordText(record)
   if (document.log.has(text)) {
     if (sync.leads && document.item(record) === undefined) return 'settled'
     if (isOrphan) unhold(sync, document, (item) => item === document.item(record), false)
-  } else {
-    document.log.set(text, record)
-    document.logBytes += payload.length
-    const item = sync.outbox.create(name, sync.journal.nextName().number, record, payload)
-    item.isHeld = !isOrphan
-    item.isUnwritten = isOrphan
-    if (!isOrphan) document.heldCount++
-    else if (sync.leads) writeFor(sync, document, item)
-    document.items.set(item.age, item)
-    sync.outbox.add(item)
-    sync.changed.add(document)
+    settle(sync)
+    return 'known'
   }
+  document.log.set(text, record)
+  document.logBytes += payload.length
+  const item = sync.outbox.create(name, sync.journal.nextName().number, record, payload)
+  item.isHeld = !isOrphan
+  item.isUnwritten = isOrphan
+  if (!isOrphan) document.heldCount++
+  else if (sync.leads) writeFor(sync, document, item)
+  document.items.set(item.age, item)
+  sync.outbox.add(item)
+  sync.changed.add(document)
   settle(sync)
-  return 'taken'
+  return 'new'
 }
 
 /** The device has the records of another tab up to that number; or it will not, and they are written here. */

@@ -19,7 +19,7 @@ export function pump(sync: SyncState, nowMs: number): void {
       if (document?.channel === undefined || document.needs !== 'nothing' || document.halted !== undefined) return 'pass'
       if (document.heldCount > 0) return 'pass'
       if (document.blockedUntilMs !== undefined && document.blockedUntilMs > nowMs) return 'pass'
-      const group = sync.session.groupOf(document)
+      const group = document.attachment?.group
       // Behind an attach pushes go blindly, but not into what may be a group that drops them.
       if (group === undefined && anyStopped) return 'pass'
       if (group?.blockedUntilMs !== undefined && group.blockedUntilMs > nowMs) return 'pass'
@@ -42,7 +42,7 @@ function push(sync: SyncState, item: OutboxItem): void {
   const document = sync.documents.get(item.document)
   const channel = document?.channel
   if (channel === undefined) return
-  const group = sync.session.groupOf(document)
+  const group = document?.attachment?.group
   if (group?.stopped === true) {
     group.stopped = false
     sync.out.push(encodeClientFrame({ type: 'resume', channel, counter: item.counter }))
@@ -61,6 +61,26 @@ export function watch(sync: SyncState, nowMs: number): number | undefined {
   sync.connection.receive({ type: 'lost', socket: sync.connection.socket, code: 'TIMEOUT' })
   return undefined
 }
+
+/**
+ * CLI3: a region that is cut off without a word is noticed within seconds where there is another one to go to, sooner while edits wait for
+ * it. Asked only when nothing at all has come for a while.
+ */
+export function listen(sync: SyncState, nowMs: number): number | undefined {
+  if (sync.connection.phase !== 'online' || !sync.locator.isFree) return undefined
+  const { isWaiting } = sync.outbox
+  if (sync.askedMs > sync.heardMs || (!isWaiting && sync.effects.isMetered())) return undefined
+  const dueMs = isWaiting ? Math.max(sync.heardMs, sync.progressMs) + waitingQuietMs : sync.heardMs + idleQuietMs
+  if (nowMs < dueMs) return dueMs
+  sync.askedMs = nowMs
+  sync.connection.receive({ type: 'probe', timeoutMs: quietAnswerMs })
+  return undefined
+}
+
+/** Milliseconds of silence after which a region is asked whether it is there, while it owes an answer and while not; and that it then has. */
+const waitingQuietMs = 1_500
+const idleQuietMs = 6_000
+const quietAnswerMs = 2_500
 
 /** Milliseconds without an ack or a refusal of what was pushed; the node answers each push within a few seconds, or is stuck. */
 const ackTimeoutMs = 60_000

@@ -3,6 +3,7 @@
  *
  * ```
  *   meta                              format of the store
+ *   regions                           which regions there are, and which served last
  *   token • group                     session token of a group (SES5)
  *   doc • name • head                 life, group and cursor of the document (SES1)
  *   doc • name • snap • opening       one update that stands for log records that its opening folded and deleted
@@ -32,6 +33,7 @@ import type { StoreKey, StoreRecord } from './store.js'
 export const storeFormat = 2
 
 export const metaKey: StoreKey = ['meta']
+export const regionsKey: StoreKey = ['regions']
 export const outboxPrefix: StoreKey = ['out']
 export const tokenPrefix: StoreKey = ['token']
 export const tokenKey = (group: GroupId): StoreKey => ['token', group]
@@ -120,6 +122,10 @@ export function readTokens(records: readonly StoreRecord[]): Map<GroupId, Mutabl
 }
 
 export const encodeMeta = (): Uint8Array => encode((body) => encoding.writeVarUint(body, storeFormat))
+
+export const encodeRegions = (text: string): Uint8Array => encode((body) => encoding.writeVarString(body, text))
+
+export const decodeRegions = (value: Uint8Array): string => decode(value, decoding.readVarString)
 
 /** True if an older client wrote the store. @throws MeridianError STORE_FAILED if a newer one did. */
 export function checkMeta(value: Uint8Array): boolean {

@@ -3,6 +3,7 @@
 import type { ErrorCode } from '@meridian/core/errors'
 import type { DocumentName } from '@meridian/core/ids'
 import type { Refused } from '@meridian/core/wires/native/server-frames'
+import { tellWhy } from './acks.js'
 import { detachChannel, detachNow, erase } from './attaching.js'
 import { backoffMs, refusalBackoff } from './backoff.js'
 import { retryOf } from './connection.js'
@@ -18,15 +19,14 @@ export function refused(sync: SyncState, frame: Refused): void {
   // A commit that failed names no channel, so the item goes by its counter, which no other has.
   const item = sync.outbox.find(frame.counter)
   const document = item === undefined ? sync.session.byChannel.get(frame.channel) : sync.documents.get(item.document)
-  const handle = document?.attachment?.group ?? sync.session.channelGroups.get(frame.channel)
-  const group = handle === undefined ? undefined : sync.session.groups.get(handle)
+  const group = document?.attachment?.group ?? sync.session.channelGroups.get(frame.channel)
   sync.progressMs = sync.effects.monotonicMs()
   // A refusal of what was withdrawn, of a group that cannot be told: every group goes on with new counters, which does no harm.
   for (const live of group === undefined ? sync.session.groups.values() : [group]) live.stopped = true
   // What went out before its document's group was known may be of this one.
   const inGroup = (name: DocumentName): boolean => {
     const other = sync.documents.get(name)?.attachment?.group
-    return group === undefined || other === undefined || other === handle
+    return group === undefined || other === undefined || other === group
   }
   sync.outbox.dropped(frame.counter, inGroup)
   if (document === undefined) return
@@ -41,13 +41,16 @@ export function refused(sync: SyncState, frame: Refused): void {
       return premature(sync, document, item, waitMs)
     case 'DOCUMENT_DAMAGED':
     case 'NOT_PLACED_HERE':
+      document.blockedBy = frame.code
       block(sync, document, waitMs(document.attempt++))
       return
     default:
       if (retryOf(frame.code) === 'never') {
         if (item !== undefined) setAside(sync, document, item, frame.code)
-      } else if (group !== undefined) group.blockedUntilMs = waitMs(group.attempt++)
-      else block(sync, document, waitMs(document.attempt++))
+      } else if (group !== undefined) {
+        tellWhy(sync, group, frame.code)
+        group.blockedUntilMs = waitMs(group.attempt++)
+      } else block(sync, document, waitMs(document.attempt++))
   }
 }
 

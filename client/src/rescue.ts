@@ -48,7 +48,7 @@ export function rescue(sync: SyncState, document: ClientDocument, state: Uint8Ar
   document.cursor = rescue.version
   sync.journal.headChanged(document)
   // Cut down to what this region has shown to hold.
-  const token = sync.journal.replaceToken(group, sync.session.groups.get(attachment.group)?.held ?? rescue.version)
+  const token = sync.journal.replaceToken(group, attachment.group.held)
   sync.out.push(encodeClientFrame({ type: 'seen', channel: attachment.channel, seen: token }))
   sync.changed.add(document)
 }

@@ -2,24 +2,11 @@
 
 import { MeridianError } from '@meridian/core/errors'
 import type { GroupId, ReplicaId } from '@meridian/core/ids'
-import type { Dot, MutableVersion } from '@meridian/core/version'
+import type { Dot } from '@meridian/core/version'
 import { mutableVersion } from '@meridian/core/version'
-import type { Ack, Welcome } from '@meridian/core/wires/native/server-frames'
+import type { Welcome } from '@meridian/core/wires/native/server-frames'
 import type { ClientDocument } from './document.js'
-
-/** A group on the running connection. */
-export interface LiveGroup {
-  readonly id: GroupId
-  /** Nothing of the group is pushed before that. */
-  blockedUntilMs: number | undefined
-  attempt: number
-  /** The node drops pushes of the group until it is told where they go on. */
-  stopped: boolean
-  /** What the region has shown that it holds. */
-  readonly held: MutableVersion
-  /** The newest ack: it may come before the answer to the attach of what it acks. */
-  acked: Ack | undefined
-}
+import type { LiveGroup } from './live-group.js'
 
 export class Session {
   welcome: Welcome | undefined
@@ -28,7 +15,7 @@ export class Session {
   readonly byChannel = new Map<number, ClientDocument>()
   readonly byHandle = new Map<number, ClientDocument>()
   /** Of channels that are gone, too. */
-  readonly channelGroups = new Map<number, number>()
+  readonly channelGroups = new Map<number, LiveGroup>()
   #channel = 0
 
   /** The connection is gone, and everything that was named on it. */
@@ -51,15 +38,11 @@ export class Session {
       id,
       blockedUntilMs: undefined,
       attempt: 0,
+      code: undefined,
       stopped: false,
       held: mutableVersion(),
       acked: undefined,
     })
-  }
-
-  /** Of a document that is attached. */
-  groupOf(document: ClientDocument | undefined): LiveGroup | undefined {
-    return document?.attachment === undefined ? undefined : this.groups.get(document.attachment.group)
   }
 
   /** @throws MeridianError FRAME_INVALID for a replica that was not named before. */

@@ -10,7 +10,8 @@ import type { RegionId } from '@meridian/core/ids'
 export type ConnectionStatus =
   /** Not started, or another tab holds the connection. */
   | { readonly kind: 'idle' }
-  | { readonly kind: 'connecting' }
+  /** `region`: on the way to another one than before. */
+  | { readonly kind: 'connecting'; readonly region?: RegionId }
   | { readonly kind: 'online'; readonly region: RegionId; readonly subject: string }
   /** No connection; the next attempt comes by itself. `code` says what ended the last one. */
   | { readonly kind: 'waiting'; readonly code: ErrorCode }
@@ -43,7 +44,7 @@ export type DocumentStatus =
   | { readonly kind: 'syncing'; readonly pending: number }
   /** Everything of the region is here. `pending` counts the edits that it has not saved yet. */
   | { readonly kind: 'current'; readonly pending: number; readonly access: Access }
-  /** The region does not serve the document now and is asked again by itself. */
+  /** The region does not serve the document now, or takes no edit of it (its log is full), and is asked again by itself. */
   | { readonly kind: 'waiting'; readonly pending: number; readonly code: ErrorCode }
   /** The region does not serve the document, or takes no edit of it, until the user does something. */
   | { readonly kind: 'refused'; readonly pending: number; readonly code: ErrorCode }

@@ -8,9 +8,10 @@ import type { DeviceId, DocumentName } from '@meridian/core/ids'
 import type { Connection, ConnectionTimes } from './connection.js'
 import type { ClientDocument } from './document.js'
 import type { Journal } from './journal.js'
+import type { Locator } from './locate.js'
 import type { Outbox } from './outbox.js'
 import type { Outgoing } from './outgoing.js'
-import type { Places } from './places.js'
+import type { Place, Places } from './places.js'
 import type { Mark, RecordName } from './records.js'
 import type { Session } from './session.js'
 import type { ConnectionStatus } from './status.js'
@@ -27,9 +28,13 @@ export interface SyncEffects {
   /** `receive({ type: 'time' })` is to be called then, and at no other time asked for before. */
   wakeAt(monotonicMs: number | undefined): void
   requestToken(): void
-  dial(socket: number): void
+  dial(socket: number, url: string): void
   hangUp(): void
   send(message: Uint8Array): void
+  /** Answered by `answered` with what the place said of regions, later; milliseconds. */
+  ask(place: Place, timeoutMs: number): void
+  /** The user pays for what is sent. */
+  isMetered(): boolean
   /** One atomic batch, after all earlier ones. */
   write(batch: StoreOperation[]): void
   /** To the document's live copy, in one turn; nothing if it has none. */
@@ -66,6 +71,7 @@ export interface SyncState {
   readonly effects: SyncEffects
   readonly options: SyncOptions
   readonly connection: Connection
+  readonly locator: Locator
   readonly session: Session
   readonly documents: Map<DocumentName, ClientDocument>
   readonly outbox: Outbox
@@ -84,6 +90,9 @@ export interface SyncState {
   anewCount: number
   /** When the node last said what became of a push. */
   progressMs: number
+  /** When anything last came from it, and when it was last asked whether it is there. */
+  heardMs: number
+  askedMs: number
 
   // Of the running turn.
   readonly out: Outgoing

@@ -16,11 +16,13 @@ import { ClientDocument } from './document.js'
 import { ageText, foundEdit, takeEdits } from './edits.js'
 import { newReader } from './frames.js'
 import { Journal } from './journal.js'
+import { Locator } from './locate.js'
 import { writeDocumentAnew } from './lost-store.js'
 import { Outbox } from './outbox.js'
 import type { Outcome } from './outcome.js'
 import { outcomeOf } from './outcome.js'
 import { Outgoing } from './outgoing.js'
+import type { Place } from './places.js'
 import type { RecordName, StoredDocument } from './records.js'
 import { recordText } from './records.js'
 import { replacePremature, rescue } from './rescue.js'
@@ -34,6 +36,7 @@ export class Sync implements SyncState {
   readonly effects: SyncEffects
   readonly options: SyncOptions
   readonly connection: Connection
+  readonly locator: Locator
   readonly session = new Session()
   readonly documents = new Map<DocumentName, ClientDocument>()
   readonly outbox = new Outbox()
@@ -46,6 +49,8 @@ export class Sync implements SyncState {
   mirrored: ConnectionStatus | undefined
   told: ConnectionStatus
   progressMs = 0
+  heardMs = 0
+  askedMs = 0
   anewCount = 0
   #reader: FrameReader
   #deferred = false
@@ -57,20 +62,34 @@ export class Sync implements SyncState {
     if (!options.leads) this.mirrored = connecting
     this.journal = new Journal(options.opening)
     this.#reader = newReader(this)
+    this.locator = new Locator(options.places, {
+      monotonicMs: () => effects.monotonicMs(),
+      random: effects.random,
+      ask: (place, timeoutMs) => effects.ask(place, timeoutMs),
+      isMetered: () => effects.isMetered(),
+      move: () => this.connection.receive({ type: 'move' }),
+    })
     this.connection = new Connection(
       {
         clock: effects.clock,
         monotonicMs: () => effects.monotonicMs(),
         random: effects.random,
         requestToken: () => effects.requestToken(),
-        dial: (socket) => effects.dial(socket),
+        dial: (socket) => {
+          this.locator.dialled()
+          effects.dial(socket, this.locator.current.url)
+        },
         hangUp: () => effects.hangUp(),
         send: (frame) => this.out.push(frame),
         greet: (token) => this.#greet(token),
         entered: (welcome) => {
           this.session.welcome = welcome
+          this.heardMs = effects.monotonicMs()
+          this.locator.entered(welcome.region)
         },
         left: () => left(this),
+        lost: () => this.locator.lost(),
+        destination: () => this.locator.destination,
       },
       { times: options.times ?? connectionTimes, tokens: options.tokens },
     )
@@ -113,6 +132,12 @@ export class Sync implements SyncState {
 
   tokensFound(tokens: ReadonlyMap<GroupId, Version>): void {
     for (const [group, version] of tokens) this.journal.seen(group, version)
+  }
+
+  /** The regions that an earlier opening, or another tab, knew. */
+  placesFound(text: string): void {
+    this.options.places.found(text)
+    this.locator.remember()
   }
 
   /** Edits of earlier openings, in the order in which they were made; each document is to be loaded. */
@@ -215,6 +240,8 @@ export class Sync implements SyncState {
 
   receive(event: Exclude<ConnectionEvent, { type: 'welcome' | 'goodbye' }>): void {
     if (event.type === 'close') this.mirrored = undefined
+    if (event.type === 'close' || event.type === 'stop') this.locator.left()
+    if (event.type === 'time') this.locator.time()
     // A node does not say when it has judged a new token, so whoever needs more than the old one allowed connects anew.
     if (event.type === 'token' && this.connection.phase === 'online' && lacksRights(this)) {
       this.connection.receive({ type: 'stop' })
@@ -224,9 +251,16 @@ export class Sync implements SyncState {
     settle(this)
   }
 
+  /** What a place said of regions, and how long that took; undefined: it did not answer. */
+  answered(place: Place, roundTripMs: number | undefined, text: string): void {
+    this.locator.answered(place, roundTripMs, text)
+    settle(this)
+  }
+
   message(socket: number, message: Uint8Array): void {
     if (socket !== this.connection.socket) return
     this.connection.heard()
+    this.heardMs = this.effects.monotonicMs()
     try {
       this.#reader.receive(message)
     } catch (thrown) {

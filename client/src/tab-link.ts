@@ -6,7 +6,7 @@
 import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
 import type { ClientState, OpenTabLink, TabLink } from './client-state.js'
-import { loadUnseen, readOutbox, readStored, readTokens, showAgain } from './device-copy.js'
+import { loadUnseen, readOutbox, readPlaces, readStored, readTokens, showAgain } from './device-copy.js'
 import { distrust } from './lost-store.js'
 import * as otherTabs from './other-tabs.js'
 import type { RecordName } from './records.js'
@@ -148,6 +148,7 @@ class ClientTabs implements TabLink {
       await writer.drained().catch(() => undefined)
       try {
         await readTokens(client)
+        await readPlaces(client)
         for (const slot of [...slots.values()]) {
           if (slot.live?.isLoaded !== true) continue
           const { anewCount } = sync
@@ -246,11 +247,13 @@ class ClientTabs implements TabLink {
       sync.open(document, 'push only')
       void loadUnseen(this.#client, document)
     }
-    if (otherTabs.foreignEdit(sync, document, record, payload, isOrphan) === 'settled')
-      this.post({ type: 'marked', document, record, mark: undefined })
+    const taken = otherTabs.foreignEdit(sync, document, record, payload, isOrphan)
+    if (taken === 'settled') this.post({ type: 'marked', document, record, mark: undefined })
     if (!this.#tabs.isGone(record.opening)) return
     otherTabs.release(sync, record.opening, Number.POSITIVE_INFINITY, false)
-    // Whoever leads may have heard of it too early to take it.
-    if (!sync.leads) this.#tellUnsaved(document)
+    if (taken !== 'new') return
+    // Nobody else tells of it: whoever leads may have heard of it too early to take it, and others may have opened since.
+    if (sync.leads) this.post({ type: 'edit', document, record, payload, isOrphan: true })
+    else this.#tellUnsaved(document)
   }
 }

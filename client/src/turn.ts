@@ -3,15 +3,16 @@
 import { attachLoaded, detach } from './attaching.js'
 import type { ClientDocument } from './document.js'
 import { refuseAll } from './edits.js'
-import { pump, watch } from './pushes.js'
+import { listen, pump, watch } from './pushes.js'
 import type { SyncState } from './sync-state.js'
 import { connectionStatus } from './sync-state.js'
 
 export function settle(sync: SyncState): void {
   const nowMs = sync.effects.monotonicMs()
-  const dueMs = earliest(retry(sync, nowMs), watch(sync, nowMs))
+  const dueMs = earliest(earliest(retry(sync, nowMs), watch(sync, nowMs)), earliest(listen(sync, nowMs), sync.locator.dueMs))
   pump(sync, nowMs)
   for (const document of sync.changed) tidy(sync, document)
+  if (sync.leads && sync.options.places.isChanged) sync.journal.regions(sync.options.places.encode())
   const batch = sync.journal.take()
   if (batch.length > 0) sync.effects.write(batch)
   sendOut(sync)

@@ -23,6 +23,10 @@ export interface ClientWorld {
   after(ms: number, run: () => void): () => void
   /** Answers later, never before it returns; after `lost` no more. */
   dial(url: string, events: SocketEvents): ClientSocket
+  /** The body of what this HTTP URL answers. Rejects for anything but a success within so many milliseconds. */
+  get(url: string, timeoutMs: number): Promise<string>
+  /** The user pays for what is sent, or has asked to save it. Default: no. */
+  isMetered?(): boolean
   /** An exception of somebody's listener or observer, or of ours. */
   report(thrown: unknown): void
 }

@@ -72,7 +72,8 @@ export class Writer {
 
   /** Resolves when everything handed in so far is durable. Rejects when an attempt to write it fails, though it is tried again. */
   drained(): Promise<void> {
-    if (this.isIdle) return Promise.resolve()
+    // What was durable in a store that is gone is not.
+    if (!this.isBehind) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#waiters.push({ ticket: this.#ticket, resolve, reject })
     })

@@ -30,9 +30,14 @@ export type Decision =
 /**
  * RES1: the one choke point. Pure and cheap; `regions/residency` implements it.
  *
- * @param attested for `access`: the country code of where the client is, as its token or connection attests; absent if nobody does.
+ * @param attested for `access`: the country codes of where the client is, as its token and its connection attest; each has to be allowed, and none
+ * means that nobody knows.
  */
-export type Admit = (verb: Verb, document: DocumentName, attested?: string) => Decision
+export type Admit = (verb: Verb, document: DocumentName, attested?: readonly string[]) => Decision
+
+/** What a token allows beside documents. `policy:read`: to see the policy of its tenant; `policy:write`: to edit it, too. */
+export const scopes = ['policy:read', 'policy:write'] as const
+export type Scope = (typeof scopes)[number]
 
 /** Who a connection speaks for, as the authenticator found. */
 export interface Principal {
@@ -42,6 +47,17 @@ export interface Principal {
   readonly grants: readonly { readonly match: string; readonly access: Access }[]
   /** Milliseconds since 1970 after which the connection may do nothing; Infinity in development mode. */
   readonly expiresAt: number
+  /** The country that the token says its subject acts from, ISO 3166-1. */
+  readonly country?: string
+  readonly scopes?: readonly Scope[]
+}
+
+/** Where a client is by all who attest it: its token, and a proxy that is trusted. */
+export function attestedBy(principal: Principal | undefined, connection: string | undefined): readonly string[] {
+  const countries: string[] = []
+  if (principal?.country !== undefined) countries.push(principal.country)
+  if (connection !== undefined && connection !== principal?.country) countries.push(connection)
+  return countries
 }
 
 export type Access = 'read' | 'write'

@@ -14,4 +14,5 @@ export interface EngineAside {
   /** `update` is not changed by anybody meanwhile. */
   inspect(engine: EngineName, update: Uint8Array, limits: InspectLimits, done: (answer: Inspection | AsideError) => void): void
   cut(engine: EngineName, update: Uint8Array, overlap: Uint8Array, done: (answer: Uint8Array | AsideError) => void): void
+  admissible(engine: EngineName, update: Uint8Array, basis: Uint8Array, done: (answer: Uint8Array | AsideError) => void): void
 }

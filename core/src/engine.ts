@@ -51,6 +51,11 @@ export interface EngineIndex {
   readonly engine: EngineName
 }
 
+export interface IndexDecoding {
+  /** Goes on for a millisecond or less. @returns the index, once all of it is there */
+  step(): EngineIndex | 'more'
+}
+
 /** `new`: adds something. `nothing`: all of it is held already. `premature`: builds on something that is not held yet. */
 export type Judgement = 'new' | 'nothing' | 'premature'
 
@@ -95,6 +100,15 @@ export interface Engine {
   overlap(index: EngineIndex, inspection: Inspection): Uint8Array | undefined
   /** The update without its `overlap`. */
   cut(update: Uint8Array, overlap: Uint8Array): Uint8Array
+  /** What is held of all that an update brings, deletes or builds on, in a form for `admissible`. */
+  basis(index: EngineIndex, inspection: Inspection): Uint8Array
+  /**
+   * The greatest part of an update, judged `premature`, that builds on nothing but itself and what is held (SES2); empty if there is none. It
+   * may overlap what is held. Without a live document, in memory that is bounded by the length of `update`, which was inspected.
+   */
+  admissible(update: Uint8Array, basis: Uint8Array): Uint8Array
+  /** One thing that a premature update lacks, as the inspection of an update that needs nothing else: small, to be judged again and again. */
+  lacking(index: EngineIndex, inspection: Inspection): Inspection | undefined
   /** Adds to `index` what an update that was judged `new` holds. */
   include(index: EngineIndex, inspection: Inspection): void
   /** What a peer is told that is held: its state vector (heads). */
@@ -102,6 +116,8 @@ export interface Engine {
   encodeIndex(index: EngineIndex): Uint8Array
   /** @throws MeridianError UPDATE_INVALID if the bytes are no index. */
   decodeIndex(bytes: Uint8Array): EngineIndex
+  /** The same in steps, for who may not be held up. @throws MeridianError UPDATE_INVALID at once, or in a step */
+  beginIndex(bytes: Uint8Array): IndexDecoding
   /** One state that stands for `updates` in this order; garbage is collected. Goes through a live document, which is faster and smaller than merging. */
   snapshot(updates: readonly Uint8Array[]): EngineState
   /** What `updates` together hold and a peer with the encoded state vector (heads) `known` does not; empty if nothing. */

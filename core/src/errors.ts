@@ -150,8 +150,14 @@ const rows = {
     retry: 'backoff',
     advice: 'Give all regions the same cluster file and each its own key; until then they exchange nothing.',
   },
-  JOINING: {
+  POLICY_INVALID: {
     number: 37,
+    close: 4422,
+    retry: 'never',
+    advice: 'Correct what the findings name; `meridian policy validate` finds the same.',
+  },
+  JOINING: {
+    number: 38,
     close: 4503,
     retry: 'backoff',
     advice: 'The region is taking over these documents from another one; wait, or connect to another region.',

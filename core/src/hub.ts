@@ -20,10 +20,10 @@ import { compactionPolicy, dueWhenIdle, dueWhileOpen } from './compaction.js'
 import type { Shared } from './delivery.js'
 import { Delivery, RecentEntry } from './delivery.js'
 import type { Admit, Clock, Random } from './effects.js'
-import type { Engine, EngineIndex, EngineName, Inspection } from './engine.js'
+import type { Engine, EngineIndex, EngineName, IndexDecoding, Inspection } from './engine.js'
 import { inspectLimits } from './engine.js'
 import type { EngineAside } from './engine-aside.js'
-import type { Draft, Entry, PushName } from './entry.js'
+import type { Control, Draft, Entry, PushName } from './entry.js'
 import { encodeControl } from './entry.js'
 import { assert, MeridianError } from './errors.js'
 import type { HybridTime } from './hybrid-time.js'
@@ -65,6 +65,8 @@ export interface HubEffects {
   compact(document: DocumentName): void
   /** Absent for a node that is alone. */
   readonly links?: HubLinks
+  /** A control entry became durable here, whoever wrote it; told once, after what stood before it was delivered (RES3). */
+  controlled?(group: GroupId, payload: Uint8Array): void
 }
 
 export interface HubOptions {
@@ -325,6 +327,16 @@ export class Hub {
     })
   }
 
+  /** Appends an entry of the group itself, such as an edit of its tenant's policy (RES3). */
+  control(id: GroupId, control: Control, receipt: Receipt): void {
+    this.withGroup(id, (group) => {
+      if (typeof group === 'string' || this.#closed)
+        return receipt.failed(0, 0, 0, typeof group === 'string' ? group : 'LOG_UNAVAILABLE')
+      this.#seal(group)
+      this.#control(group, control, receipt)
+    })
+  }
+
   /**
    * True if memory holds every entry of the document beyond `after`. Not if the document was loaded with entries of a commit that is durable
    * and not answered yet: those are known of, and are in the log only.
@@ -407,6 +419,7 @@ export class Hub {
     for (const run of watchers) run()
     for (const group of resealed) this.#reload(group)
     this.effects.links?.included(entries)
+    for (const { kind, group, payload } of entries) if (kind === 'control') this.effects.controlled?.(group, payload)
     if (reopened) this.#reopened()
     for (const { document, from } of doubtful) this.#recover(document, from)
   }
@@ -451,17 +464,19 @@ export class Hub {
     this.#closed = true
   }
 
-  /** A subscriber took something and is flushed when the commit has been fanned out. [hot] */
+  /** A subscriber took something and is flushed at once, or when the commit has been fanned out. [hot] */
   #deliver(attachment: Subscription, shared: Shared, before: Position): void {
-    if (attachment.state === 'live') {
-      if (attachment.subscriber.deliver(shared) === 'stalled') {
-        attachment.state = 'behind'
-        attachment.position = before
-      } else {
-        this.stats.delivered++
-        this.#dirty.push(attachment.subscriber)
-      }
+    if (attachment.state !== 'live') return
+    const { subscriber } = attachment
+    if (subscriber.deliver(shared) === 'stalled') {
+      attachment.state = 'behind'
+      attachment.position = before
+      return
     }
+    this.stats.delivered++
+    // Of a commit of one document nothing else can come for it: what it holds is touched once, and not again when it is in no cache.
+    if (this.#touched.length === 1) subscriber.flush()
+    else this.#dirty.push(subscriber)
   }
 
   #now(): HybridTime {
@@ -541,6 +556,7 @@ export class Hub {
     let draftIndex = 0
     const resealed = new Set<LiveGroup>()
     const watchers = new Set<() => void>()
+    const controls: Item[] = []
     const ends = this.effects.links === undefined ? undefined : new Map<GroupId, number>()
     const doubtful = this.#doubtful.size > 0 || reopened ? this.#settleDoubt(appended === undefined ? undefined : before) : []
     for (const item of batch) {
@@ -560,6 +576,7 @@ export class Hub {
       const { document } = item
       if (document === undefined) {
         resealed.add(item.group)
+        controls.push(item)
         this.tail.add(
           new RecentEntry<LiveDocument>(toPosition(position), undefined, { replica, replicaIndex, sequence }, noPayload),
         )
@@ -599,6 +616,11 @@ export class Hub {
     for (const group of resealed) this.#reload(group)
     for (const [group, sequence] of ends ?? [])
       this.effects.links?.appended(group, replica, sequence, appended?.chains?.get(group))
+    for (const { group, draft, receipt } of controls) {
+      if (draft === undefined) continue
+      this.effects.controlled?.(group.id, draft.payload)
+      receipt?.saved(0, 0, replicaIndex, group.version.sequences.get(replica) ?? 0)
+    }
     if (reopened) this.#reopened()
     for (const { document, from } of doubtful) this.#recover(document, from)
   }
@@ -814,6 +836,7 @@ export class Hub {
       dueWhenIdle(this.#options.compaction, document, this.effects.clock.now())
     )
       this.effects.compact(document.name)
+    document.shed()
   }
 
   #compact(document: LiveDocument): void {
@@ -863,6 +886,11 @@ export class Hub {
     group.sealing = true
     let counter = 0
     for (const replica of group.closed.keys()) counter = Math.max(counter, replicaParts(replica).counter)
+    this.#control(group, { kind: 'seal', counter, last: group.closed }, undefined)
+  }
+
+  /** Under no epoch: what a policy says is not admitted by one. */
+  #control(group: LiveGroup, control: Control, receipt: Receipt | undefined): void {
     this.#add({
       group,
       document: undefined,
@@ -874,10 +902,10 @@ export class Hub {
         kind: 'control',
         epoch: 0,
         time: this.#now(),
-        payload: encodeControl({ kind: 'seal', counter, last: group.closed }),
+        payload: encodeControl(control),
       },
       origin: undefined,
-      receipt: undefined,
+      receipt,
       counter: 0,
       bytes: 0,
     })
@@ -899,9 +927,7 @@ export class Hub {
     assert(engine !== undefined, 'an index is loaded for a document whose engine is known here')
     const { snapshot } = document
     const from = snapshot?.position ?? toPosition(0)
-    const index = guarded(() => (snapshot === undefined ? engine.emptyIndex() : engine.decodeIndex(snapshot.index)))
-    if (index === undefined) return 'DOCUMENT_DAMAGED'
-    const read = (after: Position): void => {
+    const read = (index: EngineIndex, after: Position): void => {
       this.effects.log.readDocument(document.name, after, indexRead, (outcome) => {
         if (document.index !== loading) return
         if (outcome.kind === 'failed') return this.#indexed(document, loading, outcome.code)
@@ -913,13 +939,30 @@ export class Hub {
         }
         this.#includeAll(document, { engine, index, loading }, outcome.value.entries, (failed) => {
           if (failed !== undefined) this.#indexed(document, loading, failed)
-          else if (outcome.value.more) read(outcome.value.asOf)
+          else if (outcome.value.more) read(index, outcome.value.asOf)
           else this.#indexed(document, loading, { kind: 'loaded', engine, index })
         })
       })
     }
-    if (document.position <= from) this.#indexed(document, loading, { kind: 'loaded', engine, index })
-    else read(from)
+    const decoded = (index: EngineIndex | 'more' | undefined, decoding: IndexDecoding | undefined): void => {
+      if (document.index !== loading) return
+      if (index === undefined) this.#indexed(document, loading, 'DOCUMENT_DAMAGED')
+      else if (index === 'more')
+        this.effects.schedule(
+          () =>
+            decoded(
+              guarded(() => decoding?.step()),
+              decoding,
+            ),
+          'end of turn',
+        )
+      else if (document.position <= from) this.#indexed(document, loading, { kind: 'loaded', engine, index })
+      else read(index, from)
+    }
+    const decoding = guarded(() => (snapshot === undefined ? undefined : engine.beginIndex(snapshot.index)))
+    const first = snapshot === undefined ? engine.emptyIndex() : guarded(() => decoding?.step())
+    if (first === undefined) return 'DOCUMENT_DAMAGED'
+    decoded(first, decoding)
     return undefined
   }
 
@@ -954,7 +997,8 @@ export class Hub {
 
   /** Ends a load of the index, well or with the code of what failed, which those who waited see and nobody after them. */
   #indexed(document: LiveDocument, loading: IndexLoading, result: LoadedIndex | LogErrorCode): void {
-    if (document.index !== loading) return
+    // Whoever waited for it is gone with the hub.
+    if (this.#closed || document.index !== loading) return
     document.index = typeof result === 'string' ? { kind: 'failed', code: result } : result
     for (const payload of loading.late) this.#include(document, payload)
     const ended = document.index

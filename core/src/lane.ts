@@ -29,6 +29,8 @@ import { emptyVersion } from './version.js'
 export interface LaneSession extends Subscriber {
   /** Names its pushes together with their counters; without one a resend is not recognised, and no push is remembered. */
   readonly device: DeviceId | undefined
+  /** Whether what is admissible of a premature push is stored before the rest (SES2). Only where nobody takes an ack for the whole of it. */
+  readonly storesParts: boolean
   /** Something of this lane is to be acked at the next flush. */
   acked(lane: Lane): void
   refused(push: RefusedPush): void
@@ -41,6 +43,8 @@ export interface RefusedPush {
   readonly counter: number
   readonly code: ErrorCode
   readonly missing: Version
+  /** Of a premature update, if it can be told: as long as this is judged so, so is the update. */
+  readonly lacking?: Inspection
 }
 
 /** The newest push that is saved, waiting to be told. */
@@ -62,6 +66,12 @@ interface WaitingPush {
   inspection: Inspection | ErrorCode | undefined
   /** It without what was held when that was cut off beside the loop. */
   rest: { readonly overlap: Uint8Array; readonly update: Uint8Array | AsideError } | undefined
+  /** What of it is admissible while it is premature: empty if it is not to be looked for again, undefined until it was. */
+  part: Uint8Array | AsideError | undefined
+  /** If it was judged premature last, what it lacked: as long as that is not held, it need not be judged again. */
+  lacking: Inspection | undefined
+  /** It is such a part itself. */
+  readonly isPart: boolean
   /** Work on it goes on beside the loop. */
   aside: boolean
 }
@@ -69,7 +79,16 @@ interface WaitingPush {
 /** Pushes that may let others pass while they wait, and of which one session without names may have as many waiting before it is not read from. */
 const asideMax = 256
 
-type Step = 'done' | 'wait' | { readonly refuse: ErrorCode; readonly missing?: Version }
+type Step =
+  | 'done'
+  | 'wait'
+  | { readonly kind: 'refuse'; readonly code: ErrorCode }
+  /** This goes first. */
+  | { readonly kind: 'part'; readonly update: Uint8Array }
+
+const refuse = (code: ErrorCode): Step => ({ kind: 'refuse', code })
+
+const noPart = new Uint8Array(0)
 
 export class Lane implements Receipt {
   readonly group: LiveGroup
@@ -132,8 +151,15 @@ export class Lane implements Receipt {
       this.#stop({ channel: attachment.channel, counter, code: 'LIMIT_UNACKED', missing: emptyVersion })
       return
     }
+    this.#waiting.push(this.#push(attachment, counter, payload, 'whole'))
+    this.work()
+    const last = this.#waiting.at(-1)
+    if (last !== undefined) this.#keep(last)
+  }
+
+  #push(attachment: Attachment, counter: number, payload: Uint8Array, kind: 'whole' | 'part'): WaitingPush {
     this.#unackedBytes += payload.length
-    this.#waiting.push({
+    return {
       attachment,
       counter,
       payload,
@@ -141,11 +167,11 @@ export class Lane implements Receipt {
       kept: false,
       inspection: undefined,
       rest: undefined,
+      part: kind === 'part' || !this.#session.storesParts ? noPart : undefined,
+      lacking: undefined,
+      isPart: kind === 'part',
       aside: false,
-    })
-    this.work()
-    const last = this.#waiting.at(-1)
-    if (last !== undefined) this.#keep(last)
+    }
   }
 
   #keep(push: WaitingPush): void {
@@ -187,7 +213,14 @@ export class Lane implements Receipt {
         if (first.kept) this.#hub.letGo(first.attachment.document)
         continue
       }
-      this.#refuse(first.attachment, first.counter, step.refuse, step.missing ?? emptyVersion)
+      if (step.kind === 'part') {
+        this.#keep(first)
+        const part = this.#push(first.attachment, first.counter, step.update, 'part')
+        this.#keep(part)
+        this.#waiting.unshift(part)
+        continue
+      }
+      this.#refuse(first.attachment, first.counter, step.code, emptyVersion)
       break
     }
     this.#working = false
@@ -209,9 +242,10 @@ export class Lane implements Receipt {
 
   tick(nowMs: number): void {
     if (this.#holdup === 'not visible') this.work()
+    if (!this.#named) this.#expire(nowMs)
     const first = this.#waiting[0]
     if (first === undefined || nowMs - first.since < this.#limits.waitMs) return
-    if (this.#holdup === 'premature') this.#refuse(first.attachment, first.counter, 'PREMATURE', emptyVersion)
+    if (this.#holdup === 'premature' && this.#named) this.#refuse(first.attachment, first.counter, 'PREMATURE', emptyVersion)
     else if (this.#holdup === 'not visible') {
       this.#refuse(
         first.attachment,
@@ -220,6 +254,26 @@ export class Lane implements Receipt {
         this.group.lacks(this.#required ?? emptyVersion) ?? emptyVersion,
       )
     }
+  }
+
+  /** Pushes without names are in no order: those that waited too long are refused, and no others. */
+  #expire(nowMs: number): void {
+    const isOver = (push: WaitingPush): boolean => push.lacking !== undefined && nowMs - push.since >= this.#limits.waitMs
+    if (!this.#waiting.some(isOver)) return
+    const waiting = this.#waiting.splice(0)
+    this.#waiting.push(...waiting.filter((push) => !isOver(push)))
+    for (const push of waiting.filter(isOver)) {
+      const { lacking } = push
+      this.#forget(push)
+      this.#session.refused({
+        channel: push.attachment.channel,
+        counter: push.counter,
+        code: 'PREMATURE',
+        missing: emptyVersion,
+        ...(lacking === undefined ? {} : { lacking }),
+      })
+    }
+    this.work()
   }
 
   takeAck(): PendingAck | undefined {
@@ -262,14 +316,14 @@ export class Lane implements Receipt {
     const { attachment } = push
     const { document } = attachment
     if (document.state === 'loading') return this.#waitFor(document.waiting)
-    if (document.state !== 'ready') return { refuse: document.state }
-    if (document.ended && attachment.mode === 'open') return { refuse: 'ERASED' }
+    if (document.state !== 'ready') return refuse(document.state)
+    if (document.ended && attachment.mode === 'open') return refuse('ERASED')
     // An erase is on its way into the log: what it ends is not known before it is durable.
     if (document.erasing > 0) return this.#waitFor(document.waiting)
-    if (attachment.access !== 'write') return { refuse: 'WRITE_DENIED' }
-    if (push.payload.length > this.#limits.updateBytesMax) return { refuse: 'UPDATE_TOO_LARGE' }
+    if (attachment.access !== 'write') return refuse('WRITE_DENIED')
+    if (push.payload.length > this.#limits.updateBytesMax) return refuse('UPDATE_TOO_LARGE')
     const decision = this.#hub.effects.admit('store', document.name)
-    if (decision.kind === 'no') return { refuse: 'NOT_PLACED_HERE' }
+    if (decision.kind === 'no' || decision.group !== document.group.id) return refuse('NOT_PLACED_HERE')
     if (this.#required !== undefined) {
       if (this.group.lacks(this.#required) !== undefined) {
         this.#hub.recheck(this.group)
@@ -278,7 +332,7 @@ export class Lane implements Receipt {
       }
       this.#required = undefined
     }
-    if ((document.engine ?? attachment.engine) !== attachment.engine) return { refuse: 'ENGINE_MISMATCH' }
+    if ((document.engine ?? attachment.engine) !== attachment.engine) return refuse('ENGINE_MISMATCH')
     if (attachment.mode === 'create') {
       if (document.ended && !document.isBeginning) this.#hub.beginLife(document, attachment.engine)
       else if (document.engine !== undefined) {
@@ -290,7 +344,7 @@ export class Lane implements Receipt {
       }
     }
     const loaded = this.#hub.index(document, attachment.engine, this.#retry)
-    if (typeof loaded === 'string') return { refuse: loaded }
+    if (typeof loaded === 'string') return refuse(loaded)
     if (loaded === undefined) {
       this.#holdup = 'log'
       return 'wait'
@@ -298,9 +352,15 @@ export class Lane implements Receipt {
     const { engine, index } = loaded
     const inspection = this.#inspect(push, engine)
     if (inspection === 'wait') return 'wait'
-    if (typeof inspection === 'string') return { refuse: inspection }
-    const judgement = engine.judge(index, inspection)
+    if (typeof inspection === 'string') return refuse(inspection)
+    const stillLacks = push.lacking !== undefined && engine.judge(index, push.lacking) === 'premature'
+    const judgement = stillLacks ? 'premature' : engine.judge(index, inspection)
+    push.lacking = stillLacks ? push.lacking : judgement === 'premature' ? engine.lacking(index, inspection) : undefined
     if (judgement === 'premature') {
+      const part = this.#part(push, { engine, index, inspection })
+      if (part === 'wait') return 'wait'
+      if (typeof part === 'string') return refuse(part)
+      if (part.length > 0) return { kind: 'part', update: part }
       this.#holdup = 'premature'
       document.premature.add(this.#retry)
       return 'wait'
@@ -308,12 +368,16 @@ export class Lane implements Receipt {
     document.premature.delete(this.#retry)
     const payload = judgement === 'nothing' ? undefined : this.#cut(push, { engine, index, inspection })
     if (payload === 'wait') return 'wait'
-    if (typeof payload === 'string') return { refuse: payload }
+    if (typeof payload === 'string') return refuse(payload)
     if (payload !== undefined && document.bytes + payload.length > this.#limits.documentBytesMax) {
       this.#hub.makeRoom(document)
-      return { refuse: 'DOCUMENT_TOO_LARGE' }
+      return refuse('DOCUMENT_TOO_LARGE')
     }
     this.#admitted = push.counter
+    if (payload === undefined && push.isPart) {
+      this.#unackedBytes -= push.payload.length
+      return 'done'
+    }
     if (payload === undefined) {
       this.#hub.barrier(document, this.#pushed(push))
       return 'done'
@@ -343,6 +407,30 @@ export class Lane implements Receipt {
       push.inspection = toMeridianError(thrown).code
     }
     return push.inspection
+  }
+
+  /** What of a premature update is admissible, said once. */
+  #part(
+    push: WaitingPush,
+    { engine, index, inspection }: { readonly engine: Engine; readonly index: EngineIndex; readonly inspection: Inspection },
+  ): Uint8Array | AsideError | 'wait' {
+    const { payload, part } = push
+    if (part !== undefined) {
+      push.part = noPart
+      return part
+    }
+    const basis = engine.basis(index, inspection)
+    if (payload.length > this.#hub.limits.inlineBytesMax) {
+      return this.#beside(push, (done) =>
+        this.#hub.effects.aside.admissible(engine.name, payload, basis, (answer) => {
+          push.part = answer
+          done()
+        }),
+      )
+    }
+    this.#inlineBytes += payload.length
+    push.part = noPart
+    return engine.admissible(payload, basis)
   }
 
   /** The update without what is held. Others may have brought more of that while it was cut: then once more, which ends, as what is held only grows. */
@@ -446,12 +534,14 @@ export class Lane implements Receipt {
   }
 
   #dropWaiting(): void {
-    for (const push of this.#waiting.splice(0)) {
-      const { document } = push.attachment
-      this.#unackedBytes -= push.payload.length
-      document.premature.delete(this.#retry)
-      if (push.kept) this.#hub.letGo(document)
-    }
+    for (const push of this.#waiting.splice(0)) this.#forget(push)
     this.#holdup = 'none'
+  }
+
+  #forget(push: WaitingPush): void {
+    const { document } = push.attachment
+    this.#unackedBytes -= push.payload.length
+    document.premature.delete(this.#retry)
+    if (push.kept) this.#hub.letGo(document)
   }
 }

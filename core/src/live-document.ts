@@ -34,6 +34,8 @@ export type IndexState =
   /** Only while those who waited for the load are told. */
   | { readonly kind: 'failed'; readonly code: LogErrorCode }
 
+const absent: IndexState = { kind: 'absent' }
+
 export class LiveDocument {
   readonly name: DocumentName
   readonly group: LiveGroup
@@ -61,7 +63,7 @@ export class LiveDocument {
   /** When the oldest entry behind the snapshot was first known of here, by the clock of the node. */
   tailSinceMs = 0
   compacting = false
-  index: IndexState = { kind: 'absent' }
+  index: IndexState = absent
   /** Pushes that wait or are on their way into the log; the document stays while there are any. */
   pendingCount = 0
   /** True while `version` may not be all that is durable: whoever opens it reads the log. */
@@ -135,6 +137,12 @@ export class LiveDocument {
     this.tailCount = info.tailCount
     this.tailBytes = info.tailBytes
     this.touch()
+  }
+
+  /** Nobody has it open any more. What memory holds of its newest entries names it still, and no more than that. */
+  shed(): void {
+    this.index = absent
+    this.snapshot = undefined
   }
 
   get snapshotBytes(): number {

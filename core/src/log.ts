@@ -131,6 +131,8 @@ export interface RegionLog {
   openDocument(document: DocumentName, done: Done<DocumentInfo>): void
   openGroup(group: GroupId, done: Done<GroupInfo>): void
   lastPush(group: GroupId, device: DeviceId, done: Done<LastPush | undefined>): void
+  /** Groups that anything was ever written to, by their names. */
+  listGroups(done: Done<readonly GroupId[]>): void
   /** Documents that were ever written, whose names begin with `prefix` and come after `after`, by their bytes; at most `count`. */
   listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void
   /** Entries of a document of its current life with a position beyond `after`. */
@@ -234,8 +236,6 @@ export interface LinkedLog extends RegionLog {
    * origin had before an entry is held here, or stands before it in the batch.
    */
   include(entries: readonly Foreign[], done: Done<Included>): void
-  /** Every group that the log holds anything of. */
-  listGroups(done: Done<readonly GroupId[]>): void
   /** Cost: O(replicas × log entries), whatever the number of documents. */
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void
   /**

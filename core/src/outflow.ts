@@ -36,6 +36,9 @@ export interface OutflowParts {
   readonly isFull: () => boolean
 }
 
+/** Frames from this size on are not copied to share a message with others. */
+const aloneBytes = 4_096
+
 export class Outflow {
   readonly #hub: Hub
   readonly #socket: OutflowSocket
@@ -44,7 +47,7 @@ export class Outflow {
   readonly #sizes: Sizes
   readonly #conversation: () => Conversation
   readonly #isFull: () => boolean
-  #out: Outgoing[] = []
+  readonly #out: Outgoing[] = []
   /** Pieces of a large frame, and whatever came behind it, that wait for room in the socket's buffer. */
   #transfer: Outgoing[] = []
   #congested = false
@@ -119,7 +122,7 @@ export class Outflow {
     const conversation = this.#conversation()
     const only = this.#out[0]
     if (only !== undefined && this.#out.length === 1 && !conversation.hasLast) {
-      this.#out = []
+      this.#out.pop()
       this.#write(only)
       return
     }
@@ -129,7 +132,7 @@ export class Outflow {
 
   close(): void {
     this.#closed = true
-    this.#out = []
+    this.#out.length = 0
     this.#transfer = []
   }
 
@@ -155,14 +158,30 @@ export class Outflow {
       batch.push(bytes)
       length += bytes.length
     }
-    for (const { messages } of this.#out) for (const message of messages) add(message)
-    this.#out = []
+    for (const { messages } of this.#out.splice(0)) for (const message of messages) add(message)
     conversation?.last(add)
     close()
   }
 
+  /** Small frames share a message; a large one is one by itself, which nobody has to copy. */
   #packed(frames: readonly Uint8Array[]): Outgoing {
-    return frames.length === 1 || this.#wire.packing === 'apart' ? new Outgoing(frames) : outgoing(concat(frames))
+    if (frames.length === 1 || this.#wire.packing === 'apart') return new Outgoing(frames)
+    const messages: Uint8Array[] = []
+    let small: Uint8Array[] = []
+    const close = (): void => {
+      const [only] = small
+      if (only !== undefined) messages.push(small.length === 1 ? only : concat(small))
+      small = []
+    }
+    for (const frame of frames) {
+      if (frame.length < aloneBytes) small.push(frame)
+      else {
+        close()
+        messages.push(frame)
+      }
+    }
+    close()
+    return new Outgoing(messages)
   }
 
   #drain(): void {
@@ -177,7 +196,8 @@ export class Outflow {
   #write(message: Outgoing): void {
     this.#socket.send(message)
     if (this.#socket.bufferedBytes > this.#limits.bufferedBytesMax) this.#congested = true
-    this.throttle()
+    // Otherwise only what comes in can change it, and is followed by a look at it.
+    if (this.#congested || this.#paused) this.throttle()
   }
 
   /**

@@ -9,8 +9,8 @@ export class Outgoing {
   readonly frames: readonly Uint8Array[] | undefined
   /** Bytes of all messages. */
   readonly length: number
-  /** Where a gateway keeps the bytes with its transport's headers in front, made once for all receivers. */
-  framed: Uint8Array | undefined
+  /** Where a gateway keeps the bytes with its transport's headers, in as few parts as it likes, made once for all receivers. */
+  framed: readonly Uint8Array[] | undefined
   /** The same in messages of a size for those who take it bit by bit, made once for all receivers. */
   pieces: readonly Outgoing[] | undefined
 

@@ -18,13 +18,15 @@
 import { Attachment } from './attachment.js'
 import type { CatchUpSession } from './catch-up.js'
 import { CatchUp } from './catch-up.js'
-import type { Principal } from './effects.js'
+import type { Decision, Principal } from './effects.js'
+import { attestedBy } from './effects.js'
 import type { ErrorCode } from './errors.js'
 import { errorTable, MeridianError, toMeridianError, unreachable } from './errors.js'
 import { accessOf } from './grants.js'
 import type { Shared } from './delivery.js'
 import type { Hub } from './hub.js'
-import type { DeviceId, Position, RegionId } from './ids.js'
+import type { DeviceId, DocumentName, Position, RegionId, TenantId } from './ids.js'
+import { documentParts } from './ids.js'
 import type { LaneSession, RefusedPush } from './lane.js'
 import { Lane } from './lane.js'
 import type { SessionLimits } from './limits.js'
@@ -49,6 +51,8 @@ export interface SessionOptions {
   readonly limits: SessionLimits
   /** What the connection was opened with; empty for wires that say all in their messages. */
   readonly request?: WireRequest
+  /** The country that the connection comes from, as a trusted proxy attests; absent if none does. */
+  readonly country?: string
   /** Counts what was refused, by code. */
   readonly onRefused?: (code: ErrorCode) => void
 }
@@ -71,6 +75,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
   readonly id: number
   readonly conversation: Conversation
   device: DeviceId | undefined
+  readonly storesParts: boolean
   readonly #socket: SessionSocket
   readonly #outflow: Outflow
   readonly #options: SessionOptions
@@ -98,6 +103,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     this.#options = options
     this.region = options.region
     this.limits = wire.limits(options.limits)
+    this.storesParts = wire.storesParts
     this.#startedAt = hub.effects.clock.now()
     this.#heardAt = this.#startedAt
     this.id = hub.effects.random.uint32()
@@ -177,8 +183,8 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
   }
 
   /** Ends the connection with a typed goodbye: the token is no good, or the transport found something wrong. */
-  fail(error: MeridianError): void {
-    this.#goodbye(error.code, error)
+  fail(error: MeridianError, reason: string = error.code): void {
+    this.#goodbye(error.code, error, reason)
   }
 
   /** The socket's buffer is empty again. */
@@ -229,6 +235,22 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     this.#leave()
   }
 
+  /** RES3: the policy of the tenant was edited, or time has changed what it says. Whoever may no longer be served here is sent where it may. */
+  review(tenant?: TenantId): void {
+    if (this.#state !== 'open') return
+    for (const attachment of [...this.#channels.values()]) {
+      const { channel, document } = attachment
+      if (tenant !== undefined && documentParts(document.name).tenant !== tenant) continue
+      const decision = this.#admit(document.name)
+      if (decision.kind === 'yes' && decision.group === document.group.id) continue
+      this.detach(attachment)
+      this.#redirect(channel, decision)
+      // A wire of one document a connection has ended it.
+      if (this.state !== 'open') return
+    }
+    this.flush()
+  }
+
   // What a client wants, as its conversation understood it.
 
   /** The first token, or a newer one of the same subject and tenant. */
@@ -261,13 +283,12 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     // RES5, and the same answer for what is missing and what is forbidden: decided from the name, before anything is read.
     if (access === 'none') return refuse('ACCESS_DENIED')
     if (this.#channels.size + this.#abandoned.size >= this.limits.documentsMax) return refuse('LIMIT_DOCUMENTS')
-    const decision = this.hub.effects.admit('access', opening.document)
-    if (decision.kind === 'no') {
-      if (decision.redirects.length === 0) return refuse('NOT_PLACED_HERE')
-      return this.conversation.redirected(channel, decision.redirects)
-    }
+    const decision = this.#admit(opening.document)
+    if (decision.kind === 'no') return this.#redirect(channel, decision)
     if (this.hub.effects.engines[opening.engine] === undefined) return refuse('ENGINE_MISMATCH')
     const document = this.hub.open(opening.document, decision.group)
+    // RES0: open by an earlier policy. Its entries are of that group, and no move has been made.
+    if (document.group.id !== decision.group) return refuse('NOT_PLACED_HERE')
     const attachment = new Attachment(this, document, { channel, engine: opening.engine, access, cursor: opening.cursor })
     this.#channels.set(channel, attachment)
     this.hub.join(attachment)
@@ -426,6 +447,19 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
       if (access === 'none') this.deny(attachment, 'ACCESS_DENIED')
       else attachment.access = access
     }
+    // A newer token may be of another place.
+    this.review()
+  }
+
+  #admit(document: DocumentName): Decision {
+    return this.hub.effects.admit('access', document, attestedBy(this.#principal, this.#options.country))
+  }
+
+  /** RES5: where it may be, or that it is nowhere for this client. */
+  #redirect(channel: number, decision: Decision): void {
+    if (decision.kind === 'yes' || decision.redirects.length === 0) return this.#refuseAttach(channel, 'NOT_PLACED_HERE')
+    this.#options.onRefused?.('NOT_PLACED_HERE')
+    this.conversation.redirected(channel, decision.redirects)
   }
 
   #lane(group: LiveGroup): Lane {
@@ -466,10 +500,10 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
   }
 
   #end(code: ErrorCode): void {
-    this.#goodbye(code, undefined)
+    this.#goodbye(code, undefined, code)
   }
 
-  #goodbye(code: ErrorCode, error: MeridianError | undefined): void {
+  #goodbye(code: ErrorCode, error: MeridianError | undefined, reason: string): void {
     if (this.#state === 'closed') return
     const row = errorTable[code]
     this.#options.onRefused?.(code)
@@ -483,7 +517,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     })
     this.flush()
     this.#readOn()
-    this.#socket.close(row.close, code)
+    this.#socket.close(row.close, reason)
     this.#leave()
   }
 

@@ -42,6 +42,8 @@ export interface Wire extends SharedEncoder {
    * better. Clients with a delay are also pinged, as they send nothing by themselves.
    */
   readonly refusalMs: number
+  /** Whether what is admissible of a premature update is stored before the rest (SES2), as its clients send both in one and take no ack for all of it. */
+  readonly storesParts: boolean
   /** What a session of this wire is held to. */
   limits(limits: SessionLimits): SessionLimits
   sizes(limits: SessionLimits): Sizes
@@ -152,8 +154,8 @@ export interface WireSession {
   show(attachment: Attachment, payload: Uint8Array): void
   /** What is still shown here once another session shows the rest. Others hear of it from that one, so they are told nothing. */
   handOver(attachment: Attachment, payload: Uint8Array): void
-  /** Ends the connection with a typed goodbye. */
-  fail(error: MeridianError): void
+  /** Ends the connection with a typed goodbye. @param reason of the close, 123 bytes at most; the code if absent. */
+  fail(error: MeridianError, reason?: string): void
 
   /** A frame that stands for itself. */
   send(frame: Uint8Array): void

@@ -1,5 +1,5 @@
 /**
- * Pictures of the app in its states (but a full device, whose quota could not be set from here), on a desktop and a phone, light and dark: the real app, served by real nodes. Run it after
+ * Pictures of the app in its states, on a desktop and a phone, light and dark: the real app, served by real nodes. Run it after
  * `npm run build`, then look at what it made:
  *
  *     node examples/notes/screenshots.mjs [folder] [state …]
@@ -8,12 +8,14 @@
  */
 
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { connect } from '@meridian/client'
 import { chromium } from 'playwright'
 
 const [folder = fileURLToPath(new URL('dist/screenshots', import.meta.url)), ...wanted] = process.argv.slice(2)
@@ -99,6 +101,43 @@ const states = {
     await page.locator('.badge[data-kind=refused]').waitFor()
     await page.keyboard.press('Control+Home')
   },
+  /** The log of the node has no room: reads go on, edits wait on the device. */
+  async full({ page, node, screen }) {
+    await write(page, screen)
+    await fillLog(node)
+    await page.locator('.cm-content').click()
+    await page.keyboard.press('Control+End')
+    await page.keyboard.type(' Ask for a late arrival.')
+    await page.locator('.badge[data-kind=full]').waitFor()
+    await page.locator('.cm-scroller').evaluate((element) => element.scrollTo(0, 0))
+  },
+  /** This device has no room. Chromium asks for the room of an origin at its first write, so it is set before. */
+  async 'device-full'({ page, node, screen }) {
+    const session = await page.context().newCDPSession(page)
+    await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(node.url).origin, quotaSize: 1_000 })
+    await page.evaluate(() => indexedDB.databases())
+    await page.reload()
+    await write(page, screen, 'full')
+    await page.locator('.badge[data-kind=full]').waitFor()
+  },
+  /** Somebody cleared the site's data while no page was open. */
+  async evicted({ page, node, screen }) {
+    await write(page, screen)
+    await page.goto('about:blank')
+    const session = await page.context().newCDPSession(page)
+    await session.send('Storage.clearDataForOrigin', { origin: new URL(node.url).origin, storageTypes: 'indexeddb' })
+    await page.goto(node.url)
+    if (screen === 'phone') await page.locator('a.row').first().click()
+    await page.locator('.notice').waitFor()
+    await page.locator('.badge[data-kind=saved]').waitFor()
+  },
+  /** The same under a running page. */
+  async lost({ page, screen }) {
+    await write(page, screen)
+    await forget(page)
+    await page.locator('.notice').waitFor()
+    await page.locator('.badge[data-kind=saved]').waitFor()
+  },
   async person({ page, screen }) {
     await write(page, screen)
     if (screen === 'phone') await page.goBack()
@@ -112,7 +151,7 @@ const states = {
   },
 }
 
-const flags = { refused: ['--limits-update-bytes-max', '2048'] }
+const flags = { refused: ['--limits-update-bytes-max', '2048'], full: ['--store-log-bytes-max', String(16 * 1024 * 1024)] }
 
 await mkdir(folder, { recursive: true })
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
@@ -144,7 +183,7 @@ async function picture(path, { state, make, screen, colorScheme }) {
       '{"name":"Ada Berg","color":1}',
     )
     const page = await context.newPage()
-    page.setDefaultTimeout(15_000)
+    page.setDefaultTimeout(60_000)
     await page.goto(node.url)
     await make({ page, node, browser, screen })
     await page.waitForTimeout(300)
@@ -158,13 +197,13 @@ async function picture(path, { state, make, screen, colorScheme }) {
 }
 
 /** Some notes, the newest of them open. */
-async function write(page, screen) {
+async function write(page, screen, end = 'saved') {
   for (const text of [...notes, trip]) {
     await page.getByRole('button', { name: 'New', exact: true }).click()
     await page.locator('.cm-content').waitFor()
     await page.keyboard.insertText(text)
     await page.waitForTimeout(900)
-    await page.locator('.badge[data-kind=saved]').waitFor()
+    await page.locator(`.badge[data-kind=${end}]`).waitFor()
     if (screen === 'phone' && text !== trip) await page.goBack()
   }
   await page.locator('.cm-content').evaluate((element) => element.blur())
@@ -180,6 +219,19 @@ async function friend(browser, node) {
   await page.locator('.cm-line', { hasText: '300 g' }).click()
   await page.keyboard.press('End')
   await page.keyboard.type(' and filters')
+}
+
+/** Until the node takes no more: large edits first, and then ones as small as a word. */
+async function fillLog(node) {
+  for (const bytes of [300_000, 10_000, 50]) {
+    const store = connect({ url: node.url })
+    const handle = store.open('blocks/1')
+    await handle.ready
+    const isFull = new Promise((resolve) => handle.subscribe(() => handle.status.kind === 'waiting' && resolve(true)))
+    do handle.ydoc.getArray('list').push([randomBytes(bytes).toString('hex')])
+    while (!(await Promise.race([isFull, handle.saved().then(() => false)])))
+    await store.close()
+  }
 }
 
 /** As a browser that has thrown its storage away, but not the app. */

@@ -5,17 +5,19 @@
 
 import type { Admit } from '@meridian/core/effects'
 import type { RegionId } from '@meridian/core/ids'
+import type { Residency } from './residency.js'
 import type { Topology } from './topology.js'
 
-/** `admit`, but for access to a region that the cluster file calls leaving. [hot] */
-export function unlessLeaving(admit: Admit, here: RegionId, topology: () => Topology | undefined): Admit {
+/** `admit` of the choke point, but for access to a region that the cluster file calls leaving. [hot] */
+export function unlessLeaving(residency: Pick<Residency, 'admit' | 'storedIn'>, here: RegionId, topology: () => Topology): Admit {
   return (verb, document, attested) => {
-    if (verb !== 'access') return admit(verb, document, attested)
-    const regions = topology()?.regions
-    if (regions?.get(here)?.state !== 'leaving') return admit(verb, document, attested)
-    const redirects = [...regions.values()]
-      .filter(({ name, state }) => state === 'active' && name !== here)
-      .map(({ name, clientUrl }) => ({ region: name, url: clientUrl }))
+    const decision = residency.admit(verb, document, attested)
+    const { regions } = topology()
+    if (verb !== 'access' || decision.kind === 'no' || regions.get(here)?.state !== 'leaving') return decision
+    const redirects = residency.storedIn(document).flatMap((name) => {
+      const region = regions.get(name)
+      return region?.state === 'active' ? [{ region: name, url: region.clientUrl }] : []
+    })
     return { kind: 'no', rule: 'the region is leaving', redirects }
   }
 }

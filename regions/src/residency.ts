@@ -12,12 +12,13 @@
  */
 
 import type { Admit, Clock, Decision, Redirect, Verb } from '@meridian/core/effects'
-import type { DocumentName, RegionId, TenantId } from '@meridian/core/ids'
+import type { DocumentName, GroupId, RegionId, TenantId } from '@meridian/core/ids'
 import { defaultGroup, documentParts } from '@meridian/core/ids'
 import { isJurisdiction } from './areas/jurisdiction.js'
 import { decide, type EffectivePolicy, nextChangeMs, type Ruling, storedIn } from './policy/combine.js'
 import type { PlacedName, Surroundings } from './policy/evaluate.js'
 import type { Place } from './policy/place.js'
+import { sampleNames } from './policy/sample.js'
 import type { Form } from './policy/schema.js'
 import type { Topology } from './topology.js'
 
@@ -37,12 +38,23 @@ export interface ResidencyConfig {
 }
 
 interface Kept {
+  readonly tenant: TenantId
   readonly effective: EffectivePolicy | undefined
   readonly topology: Topology | undefined
   readonly untilMs: number
   readonly ruling: Ruling
   readonly decision: Decision
 }
+
+/** Two halves: when there are enough younger ones they become the older, and what is still asked for moves back. */
+interface Answers {
+  young: Map<DocumentName, Kept>
+  old: Map<DocumentName, Kept>
+}
+
+export type CollectionDecision =
+  | { readonly kind: 'yes' /** Undefined: several. */; readonly group: GroupId | undefined }
+  | (Decision & { readonly kind: 'no' })
 
 const alone: Topology = { regions: new Map(), without: new Set() }
 
@@ -53,9 +65,10 @@ export class Residency {
   readonly #skewMs: number
   readonly #here: Place
   readonly #keptMax: number
-  /** Two halves: when the younger is full it becomes the older, and what is still asked for moves back. */
-  #young = new Map<string, Kept>()
-  #old = new Map<string, Kept>()
+  /** By form, verb and place, so that the name of a document is looked up as it is. */
+  readonly #answers: Readonly<Record<Form, Map<Verb, Map<string, Answers>>>> = { plaintext: new Map(), ciphertext: new Map() }
+  #youngCount = 0
+  #oldCount = 0
   /** Of the policy that was looked at last: when time changes its answers. */
   readonly #changes = new WeakMap<EffectivePolicy, { untilMs: number }>()
 
@@ -64,12 +77,12 @@ export class Residency {
     this.#skewMs = config.skewMs ?? 60_000
     this.#keptMax = config.keptMax ?? 20_000
     this.#here = { kind: 'region', region: config.region }
-    this.admit = (verb, document, attested) => this.#admit(verb, document, attested)
+    this.admit = (verb, document, attested = []) => this.#admit(verb, document, attested)
   }
 
   /** How many answers are kept now. */
   get keptCount(): number {
-    return this.#young.size + this.#old.size
+    return this.#youngCount + this.#oldCount
   }
 
   may(verb: Verb, document: DocumentName, place: Place, form: Form = 'plaintext'): Ruling {
@@ -84,32 +97,72 @@ export class Residency {
     return storedIn(effective, nameOf(document), this.#surroundings(topology ?? alone, this.#config.clock.now()))
   }
 
-  #admit(verb: Verb, document: DocumentName, attested: string | undefined): Decision {
+  /**
+   * Where the documents of a collection are, for who asks about all of them at once: yes if some of them may be served here, with their group if
+   * they are all in one.
+   */
+  admitCollection(tenant: TenantId, collection: string, attested: readonly string[]): CollectionDecision {
+    const effective = this.#config.policyOf?.(tenant)
+    const [head] = effective?.heads ?? []
+    const names = head === undefined ? [] : sampleNames(head, collection)
+    let refusal: CollectionDecision | undefined
+    for (const { key } of names.length === 0 ? [{ key: '\u0001' }] : names) {
+      const decision = this.#admit('access', `${tenant}/${collection}/${key}` as DocumentName, attested)
+      if (decision.kind === 'no') {
+        if (refusal?.kind !== 'no' || refusal.redirects.length === 0) refusal = decision
+        continue
+      }
+      const placement = head?.placements.get(head.collections.get(collection)?.placement ?? '')
+      return { kind: 'yes', group: placement === undefined || placement.by.length === 0 ? decision.group : undefined }
+    }
+    return refusal ?? { kind: 'no', rule: tenant, redirects: [] }
+  }
+
+  #admit(verb: Verb, document: DocumentName, attested: readonly string[]): Decision {
     if (verb !== 'access') return this.#ask(verb, document, this.#here, 'plaintext').decision
+    // Whom no region may serve is sent nowhere.
+    for (const country of attested.length === 0 ? [undefined] : attested) {
+      const decision = this.#access(document, country)
+      if (decision.kind === 'no') return decision
+    }
     // A client is served from the log of this region, so the document has to be stored here.
     const stored = this.#ask('store', document, this.#here, 'plaintext').decision
     if (stored.kind === 'no') return stored
-    const jurisdiction = attested !== undefined && isJurisdiction(attested) ? attested : undefined
+    return this.#access(document, attested[0])
+  }
+
+  #access(document: DocumentName, country: string | undefined): Decision {
+    const jurisdiction = country !== undefined && isJurisdiction(country) ? country : undefined
     return this.#ask('access', document, { kind: 'client', jurisdiction }, 'plaintext').decision
   }
 
+  /** A question that was asked lately costs three look-ups, and makes nothing. [hot] */
   #ask(verb: Verb, document: DocumentName, place: Place, form: Form): Kept {
-    const where = place.kind === 'region' ? place.region : (place.jurisdiction ?? '?')
-    const key = `${verb} ${form} ${where} ${document}`
-    const slash = document.indexOf('/')
-    const effective = this.#config.policyOf?.(document.slice(0, slash) as TenantId)
+    const answers = this.#answersOf(verb, place, form)
+    const kept = answers.young.get(document) ?? answers.old.get(document)
     const topology = this.#config.topology?.()
     const nowMs = this.#config.clock.now()
-    const kept = this.#young.get(key) ?? this.#old.get(key)
+    const tenant = kept?.tenant ?? documentParts(document).tenant
+    const effective = this.#config.policyOf?.(tenant)
     if (kept !== undefined && kept.effective === effective && kept.topology === topology && nowMs < kept.untilMs) {
-      if (!this.#young.has(key)) this.#keep(key, kept)
+      if (!answers.young.has(document)) this.#keep(answers, document, kept)
       return kept
     }
     const ruling = this.#rule(verb, document, place, form, effective, topology, nowMs)
     const untilMs = effective === undefined ? Infinity : this.#untilMs(effective, nowMs)
-    const made: Kept = { effective, topology, untilMs, ruling, decision: this.#decision(ruling, place, topology) }
-    this.#keep(key, made)
+    const made: Kept = { tenant, effective, topology, untilMs, ruling, decision: this.#decision(ruling, place, topology) }
+    this.#keep(answers, document, made)
     return made
+  }
+
+  #answersOf(verb: Verb, place: Place, form: Form): Answers {
+    const where = place.kind === 'region' ? place.region : (place.jurisdiction ?? '?')
+    const tables = this.#answers[form]
+    let byPlace = tables.get(verb)
+    if (byPlace === undefined) tables.set(verb, (byPlace = new Map()))
+    let answers = byPlace.get(where)
+    if (answers === undefined) byPlace.set(where, (answers = { young: new Map(), old: new Map() }))
+    return answers
   }
 
   #rule(
@@ -157,13 +210,24 @@ export class Residency {
     return untilMs
   }
 
-  #keep(key: string, kept: Kept): void {
-    if (this.#young.size >= this.#keptMax / 2) {
-      this.#old = this.#young
-      this.#young = new Map()
+  #keep(answers: Answers, document: DocumentName, kept: Kept): void {
+    if (this.#youngCount >= this.#keptMax / 2) this.#age()
+    if (answers.old.delete(document)) this.#oldCount--
+    if (!answers.young.has(document)) this.#youngCount++
+    answers.young.set(document, kept)
+  }
+
+  #age(): void {
+    for (const tables of Object.values(this.#answers)) {
+      for (const byPlace of tables.values()) {
+        for (const answers of byPlace.values()) {
+          answers.old = answers.young
+          answers.young = new Map()
+        }
+      }
     }
-    this.#old.delete(key)
-    this.#young.set(key, kept)
+    this.#oldCount = this.#youngCount
+    this.#youngCount = 0
   }
 
   #surroundings(topology: Topology, nowMs: number): Surroundings {

@@ -13,6 +13,7 @@ import { isPlace, type Topology } from '@meridian/regions/topology'
 import type { z } from 'zod'
 import { closest } from './closest.js'
 import { readCluster } from './cluster-file.js'
+import { readPolicies, type TenantPolicy } from './policy-files.js'
 import { type Setting, settings, settingsSchema, type Settings } from './settings.js'
 import { type Issue, noFile, readYaml, type YamlFile } from './yaml-file.js'
 
@@ -50,6 +51,7 @@ export type CompactionLimits = Pick<Settings['compaction'], 'workersMax' | 'queu
 export type HttpLimits = Settings['http']
 
 export type MaterialiserLimits = Settings['materialise']
+export type InspectionLimits = Settings['inspection']
 
 export interface TlsConfig {
   readonly certFile: string
@@ -65,6 +67,8 @@ export interface ClusterConfig {
   readonly key: string
   /** PEM of authorities that links believe beside those of the system. */
   readonly authorities: string | undefined
+  /** What holds for tenants until it is edited; nothing is placed for the others. */
+  readonly policies: readonly TenantPolicy[]
 }
 
 export type LinkLimits = Settings['link']
@@ -77,6 +81,7 @@ export interface NodeConfig {
   readonly allowedOrigins: readonly string[]
   readonly allowedHosts: readonly string[]
   readonly trustedProxies: readonly string[]
+  readonly countryHeader: string | undefined
   /** Undefined: the node speaks http and ws. */
   readonly tls: TlsConfig | undefined
   /** Undefined: the node is the only region there is. */
@@ -89,6 +94,7 @@ export interface NodeConfig {
   readonly store: Settings['store']
   readonly compaction: CompactionPolicy & CompactionLimits
   readonly materialise: MaterialiserLimits
+  readonly inspection: InspectionLimits
   readonly http: HttpLimits
 }
 
@@ -99,6 +105,8 @@ export interface ConfigSources {
   readonly flags: ReadonlyMap<string, string | boolean>
   /** The text of a file that a setting names. Throws if there is none. */
   readonly readText: (path: string) => string
+  /** Names of what is in a folder that a setting names. Throws if there is none. */
+  readonly listFolder: (path: string) => readonly string[]
 }
 
 export interface LoadedConfig {
@@ -257,6 +265,7 @@ function finish(
     allowedOrigins: settings.allowedOrigins,
     allowedHosts: settings.allowedHosts,
     trustedProxies: settings.trustedProxies,
+    countryHeader: settings.countryHeader,
     tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
     cluster,
     link: settings.link,
@@ -267,6 +276,7 @@ function finish(
     store: settings.store,
     compaction: settings.compaction,
     materialise: settings.materialise,
+    inspection: settings.inspection,
     http: settings.http,
   }
 }
@@ -279,8 +289,8 @@ function clusterOf(
   where: (path: string) => string,
   issues: Issue[],
 ): ClusterConfig | undefined {
-  const { file, keyFile, caFile } = cluster
-  if (file === undefined && keyFile === undefined && caFile === undefined) return undefined
+  const { file, keyFile, caFile, policiesDir } = cluster
+  if (file === undefined && keyFile === undefined && caFile === undefined && policiesDir === undefined) return undefined
   if (file === undefined || keyFile === undefined) {
     issues.push({
       where: where(file === undefined ? 'cluster' : 'cluster.file'),
@@ -310,7 +320,32 @@ function clusterOf(
   } else if (!isPlace(own)) {
     issues.push({ where: where('region'), message: `region: the cluster file says that this region is ${own.state}` })
   }
-  return { file, topology, key, authorities }
+  const policies = policiesDir === undefined ? [] : policiesIn(policiesDir, topology, sources, where, issues)
+  return { file, topology, key, authorities, policies }
+}
+
+function policiesIn(
+  folder: string,
+  topology: Topology,
+  sources: ConfigSources,
+  where: (path: string) => string,
+  issues: Issue[],
+): TenantPolicy[] {
+  try {
+    const names = [...sources.listFolder(folder)].filter((name) => /\.ya?ml$/.test(name)).sort()
+    return readPolicies(
+      names.map((name) => ({ name, text: sources.readText(`${folder}/${name}`) })),
+      topology,
+      issues,
+    )
+  } catch (thrown) {
+    if (!(thrown instanceof Error)) throw thrown
+    issues.push({
+      where: where('cluster.policiesDir'),
+      message: 'cluster.policiesDir: the folder or a file in it cannot be read',
+    })
+    return []
+  }
 }
 
 /** A configuration that says how to check tokens and then asks for none is a mistake, and a dangerous one. */

@@ -13,12 +13,11 @@ import type { Clock } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
-import { parseRegion, type RegionId } from '@meridian/core/ids'
+import { parseRegion, type RegionId, type TenantId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
 import { unlessLeaving } from '@meridian/regions/leaving'
-import { placedEverywhere } from '@meridian/regions/link/placement'
 import { Residency } from '@meridian/regions/residency'
 import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
@@ -35,6 +34,8 @@ import { linkMetrics } from './http/link-metrics.js'
 import { nodeMetrics } from './http/node-metrics.js'
 import { openApiDocument } from './http/openapi.js'
 import { type RegionStatus, regionStatus } from './http/region-status.js'
+import { regionList } from './http/regions.js'
+import { askingOfUpgrade } from './http/request.js'
 import { Routes } from './http/routes.js'
 import { systemClock, systemRandom } from './io/clock.js'
 import { Compactor } from './io/compactor.js'
@@ -46,6 +47,7 @@ import { RegionLinks } from './io/region-links.js'
 import { readTopology } from './io/topology-file.js'
 import { UpdateThread } from './io/update-thread.js'
 import { measuredLog } from './io/measured-log.js'
+import { Placing } from './io/placing.js'
 import { readCertificate, watchCertificate } from './io/tls.js'
 import { packageVersion } from './io/version.js'
 
@@ -81,9 +83,6 @@ const tickMs = 1_000
  */
 const gatherMs = 1
 
-/** Mebibytes of heap and milliseconds for one large update: 16 MiB of the worst shapes took 10 s on a machine with six times as much to do as it can. */
-const updateThreadLimits = { memoryMb: 1_024, timeMs: 60_000 }
-
 /** Closing the log checkpoints it. Beyond this the process ends anyway: what is durable is so already. */
 const logCloseMs = 5_000
 
@@ -92,7 +91,9 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
   const logger = options.logger ?? createLogger(config)
   const clock = options.clock ?? systemClock
   const authenticator: Authenticator =
-    config.auth.kind === 'development' ? developmentAuthenticator : await jwtAuthenticator(config.auth.token, clock)
+    config.auth.kind === 'development'
+      ? developmentAuthenticator(countryOf(config))
+      : await jwtAuthenticator(config.auth.token, clock)
   const certificate = config.tls === undefined ? undefined : readCertificate(config.tls)
   const log = await openSqliteLog({
     directory: config.dataDir,
@@ -112,6 +113,9 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
   }
   return node
 }
+
+/** Where the law of a node's region is; undefined for one that is in no cluster. */
+const countryOf = ({ cluster, region }: NodeConfig): string | undefined => cluster?.topology.regions.get(region)?.jurisdiction
 
 function report(alarm: LogAlarm, logger: Logger): void {
   if (alarm.kind === 'damaged')
@@ -144,6 +148,8 @@ class RunningNode implements MeridianNode {
   readonly #updateThread: UpdateThread
   /** Undefined for a node that is alone. */
   readonly #links: RegionLinks | undefined
+  /** Undefined for a node that is alone. */
+  readonly #placing: Placing | undefined
   readonly #documents: Documents
   readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
@@ -169,8 +175,13 @@ class RunningNode implements MeridianNode {
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
     const engines = { yjs: yjsEngine }
     const random = systemRandom()
-    const residency = new Residency({ region: config.region, clock })
-    const admit = unlessLeaving(residency.admit, config.region, () => this.#links?.topology)
+    const clientOf = createForwarding(config)
+    const { cluster } = config
+    const placing =
+      cluster === undefined ? undefined : new Placing({ cluster, clock, region: config.region, directory: config.dataDir })
+    this.#placing = placing
+    const residency = placing?.residency ?? new Residency({ region: config.region, clock })
+    const admit = placing === undefined ? residency.admit : unlessLeaving(residency, config.region, placing.topology)
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -184,17 +195,16 @@ class RunningNode implements MeridianNode {
     })
     this.#compactor = compactor
     this.#materialiser = new LogMaterialiser({ log: measured, clock, engines, limits: config.materialise })
-    this.#updateThread = new UpdateThread(engines, updateThreadLimits)
-    const clientOf = createForwarding(config)
+    this.#updateThread = new UpdateThread(engines, config.inspection)
     this.#links =
-      config.cluster === undefined
+      cluster === undefined || placing === undefined
         ? undefined
         : new RegionLinks({
             region: config.region,
-            cluster: config.cluster,
+            cluster,
             limits: config.link,
             log: measured,
-            placement: placedEverywhere,
+            placement: placing.forLinks,
             engines,
             logger,
             random,
@@ -212,14 +222,18 @@ class RunningNode implements MeridianNode {
         schedule: (run, when) => (when === 'end of turn' ? setImmediate(run) : setTimeout(run, gatherMs)),
         compact: (document) => compactor.compact(document),
         ...(this.#links === undefined ? {} : { links: this.#links }),
+        ...(placing === undefined ? {} : { controlled: (group, payload) => placing.controlled(group, payload) }),
       },
       { limits: config.limits, compaction: config.compaction, aloneInGroups: this.#links === undefined },
     )
+    placing?.use({ hub: this.#hub, log: measured })
+    placing?.policies.watch((tenant) => this.#review(tenant))
     this.#gateway = new Gateway(this.#hub, {
       region: config.region,
       limits: config.limits,
       authenticator,
       onRefused: (code) => metrics.refused(code),
+      countryOf: (request) => clientOf(askingOfUpgrade(request)).country,
       wires: new Map([
         [syncPath, nativeWire],
         [yjsPath, yWebsocketWire(this.#materialiser)],
@@ -236,7 +250,8 @@ class RunningNode implements MeridianNode {
       clientOf,
       documents: this.#documents,
       log: measured,
-      admit,
+      residency: { admit, admitCollection: (...asked) => residency.admitCollection(...asked) },
+      policies: placing,
       authenticator,
       clock,
       limits: config.http,
@@ -263,6 +278,7 @@ class RunningNode implements MeridianNode {
       metrics: () => metrics.read(),
       files: config.auth.kind === 'development' ? readAppFiles(appFolder) : undefined,
       onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
+      regions: () => regionList(config.region, this.#placing?.topology()),
       documents: this.#routes.app,
       openApi: openApiDocument(this.version),
       regionStatus: this.#links === undefined ? undefined : () => this.#status(this.#links as RegionLinks),
@@ -284,6 +300,8 @@ class RunningNode implements MeridianNode {
   }
 
   async listen(): Promise<void> {
+    // Nobody is served, and no link opened, by less than all that is known.
+    await this.#placing?.load()
     const { address, port } = await listen(this.#server, this.#config)
     this.port = port
     const { tls } = this.#config
@@ -294,7 +312,15 @@ class RunningNode implements MeridianNode {
       this.#gateway.tick(this.#parts.clock.now())
       this.#materialiser.tick()
       this.#documents.tick()
+      if (this.#placing?.tick() === 'changed') this.#review(undefined)
     }, tickMs)
+  }
+
+  /** RES3: who may no longer be served here is told so, and what may no longer cross a link stops, at once. */
+  #review(tenant: TenantId | undefined): void {
+    this.#gateway.review(tenant)
+    this.#routes.review()
+    for (const one of tenant === undefined ? (this.#placing?.policies.tenants ?? []) : [tenant]) this.#links?.links.review(one)
   }
 
   reloadCertificate(): void {
@@ -318,11 +344,16 @@ class RunningNode implements MeridianNode {
     const { logger } = this.#parts
     const wasLeaving = links.topology.regions.get(region)?.state === 'leaving'
     try {
-      links.reload(readTopology(cluster.file))
+      const topology = readTopology(cluster.file)
+      links.check(topology)
+      // Placement first: what links share is asked there.
+      this.#placing?.reload(topology)
+      links.reload(topology)
     } catch (thrown) {
       logger.error({ reason: toMeridianError(thrown).message }, 'the new cluster file cannot be used; the one before goes on')
       return
     }
+    this.#review(undefined)
     const state = links.topology.regions.get(region)?.state
     logger.info({ state, regions: links.topology.regions.size }, 'the cluster file was read again')
     // Clients come again, and are sent to the regions that stay.
@@ -385,6 +416,7 @@ class RunningNode implements MeridianNode {
     this.#server.closeAllConnections()
     await served
     this.#hub.close()
+    this.#placing?.close()
     await Promise.all([this.#compactor.close(), this.#materialiser.close(), this.#updateThread.close()])
     const deadline = timer(logCloseMs)
     const closed = new Promise<'closed'>((resolve) => log.close(() => resolve('closed')))

@@ -128,7 +128,8 @@ async function take(index, message) {
     if (yjsEngine.judge(index, inspection) !== 'new') throw new Error('nothing came between')
   }
   yjsEngine.include(index, inspection)
-  // A resend, which holds up most to find out that nothing is new.
+  // A resend, which comes in a message of its own, and holds up most to find out that nothing is new.
+  await new Promise((resolve) => setTimeout(resolve, 3))
   return yjsEngine.judge(index, inspection) === 'nothing' ? 'new' : 'judged wrongly'
 }
 

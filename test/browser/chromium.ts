@@ -26,7 +26,9 @@ const knownPaths = [
 ]
 
 /** A browser that does not say its version in this time does not work: a wrapper of a package that is not there, or missing libraries. */
-const versionLimitMs = 30_000
+const versionLimitMs = 60_000
+/** Milliseconds for a browser to start: seconds on an idle machine, and many times as long beside a suite that uses every core. */
+export const launchLimitMs = 120_000
 /** Playwright's download of about 170 MB; without a network it fails in seconds by itself. */
 const downloadLimitMs = 240_000
 /** Milliseconds to the first byte of it. Playwright's own default is 30,000, five times over. */
@@ -84,6 +86,8 @@ export function launchFlags(): string[] {
     '--disable-component-update',
     '--disable-sync',
     '--disable-dev-shm-usage',
+    // With little memory Chromium lets tabs of one site share a process: then killing the one kills the other.
+    '--renderer-process-limit=200',
   ]
 }
 

@@ -57,7 +57,7 @@ describe('profile', () => {
     const after = await Profile.open({ directory })
     onTestFinished(async () => {
       await after.close()
-      await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+      await rm(directory, { recursive: true, force: true, maxRetries: 20 })
     })
     const aMonthMs = 30 * 24 * 60 * 60 * 1000
     await after.setClock(Date.now() + aMonthMs)

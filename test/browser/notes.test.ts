@@ -1,15 +1,19 @@
 /** The sample app as people use it: a real node serves what `npm run build` made, and a real browser runs it. */
 
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect } from '@meridian/client'
 import { appFolder } from '@meridian/server/http/app-files'
 import type { Page } from 'playwright'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { NodeProcess } from '../e2e/node-process.js'
 import { contrastsBelow, namelessControls } from './accessibility.js'
 import { Profile, Tab } from './profile.js'
+
+const limitMs = 90_000
 
 beforeAll(() => {
   if (!existsSync(join(appFolder, 'index.html'))) throw new Error('The sample app is not built: run npm run build first.')
@@ -20,7 +24,7 @@ async function startNode(flags: readonly string[] = []): Promise<NodeProcess> {
   const node = await NodeProcess.start({ directory, flags })
   onTestFinished(async () => {
     await node.dispose()
-    await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+    await rm(directory, { recursive: true, force: true, maxRetries: 20 })
   })
   return node
 }
@@ -62,13 +66,46 @@ async function editorTakesKeys(page: Page, other?: string): Promise<void> {
   }, other)
 }
 
-async function newNote(page: Page, text: string): Promise<void> {
-  const before = await page.evaluate(() => document.querySelector('.cm-content')?.textContent)
-  await page.getByRole('button', { name: 'New', exact: true }).click()
-  await editorTakesKeys(page, before ?? undefined)
+const shownText = (page: Page): Promise<string | undefined> =>
+  page.evaluate(() => document.querySelector('.cm-content')?.textContent ?? undefined)
+
+/** Into the editor that has the focus, at its cursor. Typed again if nothing came of it: a busy page may take the focus away in between. */
+async function write(page: Page, text: string): Promise<void> {
+  await editorTakesKeys(page)
+  const before = await shownText(page)
   await page.keyboard.insertText(text)
+  if ((await shownText(page)) !== before) return
+  await textOf(page).focus()
+  await write(page, text)
+}
+
+async function newNote(page: Page, text: string): Promise<void> {
+  const before = await shownText(page)
+  await page.getByRole('button', { name: 'New', exact: true }).click()
+  await editorTakesKeys(page, before)
+  await write(page, text)
   await badge(page, 'saved').waitFor()
 }
+
+/** Edits of notes that the device keeps and no node has saved. */
+const keptEditCount = (page: Page): Promise<number> =>
+  page.evaluate(async () => {
+    const answer = <T>(request: IDBRequest<T>): Promise<T> =>
+      new Promise((resolve, reject) => {
+        request.addEventListener('success', () => resolve(request.result))
+        request.addEventListener('error', () => reject(request.error ?? new Error('no answer')))
+      })
+    let count = 0
+    for (const { name = '' } of await indexedDB.databases()) {
+      const database = await answer(indexedDB.open(name))
+      for (const store of database.objectStoreNames) {
+        const keys: unknown[] = await answer(database.transaction(store).objectStore(store).getAllKeys())
+        for (const key of keys) if (Array.isArray(key) && key[0] === 'out' && !String(key[1]).endsWith('/notes/index')) count++
+      }
+      database.close()
+    }
+    return count
+  })
 
 /** The note's name is in the list, and so in the index document, as soon as somebody rests. */
 const row = (page: Page, title: string) => page.getByRole('navigation').getByRole('link', { name: title })
@@ -81,19 +118,22 @@ describe('two people', () => {
     await newNote(ada, 'Trip\nTent')
     await row(bo, 'Trip').click()
     await textOf(bo).filter({ hasText: 'Tent' }).click()
+    await editorTakesKeys(bo)
     await bo.keyboard.press('Control+End')
-    await bo.keyboard.insertText(' and coffee')
+    await write(bo, ' and coffee')
     await textOf(ada).filter({ hasText: 'Tent and coffee' }).waitFor()
     await ada.locator('.cm-ySelectionInfo', { hasText: 'Bo Lind' }).waitFor()
     await bo.locator('.cm-ySelectionInfo', { hasText: 'Ada Berg' }).waitFor()
-    expect(await ada.locator('.people').getAttribute('aria-label')).toBe('Also here: Bo Lind')
+    await expect.poll(() => ada.locator('.people').getAttribute('aria-label'), { timeout: limitMs }).toBe('Also here: Bo Lind')
 
+    await textOf(ada).focus()
     await ada.keyboard.press('Control+Home')
-    await ada.keyboard.insertText('Our ')
+    await write(ada, 'Our ')
     // The cursor of Ada, with her name, stands between the words.
     await textOf(bo)
       .filter({ hasText: /Our [^]*Trip/ })
       .waitFor()
+    await textOf(bo).focus()
     await bo.keyboard.press('Control+z')
     await textOf(ada).filter({ hasNotText: 'and coffee' }).waitFor()
     expect(await textOf(ada).innerText()).toContain('Our Trip')
@@ -134,13 +174,14 @@ describe('without a network', () => {
     await node.kill()
     await badge(page, 'offline').waitFor()
     await textOf(page).click()
+    await editorTakesKeys(page)
     await page.keyboard.press('Control+End')
-    await page.keyboard.insertText(' and tarp')
-    await page.waitForTimeout(500)
+    await write(page, ' and tarp')
+    await expect.poll(() => keptEditCount(page), { timeout: limitMs }).toBe(1)
     await page.reload()
     await textOf(page).filter({ hasText: 'Tent and tarp' }).waitFor()
     await badge(page, 'offline').waitFor()
-    expect(await page.locator('.connection').innerText()).toBe('Offline')
+    await expect.poll(() => page.locator('.connection').innerText(), { timeout: limitMs }).toBe('Offline')
 
     await profile.setOffline(true)
     await page.reload()
@@ -167,7 +208,10 @@ describe('the list', () => {
     await page.getByRole('searchbox', { name: 'Search notes' }).fill('CAFE beans')
     await row(page, 'Trip').waitFor({ state: 'detached' })
     await row(page, 'Café list').click()
+    await textOf(page).filter({ hasText: 'beans' }).waitFor()
     await page.getByRole('button', { name: 'Delete this note' }).click()
+    // It stays while the pointer is on it.
+    await page.getByRole('button', { name: 'Undo' }).hover()
     await row(page, 'Café list').waitFor({ state: 'detached' })
     await page.getByRole('button', { name: 'Undo' }).click()
     await row(page, 'Café list').waitFor()
@@ -180,7 +224,7 @@ describe('what is refused', () => {
     const node = await startNode(['--limits-update-bytes-max', '1024'])
     const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
     await newNote(page, 'Trip\n')
-    await page.keyboard.insertText('x'.repeat(2_000))
+    await write(page, 'x'.repeat(2_000))
     await badge(page, 'refused').waitFor()
     const notice = page.getByRole('alert')
     expect(await notice.innerText()).toContain('This edit is too large for the node.')
@@ -188,6 +232,43 @@ describe('what is refused', () => {
     expect(await textOf(page).innerText()).toContain('xxx')
   })
 })
+
+describe('a node whose log is full', () => {
+  it('is told as such with what happens next, and what waited is saved once there is room', async () => {
+    const node = await startNode(['--store-log-bytes-max', String(16 * 1024 * 1024)])
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), node.url)
+    await newNote(page, 'Trip\nTent')
+    await fillLog(node)
+    await write(page, ' and coffee')
+    await badge(page, 'full').filter({ hasText: 'Node full' }).waitFor()
+    expect(await page.getByRole('alert').innerText()).toContain('sent by itself once there is room')
+    await node.stop()
+    await node.start({ flags: ['--store-log-bytes-max', String(64 * 1024 * 1024)] })
+    await badge(page, 'saved').waitFor()
+    await page.getByRole('alert').waitFor({ state: 'detached' })
+    expect(await textOf(page).innerText()).toContain('Tent and coffee')
+  })
+})
+
+/** Until the node takes no more: large edits first, and then ones as small as a word. */
+async function fillLog(node: NodeProcess): Promise<void> {
+  for (const bytes of [300_000, 10_000, 50]) {
+    const store = connect({ url: node.url })
+    const handle = store.open('blocks/1')
+    await handle.ready
+    const isFull = new Promise<'full'>((resolve) => {
+      handle.subscribe(() => {
+        if (handle.status.kind === 'waiting') resolve('full')
+      })
+    })
+    for (let end: unknown; end !== 'full'; ) {
+      handle.ydoc.getArray('list').push([randomBytes(bytes).toString('hex')])
+      end = await Promise.race([isFull, handle.saved()])
+    }
+    expect(handle.status).toMatchObject({ kind: 'waiting', code: 'LOG_FULL' })
+    await store.close()
+  }
+}
 
 describe('by keyboard alone', () => {
   it('makes a note, leaves the text, searches, walks the list and opens another note', async () => {

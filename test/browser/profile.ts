@@ -6,9 +6,17 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { BrowserContext, CDPSession, Page } from 'playwright'
+import type { Browser, BrowserContext, CDPSession, Page } from 'playwright'
 import { chromium } from 'playwright'
-import { ensureChromium, launchFlags } from './chromium.js'
+import { within } from '../e2e/waiting.js'
+import { ensureChromium, launchFlags, launchLimitMs } from './chromium.js'
+
+/** Milliseconds that one step of a page may take before it counts as never: a machine that does ten things at once needs many seconds. */
+const stepLimitMs = 90_000
+/** Milliseconds to wait for the word that a page has crashed. It is dead then, with or without it. */
+const crashLimitMs = 15_000
+/** Milliseconds for a browser to close in order; what does not is left to the end of the process. */
+const closeLimitMs = 30_000
 
 /** What a page of `pages/` puts into `globalThis.page`: functions with arguments and answers that can be sent. */
 export type PageApi = Record<string, (...args: never[]) => unknown>
@@ -60,32 +68,53 @@ export class Tab<Api extends PageApi> {
     const session = await this.page.context().newCDPSession(this.page)
     // The answer never comes.
     session.send('Page.crash').catch(() => undefined)
-    await crashed
-    await this.page.close()
+    await within(crashed, 'the crash', crashLimitMs).catch(() => undefined)
+    await within(this.page.close(), 'the end of the page', closeLimitMs).catch(() => undefined)
   }
 }
 
 export interface ProfileOptions {
-  /** Kept when the profile is closed. Default: a folder that goes with it. */
+  /** Kept when the profile is closed, for a browser that is opened again on another day. Default: nothing is kept. */
   readonly directory?: string
 }
 
-export class Profile {
-  readonly directory: string
-  readonly context: BrowserContext
-  readonly #isKept: boolean
+let executable: Promise<string> | undefined
+let shared: Promise<Browser> | undefined
 
-  private constructor(context: BrowserContext, directory: string, isKept: boolean) {
+const executablePath = (): Promise<string> => {
+  executable ??= ensureChromium((line) => process.stderr.write(`${line}\n`))
+  return executable
+}
+
+/** A context of the browser that runs for all tests; a profile of its own in all that a page can see. */
+async function openShared(server: string): Promise<BrowserContext> {
+  shared ??= chromium.connect(server, { timeout: launchLimitMs })
+  return (await shared).newContext()
+}
+
+export class Profile {
+  readonly context: BrowserContext
+  /** Goes when the profile is closed. */
+  readonly #directory: string | undefined
+
+  private constructor(context: BrowserContext, directory: string | undefined) {
     this.context = context
-    this.directory = directory
-    this.#isKept = isKept
+    this.#directory = directory
+    context.setDefaultTimeout(stepLimitMs)
+    context.setDefaultNavigationTimeout(stepLimitMs)
   }
 
   static async open(options: ProfileOptions = {}): Promise<Profile> {
-    const executablePath = await ensureChromium((line) => process.stderr.write(`${line}\n`))
+    const server = process.env['CHROMIUM_SERVER']
+    if (options.directory === undefined && server !== undefined) return new Profile(await openShared(server), undefined)
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'meridian-profile-')))
-    const context = await chromium.launchPersistentContext(directory, { executablePath, headless: true, args: launchFlags() })
-    return new Profile(context, directory, options.directory !== undefined)
+    const context = await chromium.launchPersistentContext(directory, {
+      executablePath: await executablePath(),
+      headless: true,
+      args: launchFlags(),
+      timeout: launchLimitMs,
+    })
+    return new Profile(context, options.directory === undefined ? directory : undefined)
   }
 
   async open<Api extends PageApi>(url: string): Promise<Tab<Api>> {
@@ -125,7 +154,9 @@ export class Profile {
   }
 
   async close(): Promise<void> {
-    await this.context.close()
-    if (!this.#isKept) await rm(this.directory, { recursive: true, force: true, maxRetries: 5 })
+    await within(this.context.close(), 'the end of the browser', closeLimitMs).catch(() => undefined)
+    // A folder of the system's temporary ones: if the browser still writes there, it stays.
+    if (this.#directory !== undefined)
+      await rm(this.#directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 }).catch(() => undefined)
   }
 }

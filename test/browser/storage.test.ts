@@ -12,7 +12,7 @@ import type { Tab } from './profile.js'
 import { Profile } from './profile.js'
 import { bundlePage, pageEntry, Site } from './site.js'
 
-const limitMs = 30_000
+const limitMs = 90_000
 const note = 'notes/1'
 
 /** A browser that can be closed and opened again on another day. */
@@ -61,7 +61,7 @@ async function setting(options: (directory: string, site: Site) => Promise<Parti
     for (const person of people) await person.stop()
     await site.dispose()
     await node.kill()
-    await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+    await rm(directory, { recursive: true, force: true, maxRetries: 20 })
   })
   return {
     directory,

@@ -25,7 +25,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await profile.close()
-  await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+  await rm(directory, { recursive: true, force: true, maxRetries: 20 })
   await site.dispose()
 })
 
@@ -159,7 +159,7 @@ describe('IndexedDB of Chromium', () => {
     expect(await here.read([])).toHaveLength(2)
     await here.wipe()
     await expect(there.write([put('c')])).rejects.toMatchObject({ code: 'STORE_FAILED' })
-    expect(await other.call('events')).toEqual(['wiped'])
+    await expect.poll(() => other.call('events'), { timeout: 60_000 }).toEqual(['wiped'])
     expect(await tab.call('databases')).not.toContain(name)
     await other.close()
   })

@@ -556,13 +556,24 @@ describe('refusals', () => {
     await world.settle()
     add(handle, 'y')
     await world.settle()
-    expect(handle.pending).toBe(2)
+    expect(handle.status).toEqual({ kind: 'waiting', pending: 2, code: 'LOG_FULL' })
     expect(await outcomeOf(handle.saved())).toBe('pending')
+    const other = device.open('notes/2')
+    await world.settle()
+    // It waits for nothing, until it has an edit, too.
+    expect(other.status).toEqual({ kind: 'current', pending: 0, access: 'write' })
+    add(other, 'z')
     await world.pass(5_000)
+    expect(handle.status).toEqual({ kind: 'waiting', pending: 2, code: 'LOG_FULL' })
+    expect(other.status).toEqual({ kind: 'waiting', pending: 1, code: 'LOG_FULL' })
     full = false
     await world.pass(30_000)
     expect(durable(world)).toEqual(['x', 'y'])
     expect(await outcomeOf(handle.saved())).toBe('resolved')
+    expect([handle.status, other.status]).toEqual([
+      { kind: 'current', pending: 0, access: 'write' },
+      { kind: 'current', pending: 0, access: 'write' },
+    ])
   })
 
   it('[SES2] given a commit that failed, when the refusal names no channel, then everything behind it is pushed again', async () => {
@@ -577,7 +588,10 @@ describe('refusals', () => {
     await world.turn()
     while ((device.wire?.toRegion.length ?? 0) > 0) device.wire?.step('up')
     world.region.fail({ code: 'LOG_UNAVAILABLE', retryAfterMs: 500 })
+    await world.settle()
+    expect(one.status).toEqual({ kind: 'waiting', pending: 1, code: 'LOG_UNAVAILABLE' })
     await world.pass(5_000)
+    expect(one.status).toEqual({ kind: 'current', pending: 0, access: 'write' })
     expect(durable(world)).toEqual(['x'])
     expect(durable(world, documentOf('notes/2'))).toEqual(['y'])
   })

@@ -5,7 +5,7 @@
 
 import type { Random } from '@meridian/core/effects'
 import type { ErrorCode } from '@meridian/core/errors'
-import type { DocumentName, GroupId, ReplicaId } from '@meridian/core/ids'
+import type { DocumentName, GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import { documentParts, parseGroup, parseRegion, parseReplica } from '@meridian/core/ids'
 import type { MutableVersion, Version } from '@meridian/core/version'
 import { covers, emptyVersion, include, includes, mutableVersion } from '@meridian/core/version'
@@ -74,8 +74,13 @@ export class FakeRegion {
   #replica: ReplicaId
   #docs = new Map<DocumentName, Y.Doc>()
 
-  constructor(random: Random) {
+  readonly name: RegionId
+  /** Versions that the other regions of a cluster are known to hold; undefined: it is the only one. */
+  others: (() => readonly FakeRegion[]) | undefined
+
+  constructor(random: Random, name = 'eu-west') {
     this.#random = random
+    this.name = parseRegion(name)
     this.#replica = this.#nextReplica()
   }
 
@@ -172,6 +177,42 @@ export class FakeRegion {
     for (const session of this.sessions) session.flush()
   }
 
+  /** An entry of another region, as a link brings it: in the order of a log that held it, so causally. */
+  include(entry: Entry): void {
+    if (includes(this.version(entry.group), entry.replica, entry.sequence)) return
+    this.entries.push(entry)
+    this.#docs.delete(entry.document)
+    for (const session of this.sessions) {
+      session.deliver(entry.document, entry.replica, entry.sequence, entry.payload)
+      session.flush()
+    }
+  }
+
+  /** What `count` regions hold, this one included: by replica, the sequence that the one with the fewest of them has. */
+  heldBy(group: GroupId, count: number): MutableVersion {
+    const versions = [this, ...(this.others?.() ?? [])].map((region) => region.version(group))
+    const held = mutableVersion()
+    for (const replica of new Set(versions.flatMap((version) => [...version.sequences.keys()]))) {
+      const sequences = versions.map((version) => version.sequences.get(replica) ?? 0).sort((a, b) => b - a)
+      const sequence = sequences[count - 1] ?? 0
+      if (sequence > 0) include(held, replica, sequence)
+    }
+    return held
+  }
+
+  /** Tells the sessions what other regions have by now. */
+  tellHeld(): void {
+    for (const session of this.sessions) {
+      session.tellHeld()
+      session.flush()
+    }
+  }
+
+  /** Nothing of its disk is left. */
+  destroy(): void {
+    this.restore(0)
+  }
+
   /** A commit that failed: nothing of it is durable, and each session hears of its first push. */
   fail(fault: Fault): void {
     const batch = this.#waiting
@@ -207,7 +248,7 @@ export class FakeRegion {
 
   #nextReplica(): ReplicaId {
     const hex = (): string => this.#random.uint32().toString(16).padStart(8, '0')
-    return parseReplica(`eu-west#${this.#incarnation}.${hex()}${hex()}`)
+    return parseReplica(`${this.name}#${this.#incarnation}.${hex()}${hex()}`)
   }
 }
 
@@ -285,7 +326,10 @@ export class FakeSession {
     const version = this.#region.version(group)
     const sequence = version.sequences.get(this.#region.replica) ?? 0
     const replica = this.#replicaIndex(this.#region.replica)
-    const { replicated } = this.#region.faults
+    const replicated =
+      this.#region.others === undefined
+        ? this.#region.faults.replicated
+        : includes(this.#region.heldBy(group, 2), this.#region.replica, sequence)
     this.say({ type: 'ack', group: lane.handle, counter, replica, sequence, inStream: true, replicated })
   }
 
@@ -305,6 +349,13 @@ export class FakeSession {
       missing: emptyVersion,
       text: '',
     })
+  }
+
+  tellHeld(): void {
+    for (const [group, lane] of this.#groups) {
+      if (this.#region.others === undefined) continue
+      this.say({ type: 'replicated', group: lane.handle, version: this.#region.heldBy(group, 2) })
+    }
   }
 
   erase(document: DocumentName): void {
@@ -334,7 +385,7 @@ export class FakeSession {
         this.device = frame.device
         this.token.push(frame.token)
         const { messageBytesMax, updateBytesMax, unackedBytesMax } = this.#region
-        const region = parseRegion('eu-west')
+        const region = this.#region.name
         this.say({
           type: 'welcome',
           protocol: 1,

@@ -34,7 +34,7 @@ describe('back-off', () => {
 
 describe('places', () => {
   it('makes the WebSocket URL of a node', () => {
-    expect(new Places('http://127.0.0.1:7101').url).toBe('ws://127.0.0.1:7101/v1/sync')
+    expect(new Places(['http://127.0.0.1:7101']).all[0]?.url).toBe('ws://127.0.0.1:7101/v1/sync')
     expect(syncUrl('https://eu.example.com/')).toBe('wss://eu.example.com/v1/sync')
     expect(syncUrl('wss://eu.example.com/base/')).toBe('wss://eu.example.com/base/v1/sync')
     expect(syncUrl('http://[::1]:7101')).toBe('ws://[::1]:7101/v1/sync')

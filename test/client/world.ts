@@ -44,16 +44,21 @@ class Wire {
   open = false
   ended = false
   session: FakeSession | undefined
-  readonly #world: World
+  readonly #site: Site | undefined
   readonly #events: SocketEvents
 
-  constructor(world: World, events: SocketEvents) {
-    this.#world = world
+  constructor(site: Site | undefined, events: SocketEvents) {
+    this.#site = site
     this.#events = events
+  }
+
+  get region(): FakeRegion | undefined {
+    return this.#site?.region
   }
 
   /** Whether something can happen on it. */
   get isBusy(): boolean {
+    if (this.#site?.state === 'silent') return false
     return !this.ended && (!this.open || this.toRegion.length > 0 || this.toClient.length > 0 || this.lostOnRegion)
   }
 
@@ -61,11 +66,11 @@ class Wire {
   lostOnRegion = false
 
   step(direction: 'up' | 'down'): void {
-    if (this.ended) return
+    if (this.ended || this.#site?.state === 'silent') return
     if (!this.open) {
-      if (!this.#world.reachable) return this.cut()
+      if (this.#site?.state !== 'up') return this.cut()
       this.open = true
-      this.session = this.#world.region.connect(
+      this.session = this.#site.region.connect(
         (message) => this.toClient.push(message),
         () => {
           this.lostOnRegion = true
@@ -92,7 +97,7 @@ class Wire {
 
   close(): void {
     this.ended = true
-    if (this.session !== undefined) this.#world.region.sessions.delete(this.session)
+    if (this.session !== undefined) this.#site?.region.sessions.delete(this.session)
   }
 }
 
@@ -176,6 +181,7 @@ export class Device {
   store: SlowStore
   client: Client
   errors: MeridianError[] = []
+  isMetered = false
   #wires: Wire[] = []
   #timers: Timer[] = []
   #alive = { yes: true }
@@ -263,7 +269,7 @@ export class Device {
       },
       dial: (url, events): ClientSocket => {
         world.dialled.push(url)
-        const wire = new Wire(world, {
+        const wire = new Wire(world.siteAt(url), {
           opened: guard(() => events.opened()),
           message: (bytes) => {
             if (alive.yes) events.message(bytes)
@@ -278,12 +284,30 @@ export class Device {
           close: () => wire.close(),
         }
       },
+      get: (url, timeoutMs) => {
+        const site = world.siteAt(url)
+        const answersMs = site === undefined || site.state === 'down' || world.sites.length === 1 ? 0 : site.roundTripMs
+        return new Promise((resolve, reject) => {
+          const isAnswered = site?.state === 'up' && answersMs > 0 && answersMs <= timeoutMs
+          clientWorld.after(site?.state === 'silent' ? timeoutMs : Math.min(answersMs, timeoutMs), () => {
+            if (isAnswered && site.state === 'up') resolve(world.listOf(site))
+            else reject(new Error('no answer'))
+          })
+        })
+      },
+      isMetered: () => this.isMetered,
       report: (thrown) => world.reported.push(thrown),
     }
     const onError = (error: MeridianError): void => {
       this.errors.push(error)
     }
-    return new Client(clientWorld, { url: 'http://region.test', storage: this.store, tenant: 'acme', onError, ...this.options })
+    return new Client(clientWorld, {
+      url: world.sites[0]?.url ?? '',
+      storage: this.store,
+      tenant: 'acme',
+      onError,
+      ...this.options,
+    })
   }
 }
 
@@ -433,21 +457,101 @@ export class Browser {
   }
 }
 
+/** Where a region is. `silent`: nothing goes in or out, and nobody is told. */
+export interface Site {
+  readonly url: string
+  readonly region: FakeRegion
+  readonly jurisdiction: string
+  state: 'up' | 'down' | 'silent'
+  roundTripMs: number
+}
+
 export class World {
   readonly random: Random
+  /** The first one. */
   readonly region: FakeRegion
+  readonly sites: Site[] = []
   readonly devices: Device[] = []
   readonly dialled: string[] = []
   readonly reported: unknown[] = []
   nowMs = 0
   wallMs = Date.UTC(2026, 0, 1)
-  /** False: dialling fails. */
-  reachable = true
   readonly browsers: Browser[] = []
+  /** Entries travel between regions as they are committed; false: only by `exchange`. */
+  isLinked = true
+  readonly #sent = new Map<string, number>()
 
-  constructor(seed = 1) {
+  /** @param regions more than one: a cluster, whose regions exchange entries. */
+  constructor(seed = 1, regions: readonly string[] = []) {
     this.random = seeded(seed)
-    this.region = new FakeRegion(seeded(seed + 1))
+    const jurisdictions = ['IE', 'US', 'IN', 'JP']
+    for (const [index, name] of (regions.length === 0 ? ['eu-west'] : regions).entries()) {
+      const region = new FakeRegion(seeded(seed + 1 + index), name)
+      const url = regions.length === 0 ? 'http://region.test' : `http://${name}.test`
+      this.sites.push({ url, region, jurisdiction: jurisdictions[index] ?? 'IE', state: 'up', roundTripMs: 10 + 50 * index })
+      if (regions.length > 0) region.others = () => this.sites.map((site) => site.region).filter((other) => other !== region)
+    }
+    const [first] = this.sites
+    if (first === undefined) throw new Error('a world has a region')
+    this.region = first.region
+  }
+
+  /** False: dialling the first region fails. */
+  set reachable(is: boolean) {
+    this.site(0).state = is ? 'up' : 'down'
+  }
+
+  site(index: number): Site {
+    const site = this.sites[index]
+    if (site === undefined) throw new Error('there is no such region')
+    return site
+  }
+
+  siteAt(url: string): Site | undefined {
+    return this.sites.find((site) => new URL(url).host === new URL(site.url).host)
+  }
+
+  /** What `GET /v1/regions` answers. */
+  listOf(site: Site): string {
+    const regions = this.sites.map(({ region: { name }, jurisdiction, url }) => {
+      return { region: name, jurisdiction, url: url.replace('http', 'ws'), state: 'active' }
+    })
+    return JSON.stringify({ region: site.region.name, regions })
+  }
+
+  /** `kill -9` of a node: sockets are reset, and what was not durable is gone. */
+  kill(index: number): void {
+    const site = this.site(index)
+    site.state = 'down'
+    site.region.restart()
+    for (const device of this.devices) if (device.wire?.region === site.region) device.cut()
+  }
+
+  /** Its disk is destroyed as well: what it alone had is nowhere but on devices. It may come back, empty. */
+  destroy(index: number): void {
+    this.kill(index)
+    this.site(index).region.destroy()
+    for (const key of this.#sent.keys()) if (key.startsWith(`${index} `)) this.#sent.set(key, 0)
+    for (const key of this.#sent.keys()) if (key.endsWith(` ${index}`)) this.#sent.set(key, 0)
+  }
+
+  /** Brings entries of each region that is up to each other one that is; at most `count` on each way. */
+  exchange(count = Number.POSITIVE_INFINITY): boolean {
+    let moved = false
+    for (const [from, source] of this.sites.entries())
+      for (const [to, sink] of this.sites.entries()) {
+        if (from === to || source.state !== 'up' || sink.state !== 'up') continue
+        const key = `${from} ${to}`
+        let sent = this.#sent.get(key) ?? 0
+        for (let budget = count; budget > 0 && sent < source.region.entries.length; budget--) {
+          const entry = source.region.entries[sent++]
+          if (entry !== undefined) sink.region.include(entry)
+          moved = true
+        }
+        this.#sent.set(key, sent)
+      }
+    if (moved) for (const { region } of this.sites) region.tellHeld()
+    return moved
   }
 
   device(name: string, options: Partial<ClientOptions> = {}): Device {
@@ -473,13 +577,15 @@ export class World {
       await this.turn()
       const busy = this.devices.map((device) => device.wire).filter((wire) => wire?.isBusy === true)
       const talking = this.browsers.filter((browser) => browser.isBusy)
-      if (busy.length === 0 && talking.length === 0 && this.region.waitingCount === 0) return
+      const exchanged = this.isLinked && this.sites.length > 1 && this.exchange()
+      const isWaiting = this.sites.some(({ state, region }) => state === 'up' && region.waitingCount > 0)
+      if (busy.length === 0 && talking.length === 0 && !isWaiting && !exchanged) return
       for (const browser of talking) browser.deliver()
       for (const wire of busy) {
         wire?.step('up')
         wire?.step('down')
       }
-      this.region.commit()
+      for (const { state, region } of this.sites) if (state === 'up') region.commit()
     }
     throw new Error('the world does not come to rest')
   }

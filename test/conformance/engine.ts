@@ -13,6 +13,8 @@ export interface EngineBuilders {
   history(seed: number): readonly Uint8Array[]
   /** The encoded state vector (heads) of a peer that holds `updates`. */
   known(updates: readonly Uint8Array[]): Uint8Array
+  /** All that somebody sends who received `updates` and nothing else, what waits for others of them included. */
+  sent(updates: readonly Uint8Array[]): Uint8Array
   /** What an app shows of the document that `updates` make. */
   shown(updates: readonly Uint8Array[]): string
   /** Bytes that are no update of this engine. */
@@ -28,6 +30,20 @@ export function registerEngineTests(name: string, engine: Engine, builders: Engi
     const index = engine.emptyIndex()
     for (const update of updates) engine.include(index, engine.inspect(update, inspectLimits))
     return index
+  }
+
+  /** Includes whichever of `updates` are not premature, again and again. @returns how many added something */
+  const takeAll = (index: EngineIndex, updates: readonly Uint8Array[]): number => {
+    let taken = 0
+    for (let before = -1; before < taken; ) {
+      before = taken
+      for (const update of updates) {
+        if (judgeBytes(index, update) !== 'new') continue
+        engine.include(index, engine.inspect(update, inspectLimits))
+        taken++
+      }
+    }
+    return taken
   }
 
   describe(`engine ${name}`, () => {
@@ -119,6 +135,51 @@ export function registerEngineTests(name: string, engine: Engine, builders: Engi
       expect(judgeBytes(indexOf([first]), third)).toBe('premature')
       expect(judgeBytes(indexOf([first]), second)).toBe('new')
       expect(judgeBytes(indexOf([first, second]), third)).toBe('new')
+    })
+
+    it('[SES2] given what somebody sends who waits for something, when its admissible part is taken, then that is all that could be taken, and applies', () => {
+      let partCount = 0
+      fc.assert(
+        fc.property(seeds, fc.nat(), fc.array(fc.boolean(), { minLength: 64, maxLength: 64 }), (seed, cut, received) => {
+          const updates = builders.history(seed)
+          const held = updates.slice(0, cut % (updates.length + 1))
+          const some = updates.filter((_, at) => received[at % 64] === true)
+          const sent = builders.sent(some)
+          const index = indexOf(held)
+          const inspection = engine.inspect(sent, inspectLimits)
+          if (engine.judge(index, inspection) !== 'premature') return
+          const part = engine.admissible(sent, engine.basis(index, inspection))
+          const all = indexOf(held)
+          const taken = takeAll(all, some)
+          expect(part.length > 0 || taken === 0).toBe(true)
+          if (part.length === 0) return
+          partCount++
+          const inspected = engine.inspect(part, inspectLimits)
+          expect(engine.judge(index, inspected)).not.toBe('premature')
+          const overlap = engine.overlap(index, inspected)
+          engine.include(index, inspected)
+          // Of an update that is premature a part may have been taken.
+          for (const update of some.filter((one) => judgeBytes(all, one) !== 'premature'))
+            expect(judgeBytes(index, update)).toBe('nothing')
+          const again = engine.admissible(sent, engine.basis(index, inspection))
+          expect(again.length === 0 || judgeBytes(index, again) === 'nothing').toBe(true)
+          const stored = overlap === undefined ? part : engine.cut(part, overlap)
+          // It builds on nothing else, and what comes later makes the document whole.
+          engine.digest([...held, stored])
+          expect(engine.digest([...held, stored, ...updates])).toBe(engine.digest(updates))
+        }),
+        { numRuns: 60 },
+      )
+      expect(partCount).toBeGreaterThan(5)
+    })
+
+    it('[SES2] given an update of which nothing is admissible, when its part is asked for, then it is empty', () => {
+      const [first = new Uint8Array(), second = new Uint8Array(), third = new Uint8Array()] = builders.typing('abc')
+      const admissible = (index: EngineIndex, update: Uint8Array): Uint8Array =>
+        engine.admissible(update, engine.basis(index, engine.inspect(update, inspectLimits)))
+      expect(admissible(engine.emptyIndex(), second)).toHaveLength(0)
+      expect(admissible(indexOf([first]), third)).toHaveLength(0)
+      expect(judgeBytes(engine.emptyIndex(), admissible(engine.emptyIndex(), builders.sent([first, third])))).toBe('new')
     })
 
     it('given an index, when encoded and decoded, then it judges alike and encodes to the same bytes', () => {

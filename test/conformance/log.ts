@@ -639,6 +639,20 @@ export function registerLogTests(
       })
     })
 
+    describe('groups', () => {
+      test('given groups that something was written to, when they are listed, then it is these, by name, also after a restart', async () => {
+        await append(draft(notes, 'x'), draft(parseDocument('acme/notes/z'), 'y'))
+        const elsewhere = parseGroup('acme/a/b')
+        await append({ ...draft(parseDocument('acme/other/z'), 'y'), group: elsewhere })
+        await value<GroupInfo>((done) => log.openGroup(parseGroup('acme/never'), done))
+        for (let round = 0; round < 2; round++) {
+          const groups = await value<readonly GroupId[]>((done) => log.listGroups(done))
+          expect(groups).toEqual([elsewhere, draft(notes, 'x').group])
+          await reopen()
+        }
+      })
+    })
+
     describe('closing', () => {
       test('given appends under way, when the log is closed, then they are durable and answered first', async () => {
         const answers = Array.from({ length: 10 }, (_, index) => append(draft(notes, `${index}`)))

@@ -176,7 +176,7 @@ describe('what links bring', () => {
   })
 
   test('given a document that nobody has open, when links bring very many updates of it, then it is compacted', () => {
-    const rig = new Rig({ compaction: { openEntries: 100, openBytes: 1_000_000, idleEntries: 3, ageMs: 1_000 } })
+    const rig = new Rig({ compaction: { openEntries: 100, openBytes: 1_000_000, idleEntries: 3, ageMs: 1_000, restMs: 0 } })
     bring(rig, typed(new Author(9), 'a', 'b', 'c', 'd', 'e'))
     rig.settle()
     expect(rig.compactions).toEqual([])

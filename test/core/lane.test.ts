@@ -6,6 +6,7 @@ import { yjsEngine } from '@meridian/core/engines/yjs'
 import type { DocumentName } from '@meridian/core/ids'
 import type { LogErrorCode } from '@meridian/core/log'
 import { emptyVersion, include } from '@meridian/core/version'
+import { YjsIndex } from '@meridian/core/engines/yjs-index'
 import { describe, expect, test } from 'vitest'
 import * as Y from 'yjs'
 import { groupOf, principal } from '../sim/node.js'
@@ -668,18 +669,33 @@ describe('what is refused', () => {
     expect(acked(writer)).toEqual([1])
   })
 
-  test('given a snapshot whose index is no index, when a push needs it, then DOCUMENT_DAMAGED for that push, and the connection lives', () => {
-    const rig = new Rig()
-    attached(rig, one).push(1, 1, new Author(1).type('a'))
-    rig.settle().compact(one)
-    const held = rig.store.documents.get(one)
-    if (held?.snapshot !== undefined)
-      held.snapshot = { ...held.snapshot, state: { ...held.snapshot.state, index: new Uint8Array([7]) } }
-    rig.restart()
-    const writer = attached(rig, one)
-    writer.push(1, 1, new Author(2).type('b'))
-    rig.settle()
-    expect(refused(writer)).toEqual(['1 DOCUMENT_DAMAGED'])
-    expect(writer.of('goodbye')).toEqual([])
-  })
+  /** More than one step of reading. */
+  const largeIndex = (() => {
+    const index = new YjsIndex()
+    index.advance(1, 0, 80_000)
+    for (let clock = 0; clock < 80_000; clock += 2) index.delete(1, clock, clock + 1)
+    return index.encode()
+  })()
+
+  test.each([
+    ['is no index', new Uint8Array([7]), 'DOCUMENT_DAMAGED'],
+    ['ends too early', largeIndex.subarray(0, -1), 'DOCUMENT_DAMAGED'],
+    ['is large', largeIndex, undefined],
+  ])(
+    'given a snapshot whose index %s, when a push needs it, then that push is told, and the connection lives',
+    (_, index, code) => {
+      const rig = new Rig()
+      attached(rig, one).push(1, 1, new Author(1).type('a'))
+      rig.settle().compact(one)
+      const held = rig.store.documents.get(one)
+      if (held?.snapshot !== undefined) held.snapshot = { ...held.snapshot, state: { ...held.snapshot.state, index } }
+      rig.restart()
+      const writer = attached(rig, one)
+      writer.push(1, 1, new Author(2).type('b'))
+      rig.settle()
+      expect(refused(writer)).toEqual(code === undefined ? [] : [`1 ${code}`])
+      expect(acked(writer)).toEqual(code === undefined ? [1] : [])
+      expect(writer.of('goodbye')).toEqual([])
+    },
+  )
 })

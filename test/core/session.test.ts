@@ -2,7 +2,7 @@
 
 import { MeridianError } from '@meridian/core/errors'
 import type { DocumentName } from '@meridian/core/ids'
-import { parseDevice, parseRegion } from '@meridian/core/ids'
+import { parseDevice, parseGroup, parseRegion, parseTenant } from '@meridian/core/ids'
 import type { LogErrorCode } from '@meridian/core/log'
 import { encodeClientFrame } from '@meridian/core/wires/native/client-frames'
 import { encodeFrame, protocolVersion } from '@meridian/core/wires/native/frame'
@@ -289,6 +289,67 @@ describe('attaching', () => {
     const peer = attached(rig, one, two)
     expect(peer.of('redirect')).toEqual([{ type: 'redirect', channel: 1, redirects }])
     expect(denied(peer)).toEqual(['2 NOT_PLACED_HERE'])
+  })
+
+  test('[RES3, RES5] given open documents, when the policy no longer lets them be served, then each is redirected or denied, and its pushes are refused', () => {
+    let places: ReadonlySet<DocumentName> = new Set([one, two])
+    const redirects = [{ region: parseRegion('us-east'), url: 'https://us.example' }]
+    const rig = new Rig({
+      admit: (_verb, document) =>
+        places.has(document)
+          ? { kind: 'yes', group: groupOf(document), epoch: 1, rule: 'r1' }
+          : { kind: 'no', rule: 'r2', redirects: document === one ? redirects : [] },
+    })
+    const peer = attached(rig, one, two)
+    peer.push(1, 1, new Author(1).type('a'))
+    rig.settle()
+    peer.take()
+    rig.node.review(parseTenant('elsewhere'))
+    rig.node.review(parseTenant('acme'))
+    rig.settle()
+    expect(peer.take()).toEqual([])
+    places = new Set([two])
+    rig.node.review(parseTenant('acme'))
+    rig.settle()
+    expect(peer.of('redirect')).toEqual([{ type: 'redirect', channel: 1, redirects }])
+    peer.push(1, 2, new Author(1).type('b')).push(2, 3, new Author(2).type('c'))
+    rig.settle()
+    expect(peer.of('refused').map(({ code }) => code)).toEqual(['NOT_ATTACHED'])
+    places = new Set()
+    rig.node.review()
+    rig.settle()
+    expect(denied(peer)).toEqual(['2 NOT_PLACED_HERE'])
+    expect(rig.hub.documentCount).toBe(0)
+  })
+
+  test('[RES0] given a document in a group by an earlier policy, when another group is decided, then nothing of it is written or served', () => {
+    let group = 'acme/default'
+    const rig = new Rig({ admit: () => ({ kind: 'yes', group: parseGroup(group), epoch: 1, rule: 'r1' }) })
+    const peer = attached(rig, one)
+    group = 'acme/other'
+    peer.push(1, 1, new Author(1).type('a'))
+    const late = attached(rig, one)
+    expect(peer.of('refused').map(({ code }) => code)).toEqual(['NOT_PLACED_HERE'])
+    expect(denied(late)).toEqual(['1 NOT_PLACED_HERE'])
+    rig.node.review()
+    rig.settle()
+    expect(denied(peer)).toEqual(['1 NOT_PLACED_HERE'])
+  })
+
+  test('[RES2] given countries that token and connection attest, when a document is attached, then the choke point is asked with both', () => {
+    const asked: (readonly string[] | undefined)[] = []
+    const rig = new Rig({
+      admit: (verb, document, attested) => {
+        if (verb === 'access') asked.push(attested)
+        return { kind: 'yes', group: groupOf(document), epoch: 0, rule: 'r1' }
+      },
+      country: 'DE',
+      tokens: new Map([['at home', principal('user', { country: 'FR' })]]),
+    })
+    rig.connect().hello('user').attach(1, one)
+    rig.connect().hello('at home').attach(1, one)
+    rig.settle()
+    expect(asked).toEqual([['DE'], ['FR', 'DE']])
   })
 
   test('given a document of one engine, when it is attached with another, then ENGINE_MISMATCH', () => {

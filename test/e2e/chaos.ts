@@ -64,7 +64,10 @@ const deedsMax = 40
 const friends = 'chats/friends'
 const childList = 'lists/child'
 /** Small, so that compaction and scrubbing are under way when the node dies. */
-const nodeFlags = ['--compaction-open-entries', '300', '--compaction-idle-entries', '60', '--store-scrub-interval-ms', '1000']
+const nodeFlags = [
+  ...['--compaction-open-entries', '300', '--compaction-idle-entries', '60', '--compaction-rest-ms', '0'],
+  ...['--store-scrub-interval-ms', '1000'],
+]
 
 export class Chaos {
   readonly #options: ChaosOptions

@@ -3,10 +3,10 @@
  * region reads a cluster file of its own, in which the addresses of the others are those of its proxies.
  */
 
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeRegionKey } from '@meridian/server/io/region-key'
-import { CutProxy, type Weather } from './cut-proxy.js'
+import { CutProxy, type ProxyOptions, type Weather } from './cut-proxy.js'
 import { NodeProcess } from './node-process.js'
 import type { Resources } from './resources.js'
 import { every, until } from './waiting.js'
@@ -22,7 +22,29 @@ export interface ClusterOptions {
   readonly flags?: readonly string[]
   /** Regions that no cluster file names and that do not run, until they are added. */
   readonly later?: readonly string[]
+  /** Of the tenant `dev`; `everywhere` if absent. */
+  readonly policy?: object
+  /** Sees what crosses the links between two regions. */
+  readonly tap?: (one: string, other: string) => NonNullable<ProxyOptions['tap']>
 }
+
+/** What tests of links write, in one group that every region keeps. */
+const everywhere = {
+  version: 1,
+  tenant: 'dev',
+  placements: { default: { store: { in: ['anywhere'] }, access: { in: ['anywhere'] } } },
+  collections: Object.fromEntries(['notes', 'chats', 'causes'].map((name) => [name, { placement: 'default' }])),
+}
+
+/** Each collection where it may be stored; all may be reached from anywhere. */
+export const policyOf = (collections: Readonly<Record<string, readonly string[]>>): object => ({
+  version: 1,
+  tenant: 'dev',
+  placements: Object.fromEntries(
+    Object.entries(collections).map(([name, store]) => [name, { store: { in: store }, access: { in: ['anywhere'] } }]),
+  ),
+  collections: Object.fromEntries(Object.keys(collections).map((name) => [name, { placement: name }])),
+})
 
 export class Cluster {
   readonly names: readonly string[]
@@ -52,7 +74,9 @@ export class Cluster {
     for (const one of names)
       for (const other of names) {
         if (one >= other) continue
-        const proxy = resources.own(await CutProxy.start({ port: () => cluster.nodes.get(other)?.port ?? 1 }))
+        const tap = options.tap?.(one, other)
+        const port = (): number => cluster.nodes.get(other)?.port ?? 1
+        const proxy = resources.own(await CutProxy.start({ port, ...(tap === undefined ? {} : { tap }) }))
         proxy.setWeather(cluster.#fine)
         cluster.proxies.set(`${one} ${other}`, proxy)
       }
@@ -92,7 +116,11 @@ export class Cluster {
     const directory = this.#directories.get(name) ?? ''
     const keyFile = join(directory, 'key.pem')
     writeFileSync(keyFile, this.#keys.get(name)?.privatePem ?? '', { mode: 0o600 })
-    const flags = ['--region', name, '--cluster-file', this.fileOf(name), '--cluster-key-file', keyFile]
+    const policies = join(directory, 'policies')
+    mkdirSync(policies, { recursive: true })
+    writeFileSync(join(policies, 'dev.yaml'), JSON.stringify(this.#options.policy ?? everywhere))
+    const files = ['--cluster-file', this.fileOf(name), '--cluster-key-file', keyFile, '--cluster-policies-dir', policies]
+    const flags = ['--region', name, ...files]
     const options = { directory: join(directory, 'data'), flags: [...flags, ...(this.#options.flags ?? [])] }
     this.nodes.set(name, this.#resources.own(await NodeProcess.start(options)))
   }

@@ -88,8 +88,8 @@ describe('a full store', () => {
     expect(new Set(tap.refusals())).toEqual(new Set(['LOG_FULL']))
     expect((await node.metrics()).get('meridian_refused_total{code="LOG_FULL"}') ?? 0).toBeGreaterThan(0)
     expect(refused.pending).toBe(1)
-    // Retryable: the document is not refused, its edits wait.
-    expect(refused.status).toMatchObject({ kind: 'current', pending: 1 })
+    // Retryable: the document is not refused, its edits wait, and it says for what.
+    expect(refused.status).toEqual({ kind: 'waiting', pending: 1, code: 'LOG_FULL' })
     await expectBlocks(node, new Map([...saved].slice(0, 3)))
 
     // The edits outlive the client and the node.

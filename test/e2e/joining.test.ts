@@ -86,13 +86,15 @@ async function forget(cluster: Cluster, regions: readonly string[], names: reado
   await pause(500)
 }
 
+/** In full it is some thousand documents, and takes half a minute longer. */
+const isFull = process.env['REGIONS_FULL'] === '1'
 const flags = ['--link-dial-ms', '300', '--compaction-idle-entries', '6']
 
-it('[LINK6] given two regions with 1,500 documents and entries that are gone, when a third is added under load and is cut and killed half-way, then it serves nothing before it has joined, and all converge', async () => {
+it('[LINK6] given two regions with many documents and entries that are gone, when a third is added under load and is cut and killed half-way, then it serves nothing before it has joined, and all converge', async () => {
   const names = ['ap-south', 'eu-west', 'us-east'] as const
   const cluster = await Cluster.start(resources, { names, later: ['ap-south'], delayMs: 2, flags })
   const [west, east] = [cluster.node('eu-west'), cluster.node('us-east')]
-  const documents = Array.from({ length: 1_500 }, (_, index) => `notes/${index}`)
+  const documents = Array.from({ length: isFull ? 3_000 : 600 }, (_, index) => `notes/${index}`)
   const some = documents.slice(0, 300)
   await pushAll(west, documents, 'once upon a time '.repeat(8))
   await forget(cluster, ['eu-west', 'us-east'], documents.slice(0, 5))
@@ -115,12 +117,18 @@ it('[LINK6] given two regions with 1,500 documents and entries that are gone, wh
   for (const name of ['eu-west', 'us-east']) cluster.proxy('ap-south', name).cut()
   await south.restart()
   for (const name of ['eu-west', 'us-east']) cluster.heal('ap-south', name)
-  await eventually(async () => (await statusOf(south)).joining.length === 0 && (await statusOf(south)).peers.length === 2, 'the end of the join')
+  await eventually(
+    async () => (await statusOf(south)).joining.length === 0 && (await statusOf(south)).peers.length === 2,
+    'the end of the join',
+  )
   await within(waiting.ready, 'a client that waited for the region')
   await until(() => textOf(waiting.ydoc).toString().includes('once upon'), onDocument(waiting.ydoc), { what: 'its document' })
   for (const stop of loads) await stop()
   await cluster.settled()
-  await eventually(async () => (await Promise.all(names.map((name) => statusOf(cluster.node(name))))).every((one) => one.isInStep), 'regions in step')
+  await eventually(
+    async () => (await Promise.all(names.map((name) => statusOf(cluster.node(name))))).every((one) => one.isInStep),
+    'regions in step',
+  )
   for (const name of [...some.slice(0, 150), ...documents.slice(-100)]) {
     const [first, ...others] = await Promise.all(names.map((region) => read(cluster.node(region), name)))
     for (const other of others) expect(other, name).toEqual(first)

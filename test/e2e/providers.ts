@@ -24,6 +24,7 @@ export interface Provider {
   /** Read at each dial of 1.5. */
   url: string
   connect(): void
+  disconnect(): void
   destroy(): void
   on(event: string, listener: (...args: never[]) => void): void
 }

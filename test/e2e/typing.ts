@@ -38,7 +38,8 @@ export async function breathe(handle: Handle): Promise<void> {
   }
 }
 
-interface Step {
+/** One update of an author, with what it builds on. */
+export interface Step {
   readonly update: Uint8Array
   /** What a document has to hold before, by Yjs client id. */
   readonly needs: ReadonlyMap<number, number>
@@ -69,6 +70,11 @@ export class Authors {
         return { update, needs, clock: clocks[agent]?.[index] ?? 0 }
       }),
     )
+  }
+
+  /** Of one author, in the order of making. */
+  steps(author: number): readonly Step[] {
+    return this.#steps[author] ?? []
   }
 
   count(author: number): number {

@@ -5,10 +5,10 @@ export class WebSocketStream {
   /** Bytes that were taken out of `#held`. */
   #taken = 0
   #state: 'head' | 'frames' | 'refused' = 'head'
-  readonly #onMessage: (message: Buffer, startByte: number) => void
+  readonly #onMessage: (message: Buffer, startByte: number, isCompressed: boolean) => void
 
   /** @param onMessage is told at which byte of the stream the message's frame begins. */
-  constructor(onMessage: (message: Buffer, startByte: number) => void) {
+  constructor(onMessage: (message: Buffer, startByte: number, isCompressed: boolean) => void) {
     this.#onMessage = onMessage
   }
 
@@ -35,7 +35,7 @@ export class WebSocketStream {
       const length =
         lengthBytes === 2 ? this.#held.readUInt16BE(2) : lengthBytes === 8 ? Number(this.#held.readBigUInt64BE(2)) : short
       if (this.#held.length < head + length) return
-      if ((first & 15) === 2) this.#onMessage(unmasked(this.#held, head, length, maskBytes), this.#taken)
+      if ((first & 15) === 2) this.#onMessage(unmasked(this.#held, head, length, maskBytes), this.#taken, (first & 64) !== 0)
       // Neither side splits its messages into WebSocket fragments.
       if ((first & 128) === 0 || (first & 15) === 0) throw new Error('a WebSocket fragment')
       this.#take(head + length)

@@ -80,7 +80,7 @@ describe('residency of a node in a cluster', () => {
   it('[RES2, RES3] given a tenant whose policy is not known, then every verb is closed', () => {
     const { residency } = inCluster(undefined)
     for (const verb of verbs) {
-      expect(residency.admit(verb, parseDocument('acme/notes/1'), 'IE')).toEqual({
+      expect(residency.admit(verb, parseDocument('acme/notes/1'), ['IE'])).toEqual({
         kind: 'no',
         rule: 'unknown policy',
         redirects: [],
@@ -100,21 +100,37 @@ describe('residency of a node in a cluster', () => {
 
   it('[RES5] given a document that is placed elsewhere, when a client attaches, then it is redirected there by address', () => {
     const { residency } = inCluster(notes('US'))
-    expect(residency.admit('access', parseDocument('acme/notes/1'), 'IE')).toEqual({
+    expect(residency.admit('access', parseDocument('acme/notes/1'), ['IE'])).toEqual({
       kind: 'no',
       rule: 'acme.notes',
       redirects: [{ region: 'us-east', url: 'wss://us-east.example.com' }],
     })
   })
 
+  it('[RES5] given a client whom no region may serve, when the document is stored elsewhere, then it is sent nowhere', () => {
+    const policy = policyOf({
+      version: 1,
+      tenant: 'acme',
+      placements: { notes: { store: { in: ['US'] }, access: { in: ['US'] } } },
+      collections: { notes: { placement: 'notes' } },
+    })
+    const { residency } = inCluster(onlyHead(policy, 1))
+    const redirects = (country: string): number => {
+      const decision = residency.admit('access', parseDocument('acme/notes/1'), [country])
+      return decision.kind === 'no' ? decision.redirects.length : -1
+    }
+    expect([redirects('US'), redirects('IE')]).toEqual([1, 0])
+  })
+
   it('[RES2] given a rule about access, then a client counts by the country that is attested, and without one it is closed and not redirected', () => {
     const { residency, state } = inCluster(onlyHead(policyOf(exampleValues('gdpr')), 1))
     state.nowMs = Date.UTC(2026, 4, 1)
     const document = parseDocument('acme/customers/1')
-    const answer = (attested?: string): unknown => residency.admit('access', document, attested)
+    const answer = (...attested: readonly string[]): unknown => residency.admit('access', document, attested)
     expect(answer('FR')).toMatchObject({ kind: 'yes', rule: 'acme.class.personal' })
-    for (const attested of [undefined, 'IN', 'XX', 'eu-west']) {
-      expect(answer(attested)).toEqual({ kind: 'no', rule: 'acme.class.personal', redirects: [] })
+    expect(answer('FR', 'DE')).toMatchObject({ kind: 'yes', rule: 'acme.class.personal' })
+    for (const attested of [[], ['IN'], ['XX'], ['eu-west'], ['FR', 'IN'], ['IN', 'FR'], ['FR', 'T1']]) {
+      expect(answer(...attested)).toEqual({ kind: 'no', rule: 'acme.class.personal', redirects: [] })
     }
   })
 
@@ -131,7 +147,7 @@ describe('residency of a node in a cluster', () => {
 
   it('given an exception, when its end less the skew comes, then the kept answer is closed, and a clock that is set back opens nothing', () => {
     const { residency, state } = inCluster(onlyHead(policyOf(exampleValues('gdpr')), 1))
-    const answer = (): string => residency.admit('access', parseDocument('acme/customers/1'), 'US').kind
+    const answer = (): string => residency.admit('access', parseDocument('acme/customers/1'), ['US']).kind
     const until = Date.UTC(2027, 7, 1)
     state.nowMs = Date.UTC(2026, 1, 1) + 59_999
     expect(answer()).toBe('no')

@@ -2,6 +2,7 @@ import { formatIssue, isLoopback, type LoadedConfig, loadConfig } from '@meridia
 import { type Setting, settings } from '@meridian/server/settings'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { folderOf } from './support/running-node.js'
 
 const secret = 'a secret of thirty-two bytes ok!'
 
@@ -22,6 +23,7 @@ function load(given: Given): ReturnType<typeof loadConfig> {
       if (text === undefined) throw new Error('no such file')
       return text
     },
+    listFolder: (path) => folderOf(given.texts ?? {}, path),
   })
 }
 
@@ -49,6 +51,7 @@ function samples(setting: Setting): readonly (readonly [text: string, value: unk
     dataDir: ['a', 'b', 'c'],
     allowedOrigins: ['https://a.example', 'https://b.example', 'https://c.example'],
     allowedHosts: ['a.example', 'b.example', 'c.example'],
+    countryHeader: ['CF-IPCountry', 'X-Country', 'X-Client-Country'],
     trustedProxies: ['10.0.0.1', '10.0.0.0/8', 'fd00::/8'],
     'auth.algorithm': ['ES256', 'RS256', 'EdDSA'],
     'auth.issuer': ['a', 'b', 'c'],
@@ -330,6 +333,40 @@ regions:
     expect([...(config.cluster?.topology.regions.keys() ?? [])]).toEqual(['eu-west', 'us-east'])
     expect(config.cluster?.key).toBe('a key')
     expect(loaded({ flags: { dev: true } }).config.cluster).toBeUndefined()
+  })
+
+  const policy = (tenant: string, store: string): string => `version: 1
+tenant: ${tenant}
+placements:
+  notes: { store: { in: [${store}] }, access: { in: [anywhere] } }
+collections:
+  notes: { placement: notes }
+`
+  const withPolicies = (policies: Record<string, string>): Given => ({
+    flags: { ...flags, 'cluster.policiesDir': 'policies' },
+    texts: { 'cluster.yaml': cluster, 'key.pem': '', ...policies },
+  })
+
+  it('[RES0] given a folder of policies, then each is read, and other files there are not', () => {
+    const { config } = loaded(
+      withPolicies({ 'policies/b.yml': policy('b', 'US'), 'policies/a.yaml': policy('a', 'eu-west'), 'policies/readme': '?' }),
+    )
+    expect(config.cluster?.policies.map(({ tenant }) => tenant)).toEqual(['a', 'b'])
+  })
+
+  it.each([
+    ['an unreadable file', { 'policies/a.yaml': 'version: [' }, 'a.yaml:1:'],
+    ['an unknown field', { 'policies/a.yaml': `${policy('a', 'US')}moves: {}\n` }, 'a.yaml:7:1: '],
+    ['an area that is not known', { 'policies/a.yaml': policy('a', 'EFTA') }, 'EFTA'],
+    [
+      'a region that the cluster does not have',
+      { 'policies/a.yaml': policy('a', 'eu-wast') },
+      'names eu-wast, which the cluster',
+    ],
+    ['two files of one tenant', { 'policies/a.yaml': policy('a', 'US'), 'policies/b.yaml': policy('a', 'IE') }, 'another file'],
+    ['no folder', {}, 'cluster.policiesDir: the folder or a file in it cannot be read'],
+  ])('[RES2] given %s among policies, then the node does not start, and is told what to correct', (_name, policies, message) => {
+    expect(issues(withPolicies(policies)).join('\n')).toContain(message)
   })
 
   it.each([

@@ -149,6 +149,7 @@ export class Device {
         this.link = link
         return link
       },
+      get: () => Promise.reject(new Error('nobody is asked here')),
       report: (thrown) => this.reported.push(thrown),
     }
     return new Client(world, {

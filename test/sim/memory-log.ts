@@ -440,6 +440,7 @@ export type LogOperation =
   | 'openDocument'
   | 'openGroup'
   | 'lastPush'
+  | 'listGroups'
   | 'listDocuments'
   | 'readDocument'
   | 'readGroup'
@@ -552,10 +553,6 @@ export class MemoryLog implements LinkedLog {
     })
   }
 
-  listGroups(done: Done<readonly GroupId[]>): void {
-    this.#read('seekGroup', undefined, done, () => [...this.store.groups.keys()])
-  }
-
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void {
     this.#read('seekGroup', undefined, done, () => this.store.seek(group, version))
   }
@@ -658,6 +655,15 @@ export class MemoryLog implements LinkedLog {
 
   lastPush(group: GroupId, device: DeviceId, done: Done<LastPush | undefined>): void {
     this.#read('lastPush', undefined, done, () => this.store.pushes.get(pushKey(group, device)))
+  }
+
+  listGroups(done: Done<readonly GroupId[]>): void {
+    this.#read('listGroups', undefined, done, () =>
+      [...this.store.groups]
+        .filter(([, held]) => held.position > 0)
+        .map(([group]) => group)
+        .sort(byBytes),
+    )
   }
 
   listDocuments(prefix: string, after: string, count: number, done: Done<readonly ListedDocument[]>): void {

@@ -96,6 +96,7 @@ export class Schedule {
         openEntries: random.pick([6, 30, 20_000]),
         openBytes: random.pick([2_000, 1024 * 1024]),
         idleEntries: random.pick([4, 500]),
+        restMs: 0,
         ageMs: 600_000,
       },
       compactCount: random.pick([6, 500]),

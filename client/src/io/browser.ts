@@ -20,6 +20,7 @@ import type { ClientStore } from '../store.js'
 import { readClaims } from '../token.js'
 import { followPage } from './browser-page.js'
 import { dial } from './browser-socket.js'
+import { get } from './http.js'
 import { linkTabs } from '../tab-link.js'
 import { tabPorts } from './browser-tabs.js'
 import { databaseName, IndexedDbStore } from './store-idb.js'
@@ -73,5 +74,12 @@ const world: ClientWorld = {
     return () => clearTimeout(timer)
   },
   dial,
+  get,
+  isMetered: () => isMetered(navigator),
   report: (thrown) => reportError(thrown),
+}
+
+/** Only some browsers say so. */
+function isMetered(of: Navigator & { readonly connection?: { readonly saveData?: boolean; readonly type?: string } }): boolean {
+  return of.connection?.saveData === true || of.connection?.type === 'cellular'
 }

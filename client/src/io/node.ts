@@ -15,6 +15,7 @@ import type { ClientOptions } from '../options.js'
 import type { ClientWorld } from '../world.js'
 import type { ClientStore } from '../store.js'
 import { after, monotonicMs, systemClock, systemRandom } from './clock.js'
+import { get } from './http.js'
 import { dial } from './socket.js'
 import { MemoryStore } from './store-memory.js'
 import { SqliteStore } from './store-sqlite.js'
@@ -48,6 +49,7 @@ const nodeWorld: ClientWorld = {
   defer: (run) => queueMicrotask(run),
   after,
   dial,
+  get,
   // As if it had been thrown where nobody catches: the default of Node.js says so and ends.
   report: (thrown) => {
     queueMicrotask(() => {

@@ -11,7 +11,7 @@
  */
 
 import * as encoding from 'lib0/encoding'
-import type { EngineIndex, Judgement } from '../engine.js'
+import type { EngineIndex, IndexDecoding, Judgement } from '../engine.js'
 import { assert } from '../errors.js'
 import { beyond, Cursor, invalid } from './yjs-cursor.js'
 import { clientMax, clockMax, type Numbers, type YjsInspection } from './yjs-inspect.js'
@@ -24,6 +24,9 @@ const premature = 'only updates that are not premature are included'
 /** Ranges of one client above which it is faster to walk along all that are held than to search for each. */
 const walkedMin = 64
 
+/** Clients from which on an encoded state vector is kept. */
+const rememberedMin = 256
+
 interface ClientState {
   /** The clock of the next struct. */
   next: number
@@ -33,10 +36,30 @@ interface ClientState {
 
 export class YjsIndex implements EngineIndex {
   readonly engine = 'yjs'
+  /** By client ids as signed integers: V8 keeps those of 2^31 and more on the heap, and finds them three times as slowly. */
   private readonly clients = new Map<number, ClientState>()
+  /** Encoded, until a clock moves: everybody who comes is told it. */
+  private stateVector: Uint8Array | undefined
 
   next(client: number): number {
-    return this.clients.get(client)?.next ?? 0
+    return this.clients.get(client | 0)?.next ?? 0
+  }
+
+  /**
+   * The clocks that are held of the clients that an update brings structs of, deletes from or refers to, as a state vector; one may be there twice.
+   * Whatever it deletes it brings itself, or needs.
+   */
+  encodeHeldOf({ structs, needs }: YjsInspection): Uint8Array {
+    const clients: number[] = []
+    for (let at = 0; at < structs.length; at += 3) if (structs[at] !== structs[at - 3]) clients.push(structs[at] ?? 0)
+    for (let at = 0; at < needs.length; at += 2) clients.push(needs[at] ?? 0)
+    const encoder = encoding.createEncoder()
+    encoding.writeVarUint(encoder, clients.length)
+    for (const client of clients) {
+      encoding.writeVarUint(encoder, client)
+      encoding.writeVarUint(encoder, this.next(client))
+    }
+    return encoding.toUint8Array(encoder)
   }
 
   judge({ structs, needs, deletes }: YjsInspection): Judgement {
@@ -61,6 +84,24 @@ export class YjsIndex implements EngineIndex {
     return addsStructs || !this.holdsDeletes(deletes) ? 'new' : 'nothing'
   }
 
+  /** The first thing that an update lacks, in the form of `needs`. */
+  lackOf({ structs, needs }: YjsInspection): Numbers | undefined {
+    let held = 0
+    for (let at = 0; at < structs.length; at += 3) {
+      const client = structs[at] ?? 0
+      const from = structs[at + 1] ?? 0
+      if (client !== structs[at - 3]) held = this.next(client)
+      if (from > held) return [client, from]
+      held = Math.max(held, structs[at + 2] ?? 0)
+    }
+    for (let at = 0; at < needs.length; at += 2) {
+      const client = needs[at] ?? 0
+      const clock = needs[at + 1] ?? 0
+      if (this.next(client) < clock) return [client, clock]
+    }
+    return undefined
+  }
+
   include({ structs, deletes }: YjsInspection): void {
     for (let at = 0; at < structs.length; ) {
       const client = structs[at] ?? 0
@@ -78,26 +119,31 @@ export class YjsIndex implements EngineIndex {
       const client = deletes[at] ?? 0
       let count = 1
       while (deletes[at + count * 3] === client) count++
-      const state = this.clients.get(client)
+      const state = this.clients.get(client | 0)
       // Ranges ascend, so the last one ends last.
       assert(state !== undefined && (deletes[at + count * 3 - 1] ?? 0) <= state.next, premature)
-      state.deletes ??= new ClockRanges()
-      state.deletes.addAll(deletes, at, count)
+      if (state.deletes === undefined && count === 1) state.deletes = ClockRanges.of(deletes[at + 1] ?? 0, deletes[at + 2] ?? 0)
+      else {
+        state.deletes ??= new ClockRanges()
+        state.deletes.addAll(deletes, at, count)
+      }
       at += count * 3
     }
   }
 
   /** Adds the structs [from, to) of a client. */
   advance(client: number, from: number, to: number): void {
-    const state = this.clients.get(client)
+    const state = this.clients.get(client | 0)
     assert(from <= (state?.next ?? 0), premature)
-    if (state === undefined) this.clients.set(client, { next: to, deletes: undefined })
+    if (state === undefined) this.clients.set(client | 0, { next: to, deletes: undefined })
     else if (to > state.next) state.next = to
+    else return
+    this.stateVector = undefined
   }
 
   /** Adds a deleted range of structs that the index holds. */
   delete(client: number, from: number, to: number): void {
-    const state = this.clients.get(client)
+    const state = this.clients.get(client | 0)
     assert(state !== undefined && to <= state.next, 'only structs that are held are deleted')
     state.deletes ??= new ClockRanges()
     state.deletes.add(from, to)
@@ -105,10 +151,16 @@ export class YjsIndex implements EngineIndex {
 
   /** In the encoding of Yjs. */
   encodeStateVector(): Uint8Array {
+    if (this.clients.size < rememberedMin) return this.makeStateVector()
+    this.stateVector ??= this.makeStateVector()
+    return this.stateVector
+  }
+
+  private makeStateVector(): Uint8Array {
     const encoder = encoding.createEncoder()
     encoding.writeVarUint(encoder, this.clients.size)
     for (const [client, { next }] of this.clients) {
-      encoding.writeVarUint(encoder, client)
+      encoding.writeVarUint(encoder, client >>> 0)
       encoding.writeVarUint(encoder, next)
     }
     return encoding.toUint8Array(encoder)
@@ -119,7 +171,8 @@ export class YjsIndex implements EngineIndex {
     encoding.writeUint8(encoder, encodingVersion)
     encoding.writeVarUint(encoder, this.clients.size)
     let before = 0
-    for (const [client, state] of [...this.clients].sort(([one], [other]) => one - other)) {
+    const clients = [...this.clients].map(([client, state]) => [client >>> 0, state] as const)
+    for (const [client, state] of clients.sort(([one], [other]) => one - other)) {
       encoding.writeVarUint(encoder, client - before)
       before = client
       encoding.writeVarUint(encoder, state.next)
@@ -139,38 +192,16 @@ export class YjsIndex implements EngineIndex {
 
   /** @throws MeridianError UPDATE_INVALID */
   static decode(bytes: Uint8Array): YjsIndex {
-    const cursor = new Cursor(bytes)
-    if (cursor.byte('version of an index') !== encodingVersion) throw invalid('version of an index', 0, 'unknown')
-    const index = new YjsIndex()
-    // A client takes three bytes or more, a range two.
-    const clientCount = cursor.varUint('count of clients', Math.floor(cursor.left / 3))
-    let client = 0
-    for (let place = 0; place < clientCount; place++) {
-      const at = cursor.offset
-      const distance = cursor.varUint('client of an index', clientMax)
-      if (distance === 0 && place > 0) throw invalid('client of an index', at, 'there twice')
-      client += distance
-      if (client > clientMax) throw beyond('client of an index', at, clientMax)
-      const next = cursor.varUint('clock of an index', clockMax)
-      if (next === 0) throw invalid('clock of an index', at, 'zero')
-      const count = cursor.varUint('count of deletions', cursor.left >>> 1)
-      const deletes = count === 0 ? undefined : new ClockRanges(count)
-      let end = 0
-      for (let range = 0; range < count; range++) {
-        const start = cursor.offset
-        const gap = cursor.varUint('gap before a deletion', clockMax)
-        const length = cursor.varUint('length of a deletion', clockMax)
-        if ((gap === 0 && range > 0) || length === 0) throw invalid('deletion', start, 'joined to the one before, or empty')
-        const from = end + gap
-        end = from + length
-        if (end > next) throw beyond('end of a deletion', start, next)
-        deletes?.append(from, end)
-      }
-      index.clients.set(client, { next, deletes })
+    const decoding = new YjsIndexDecoding(bytes)
+    for (;;) {
+      const index = decoding.step()
+      if (index !== 'more') return index
     }
-    if (cursor.left !== 0)
-      throw invalid('end of the index', cursor.offset, `followed by ${cursor.left} bytes that belong to nothing`)
-    return index
+  }
+
+  /** A client that the index does not have yet, as it was encoded. */
+  adopt(client: number, next: number, deletes: ClockRanges | undefined): void {
+    this.clients.set(client | 0, { next, deletes })
   }
 
   private holdsDeletes(deletes: Numbers): boolean {
@@ -179,7 +210,7 @@ export class YjsIndex implements EngineIndex {
     for (let at = 0; at < deletes.length; at += 3) {
       if (deletes[at] !== client) {
         client = deletes[at] ?? 0
-        held = this.clients.get(client)?.deletes
+        held = this.clients.get(client | 0)?.deletes
         let count = 1
         while (deletes[at + count * 3] === client) count++
         if (count > walkedMin) {
@@ -191,5 +222,75 @@ export class YjsIndex implements EngineIndex {
       if (held === undefined || !held.covers(deletes[at + 1] ?? 0, deletes[at + 2] ?? 0)) return false
     }
     return true
+  }
+}
+
+/** Clients and ranges of one step: a millisecond or less. */
+const decodedMax = 16_384
+
+/** An encoded index on its way into memory, step by step: that of a document with very many deletions takes longer than anybody may be held up. */
+export class YjsIndexDecoding implements IndexDecoding {
+  readonly #cursor: Cursor
+  readonly #index = new YjsIndex()
+  #clientsLeft: number
+  #client = -1
+  #next = 0
+  #rangesLeft = 0
+  #deletes: ClockRanges | undefined
+  /** Of the last range of the client. */
+  #end = 0
+
+  /** @throws MeridianError UPDATE_INVALID */
+  constructor(bytes: Uint8Array) {
+    const cursor = new Cursor(bytes)
+    if (cursor.byte('version of an index') !== encodingVersion) throw invalid('version of an index', 0, 'unknown')
+    // A client takes three bytes or more.
+    this.#clientsLeft = cursor.varUint('count of clients', Math.floor(cursor.left / 3))
+    this.#cursor = cursor
+  }
+
+  /** @throws MeridianError UPDATE_INVALID */
+  step(): YjsIndex | 'more' {
+    let left = decodedMax
+    while (this.#rangesLeft > 0 || this.#clientsLeft > 0) {
+      if (this.#rangesLeft === 0) this.#readClient()
+      left--
+      for (; this.#rangesLeft > 0 && left > 0; left--) this.#readRange()
+      if (this.#rangesLeft === 0) this.#index.adopt(this.#client, this.#next, this.#deletes)
+      if (left <= 0) return 'more'
+    }
+    const cursor = this.#cursor
+    if (cursor.left !== 0)
+      throw invalid('end of the index', cursor.offset, `followed by ${cursor.left} bytes that belong to nothing`)
+    return this.#index
+  }
+
+  #readClient(): void {
+    const cursor = this.#cursor
+    const at = cursor.offset
+    const distance = cursor.varUint('client of an index', clientMax)
+    if (distance === 0 && this.#client >= 0) throw invalid('client of an index', at, 'there twice')
+    this.#client = Math.max(0, this.#client) + distance
+    if (this.#client > clientMax) throw beyond('client of an index', at, clientMax)
+    this.#next = cursor.varUint('clock of an index', clockMax)
+    if (this.#next === 0) throw invalid('clock of an index', at, 'zero')
+    this.#clientsLeft--
+    // A range takes two bytes or more.
+    this.#rangesLeft = cursor.varUint('count of deletions', cursor.left >>> 1)
+    this.#deletes = this.#rangesLeft === 0 ? undefined : new ClockRanges(this.#rangesLeft)
+    this.#end = 0
+  }
+
+  #readRange(): void {
+    const cursor = this.#cursor
+    const at = cursor.offset
+    const gap = cursor.varUint('gap before a deletion', clockMax)
+    const length = cursor.varUint('length of a deletion', clockMax)
+    if ((gap === 0 && this.#end > 0) || length === 0) throw invalid('deletion', at, 'joined to the one before, or empty')
+    const from = this.#end + gap
+    this.#end = from + length
+    if (this.#end > this.#next) throw beyond('end of a deletion', at, this.#next)
+    this.#deletes?.append(from, this.#end)
+    this.#rangesLeft--
   }
 }

@@ -19,6 +19,7 @@ import { MeridianError } from '../errors.js'
 import type { InspectLimits, Inspection } from '../engine.js'
 import { beyond, Cursor, invalid } from './yjs-cursor.js'
 import { YjsOrder } from './yjs-order.js'
+import type { YjsParts } from './yjs-parts.js'
 
 /** Yjs draws client ids from 32 bits, unsigned. */
 export const clientMax = 0xffff_ffff
@@ -65,6 +66,26 @@ export function inspectYjs(update: Uint8Array, limits: InspectLimits, rareMaxHer
   return new Inspector(update, limits, rareMaxHere).run()
 }
 
+/** The same of an update that was inspected before, without bounds but those of the format; and what else is wanted of the pass. */
+export function inspectAgain(update: Uint8Array, wanted: Wanted = {}): YjsInspection {
+  return new Inspector(update, unlimited, Number.POSITIVE_INFINITY, wanted).run()
+}
+
+export interface Wanted {
+  /** Gets all that structs refer to. */
+  readonly order?: YjsOrder
+  /** Gets where structs lie. */
+  readonly parts?: YjsParts
+}
+
+/** What updates were held to when they came in; what was made of many may be beyond what one of them may be. */
+const unlimited: InspectLimits = {
+  updateBytesMax: Number.POSITIVE_INFINITY,
+  depthMax: Number.POSITIVE_INFINITY,
+  clientsMax: clientMax,
+  rangesMax: Number.POSITIVE_INFINITY,
+}
+
 /** Flag bits of an item's first byte; the lower five are the kind of its content. */
 const hasOrigin = 0x80
 const hasRightOrigin = 0x40
@@ -86,7 +107,7 @@ class Inspector {
   /** Client → its place in `needs`, once there are many. */
   private needPlaces: Map<number, number> | undefined
   private order: YjsOrder | undefined
-  private blocks: number[] = []
+  private readonly parts: YjsParts | undefined
   private block = 0
   private client = 0
   private clock = 0
@@ -95,19 +116,24 @@ class Inspector {
   private rootFrom = 0
   private rootTo = 0
 
-  constructor(update: Uint8Array, limits: InspectLimits, rareMaxHere: number) {
+  constructor(update: Uint8Array, limits: InspectLimits, rareMaxHere: number, wanted?: Wanted) {
     this.cursor = new Cursor(update)
     this.limits = limits
     this.rareMax = rareMaxHere
+    this.order = wanted?.order
+    this.parts = wanted?.parts
   }
 
   run(): YjsInspection {
     const cursor = this.cursor
     const blockCount = cursor.varUint('count of clients', this.limits.clientsMax)
     if (blockCount > 1) {
-      this.order = new YjsOrder()
+      this.order ??= new YjsOrder()
       this.readBlocks(blockCount)
-    } else if (blockCount === 1) this.readBlock()
+    } else if (blockCount === 1) {
+      this.readBlock()
+      this.order?.clients.push(this.client)
+    }
     this.readDeletes()
     if (cursor.left !== 0)
       throw invalid('end of the update', cursor.offset, `followed by ${cursor.left} bytes that belong to nothing`)
@@ -120,9 +146,9 @@ class Inspector {
       const offset = this.cursor.offset
       this.readBlock()
       if (!seen.add(this.client)) throw invalid('client of structs', offset, 'there twice')
-      this.blocks.push(this.client)
+      this.order?.clients.push(this.client)
     }
-    if (this.order !== undefined && !this.order.isPossible(this.blocks)) {
+    if (this.order !== undefined && !this.order.isPossible()) {
       throw new MeridianError('UPDATE_INVALID', { message: 'The structs of the update refer to each other in a circle.' })
     }
   }
@@ -137,6 +163,7 @@ class Inspector {
     this.client = cursor.varUint('client of structs', clientMax)
     this.clock = cursor.varUint('clock of structs', clockMax)
     let from = this.clock
+    this.parts?.begin(this.block, { client: this.client, clock: from, offset: cursor.offset })
     for (let index = 0; index < count; index++) {
       const at = cursor.offset
       const info = cursor.byte('kind of a struct')
@@ -149,7 +176,7 @@ class Inspector {
         if (before > from) this.structs.push(this.client, from, before)
         if (this.structs.length > this.limits.rangesMax * 3) throw beyond('count of gaps', at, this.limits.rangesMax)
         from = this.clock
-      }
+      } else this.parts?.take(before, index + 1, cursor.offset)
     }
     if (this.clock > from) this.structs.push(this.client, from, this.clock)
   }

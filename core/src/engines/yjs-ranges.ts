@@ -14,6 +14,14 @@ export class ClockRanges {
     this.bounds = capacity <= 2 ? [0, 0, 0, 0] : new Uint32Array(capacity * 2)
   }
 
+  static of(from: number, to: number): ClockRanges {
+    const ranges = new ClockRanges()
+    ranges.bounds[0] = from
+    ranges.bounds[1] = to
+    ranges.used = 2
+    return ranges
+  }
+
   get count(): number {
     return this.used >>> 1
   }
@@ -71,21 +79,35 @@ export class ClockRanges {
       for (let index = 0; index < count; index++) this.add(flat[start + index * 3 + 1] ?? 0, flat[start + index * 3 + 2] ?? 0)
       return
     }
-    const merged = new ClockRanges(this.count + count)
-    let held = 0
-    let added = 0
-    while (held < this.count || added < count) {
-      const addedFrom = added < count ? (flat[start + added * 3 + 1] ?? 0) : Number.POSITIVE_INFINITY
-      if (held < this.count && this.from(held) <= addedFrom) {
-        merged.append(this.from(held), this.to(held))
-        held++
+    // All in local variables: an update may bring a million ranges, and this is done between two messages.
+    const { bounds, used } = this
+    const merged = new Uint32Array(used + count * 2)
+    const end = start + count * 3
+    let length = 0
+    let last = -1
+    for (let held = 0, at = start; held < used || at < end; ) {
+      const heldFrom = held < used ? (bounds[held] ?? 0) : Number.POSITIVE_INFINITY
+      const addedFrom = at < end ? (flat[at + 1] ?? 0) : Number.POSITIVE_INFINITY
+      let from = heldFrom
+      let to = 0
+      if (heldFrom <= addedFrom) {
+        to = bounds[held + 1] ?? 0
+        held += 2
       } else {
-        merged.append(addedFrom, flat[start + added * 3 + 2] ?? 0)
-        added++
+        from = addedFrom
+        to = flat[at + 2] ?? 0
+        at += 3
+      }
+      if (from <= last) {
+        if (to > last) merged[length - 1] = last = to
+      } else {
+        merged[length] = from
+        merged[length + 1] = last = to
+        length += 2
       }
     }
-    this.bounds = merged.used * 2 < merged.bounds.length ? merged.bounds.slice(0, merged.used) : merged.bounds
-    this.used = merged.used
+    this.bounds = length * 2 < merged.length ? merged.slice(0, length) : merged
+    this.used = length
   }
 
   /** Adds a range that starts no earlier than any before it did. */

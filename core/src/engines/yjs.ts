@@ -15,6 +15,7 @@ import type {
   Engine,
   EngineIndex,
   EngineState,
+  IndexDecoding,
   InspectLimits,
   Inspection,
   Judgement,
@@ -22,10 +23,11 @@ import type {
   Reading,
 } from '../engine.js'
 import { assert, MeridianError } from '../errors.js'
+import { admissibleOf } from './yjs-admissible.js'
 import { writeContent } from './yjs-content.js'
 import { Cursor, invalid } from './yjs-cursor.js'
-import { YjsIndex } from './yjs-index.js'
-import { clientMax, clockMax, inspectYjs, YjsInspection } from './yjs-inspect.js'
+import { YjsIndex, YjsIndexDecoding } from './yjs-index.js'
+import { clientMax, clockMax, inspectAgain, inspectYjs, YjsInspection } from './yjs-inspect.js'
 import { readYjs } from './yjs-json.js'
 import { editYjs } from './yjs-patch.js'
 
@@ -58,6 +60,15 @@ export const yjsEngine: Engine = {
 
   cut: (update: Uint8Array, overlap: Uint8Array): Uint8Array => Y.diffUpdate(update, overlap),
 
+  basis: (index: EngineIndex, inspection: Inspection): Uint8Array => ownIndex(index).encodeHeldOf(ownInspection(inspection)),
+
+  admissible: (update: Uint8Array, basis: Uint8Array): Uint8Array => admissibleOf(update, decodeStateVector(basis)),
+
+  lacking(index: EngineIndex, inspection: Inspection): Inspection | undefined {
+    const lack = ownIndex(index).lackOf(ownInspection(inspection))
+    return lack === undefined ? undefined : new YjsInspection(0, [], lack, [])
+  },
+
   include(index: EngineIndex, inspection: Inspection): void {
     ownIndex(index).include(ownInspection(inspection))
   },
@@ -67,6 +78,8 @@ export const yjsEngine: Engine = {
   encodeIndex: (index: EngineIndex): Uint8Array => ownIndex(index).encode(),
 
   decodeIndex: (bytes: Uint8Array): EngineIndex => YjsIndex.decode(bytes),
+
+  beginIndex: (bytes: Uint8Array): IndexDecoding => new YjsIndexDecoding(bytes),
 
   snapshot: (updates: readonly Uint8Array[]): EngineState =>
     materialise(updates, (doc) => ({ bytes: Y.encodeStateAsUpdate(doc), index: indexOf(doc).encode() })),
@@ -174,7 +187,7 @@ function load(updates: readonly Uint8Array[], garbage: 'collect' | 'keep'): Y.Do
   for (let from = 0; from < updates.length; from += updatesPerTransaction) {
     doc.transact(() => {
       for (const update of updates.slice(from, from + updatesPerTransaction)) {
-        const overlap = overlapOf(inspectYjs(update, unlimited, Number.POSITIVE_INFINITY), next)
+        const overlap = overlapOf(inspectAgain(update), next)
         Y.applyUpdate(doc, overlap === undefined ? update : Y.diffUpdate(update, overlap))
       }
     })
@@ -183,14 +196,6 @@ function load(updates: readonly Uint8Array[], garbage: 'collect' | 'keep'): Y.Do
     throw new MeridianError('UPDATE_INVALID', { message: 'The updates build on something that is not among them.' })
   }
   return doc
-}
-
-/** What updates were held to when they came in; a snapshot of many may be beyond what one of them may be. */
-const unlimited: InspectLimits = {
-  updateBytesMax: Number.POSITIVE_INFINITY,
-  depthMax: Number.POSITIVE_INFINITY,
-  clientsMax: clientMax,
-  rangesMax: Number.POSITIVE_INFINITY,
 }
 
 /** What is held of the clients whose structs the update brings again, as a state vector; undefined if all that it brings is new. */
@@ -207,6 +212,7 @@ function overlapOf({ structs }: YjsInspection, next: (client: number) => number)
   return overlapped.size === 0 ? undefined : encodeStateVector(overlapped)
 }
 
+/** In the encoding of Yjs. */
 function encodeStateVector(clocks: ReadonlyMap<number, number>): Uint8Array {
   const encoder = encoding.createEncoder()
   encoding.writeVarUint(encoder, clocks.size)
@@ -231,15 +237,21 @@ function indexOf(doc: Y.Doc): YjsIndex {
 
 /** @throws MeridianError UPDATE_INVALID unless the bytes are a state vector (V1) or none at all. */
 function checkStateVector(known: Uint8Array): void {
-  if (known.length === 0) return
-  const cursor = new Cursor(known)
+  if (known.length > 0) decodeStateVector(known)
+}
+
+/** @throws MeridianError UPDATE_INVALID */
+function decodeStateVector(bytes: Uint8Array): ReadonlyMap<number, number> {
+  const clocks = new Map<number, number>()
+  const cursor = new Cursor(bytes)
   const count = cursor.varUint('count of clients in a state vector', cursor.left >>> 1)
   for (let index = 0; index < count; index++) {
-    cursor.varUint('client of a state vector', clientMax)
-    cursor.varUint('clock of a state vector', clockMax)
+    const client = cursor.varUint('client of a state vector', clientMax)
+    clocks.set(client, cursor.varUint('clock of a state vector', clockMax))
   }
   if (cursor.left !== 0)
     throw invalid('end of the state vector', cursor.offset, `followed by ${cursor.left} bytes that belong to nothing`)
+  return clocks
 }
 
 function ownInspection(inspection: Inspection): YjsInspection {

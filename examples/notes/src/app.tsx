@@ -10,6 +10,7 @@ import { indexName, indexOf, newNoteId, type NoteSummary, writeNote } from './no
 import { PersonDialog } from './person-dialog.js'
 import { navigate, useRoute } from './route.js'
 import { useStore } from './session.js'
+import type { Shelf } from './shelves.js'
 import { SignInDialog } from './sign-in-dialog.js'
 import { Toast } from './toast.js'
 import { takeUpdate, useUpdate } from './update.js'
@@ -19,9 +20,9 @@ type Dialog = 'person' | 'sign-in' | undefined
 
 export function App() {
   const store = useStore()
-  const index = useDocument(store, indexName)
+  const { shelf, id } = useRoute()
+  const index = useDocument(store, indexName(shelf))
   const notes = useNotes(index)
-  const id = useRoute()
   const hasUpdate = useUpdate()
   const [dialog, setDialog] = useState<Dialog>()
   const [removed, setRemoved] = useState<NoteSummary>()
@@ -39,25 +40,25 @@ export function App() {
     const note: NoteSummary = { id: newNoteId(), title: '', preview: '', updatedMs: Date.now() }
     writeNote(indexOf(index), note)
     setFresh(note.id)
-    navigate(note.id)
+    navigate({ shelf, id: note.id })
   }
 
   const remove = (note: NoteSummary): void => {
     if (index === undefined) return
     indexOf(index).delete(note.id)
     setRemoved(note)
-    navigate(undefined, 'replace')
+    navigate({ shelf, id: undefined }, 'replace')
   }
 
   const restore = (note: NoteSummary): void => {
     if (index === undefined) return
     writeNote(indexOf(index), note)
     setRemoved(undefined)
-    navigate(note.id)
+    navigate({ shelf, id: note.id })
   }
 
   useShortcuts({ create, search: () => search.current?.focus() })
-  useFirstNote(id, notes.list)
+  useFirstNote(shelf, id, notes.list)
 
   return (
     <div className="app" data-view={id === undefined ? 'list' : 'note'}>
@@ -66,6 +67,8 @@ export function App() {
       </a>
       <NoteList
         notes={notes}
+        index={index}
+        shelf={shelf}
         openId={id}
         searchRef={search}
         onCreate={create}
@@ -80,6 +83,7 @@ export function App() {
             key={id}
             store={store}
             index={index}
+            shelf={shelf}
             id={id}
             summary={notes.list.find((note) => note.id === id)}
             takesFocus={fresh === id}
@@ -140,13 +144,13 @@ function useShortcuts(run: { readonly create: () => void; readonly search: () =>
 }
 
 /** Where there is room for both, the list does not stand beside an empty page: the newest note is opened, once. */
-function useFirstNote(id: string | undefined, list: readonly NoteSummary[]): void {
+function useFirstNote(shelf: Shelf, id: string | undefined, list: readonly NoteSummary[]): void {
   const isDone = useRef(false)
   const first = list[0]?.id
   useEffect(() => {
     if (isDone.current) return
     if (id === undefined && first === undefined) return
     isDone.current = true
-    if (id === undefined && matchMedia('(min-width: 45.01rem)').matches) navigate(first, 'replace')
-  }, [id, first])
+    if (id === undefined && matchMedia('(min-width: 45.01rem)').matches) navigate({ shelf, id: first }, 'replace')
+  }, [shelf, id, first])
 }

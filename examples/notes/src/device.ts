@@ -39,6 +39,9 @@ export const theme = slot<Theme>('theme', 'system', (value) =>
   value === 'light' || value === 'dark' || value === 'system' ? value : undefined,
 )
 
+/** Whether the node was one of several regions when it was asked last. */
+export const hasRegions = slot<boolean>('has-regions', false, (value) => (typeof value === 'boolean' ? value : undefined))
+
 /** Empty for none, as a node in development mode asks for. */
 export const token = slot<string>('token', '', (value) => (typeof value === 'string' ? value : undefined))
 

@@ -1,5 +1,6 @@
 /** The list: search, a new note, what there is, and at its foot who one is and whether the node is there. */
 
+import type { Handle } from '@meridian/client'
 import { useStatus } from '@meridian/client/react'
 import { type KeyboardEvent, type RefObject, useDeferredValue, useState } from 'react'
 import { Avatar } from './avatar.js'
@@ -7,13 +8,16 @@ import { person } from './device.js'
 import { PlusIcon, SearchIcon } from './icons.js'
 import { Mark } from './mark.js'
 import { type NoteSummary, searchNotes } from './notes-index.js'
-import { navigate, noteHref } from './route.js'
+import { hrefOf, navigate } from './route.js'
 import { useStore } from './session.js'
+import { type Shelf, useShelves } from './shelves.js'
 import type { Notes } from './use-notes.js'
 import { whenText } from './when.js'
 
 interface NoteListProps {
   readonly notes: Notes
+  readonly index: Handle | undefined
+  readonly shelf: Shelf
   readonly openId: string | undefined
   readonly searchRef: RefObject<HTMLInputElement | null>
   readonly onCreate: () => void
@@ -21,7 +25,7 @@ interface NoteListProps {
   readonly onSignIn: () => void
 }
 
-export function NoteList({ notes, openId, searchRef, onCreate, onPerson, onSignIn }: NoteListProps) {
+export function NoteList({ notes, index, shelf, openId, searchRef, onCreate, onPerson, onSignIn }: NoteListProps) {
   const [query, setQuery] = useState('')
   const found = searchNotes(notes.list, useDeferredValue(query))
   return (
@@ -54,7 +58,9 @@ export function NoteList({ notes, openId, searchRef, onCreate, onPerson, onSignI
           }}
         />
       </div>
-      <Rows notes={notes} found={found} openId={openId} query={query} />
+      <ShelfChoice chosen={shelf} />
+      <Elsewhere shelf={shelf} index={index} />
+      <Rows notes={notes} found={found} shelf={shelf} openId={openId} query={query} />
       <footer className="list-foot">
         <Me onPerson={onPerson} />
         <ConnectionLine onSignIn={onSignIn} />
@@ -63,14 +69,49 @@ export function NoteList({ notes, openId, searchRef, onCreate, onPerson, onSignI
   )
 }
 
+/** Where notes are kept: one choice for the list and for the notes that are begun there. */
+function ShelfChoice({ chosen }: { readonly chosen: Shelf }) {
+  const offered = useShelves()
+  if (offered.length < 2) return null
+  return (
+    <fieldset className="shelves">
+      <legend className="unseen">Where notes are kept</legend>
+      {offered.map((shelf) => (
+        <button
+          key={shelf.path}
+          type="button"
+          aria-pressed={shelf.path === chosen.path}
+          title={shelf.hint}
+          onClick={() => navigate({ shelf, id: undefined })}
+        >
+          {shelf.label}
+        </button>
+      ))}
+    </fieldset>
+  )
+}
+
+/** Why the list of a shelf does not come, where a policy is why. */
+function Elsewhere({ shelf, index }: { readonly shelf: Shelf; readonly index: Handle | undefined }) {
+  const status = useStatus(index)
+  const isElsewhere = status?.kind === 'redirected' || (status?.kind === 'refused' && status.code === 'NOT_PLACED_HERE')
+  if (!isElsewhere) return null
+  return (
+    <p className="elsewhere" role="status">
+      {shelf.hint}. The region that this app is connected to may not have these notes, and none that may can be reached now.
+    </p>
+  )
+}
+
 interface RowsProps {
   readonly notes: Notes
   readonly found: readonly NoteSummary[]
+  readonly shelf: Shelf
   readonly openId: string | undefined
   readonly query: string
 }
 
-function Rows({ notes, found, openId, query }: RowsProps) {
+function Rows({ notes, found, shelf, openId, query }: RowsProps) {
   if (!notes.isReady && notes.list.length === 0)
     return (
       <div className="rows" aria-busy="true">
@@ -95,12 +136,12 @@ function Rows({ notes, found, openId, query }: RowsProps) {
         <li key={note.id}>
           <a
             className="row"
-            href={noteHref(note.id)}
+            href={hrefOf({ shelf, id: note.id })}
             aria-current={note.id === openId ? 'page' : undefined}
             onClick={(event) => {
               if (event.metaKey || event.ctrlKey || event.shiftKey) return
               event.preventDefault()
-              navigate(note.id)
+              navigate({ shelf, id: note.id })
             }}
             onKeyDown={(event) => {
               if (event.key === 'ArrowDown') focusRow(event, position + 1)

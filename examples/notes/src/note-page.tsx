@@ -13,6 +13,7 @@ import { People } from './people.js'
 import { navigate } from './route.js'
 import { SaveBadge } from './save-badge.js'
 import { type SaveState, saveStateOf } from './save-state.js'
+import type { Shelf } from './shelves.js'
 import { useReady } from './use-ready.js'
 import { useSummary } from './use-summary.js'
 import { userOf } from './user.js'
@@ -20,6 +21,7 @@ import { userOf } from './user.js'
 interface NotePageProps {
   readonly store: Store
   readonly index: Handle
+  readonly shelf: Shelf
   readonly id: string
   /** Undefined if the list does not have it, any more or yet. */
   readonly summary: NoteSummary | undefined
@@ -29,8 +31,8 @@ interface NotePageProps {
   readonly onSignIn: () => void
 }
 
-export function NotePage({ store, index, id, summary, takesFocus, onRemove, onSignIn }: NotePageProps) {
-  const handle = useDocument(store, documentName(id))
+export function NotePage({ store, index, shelf, id, summary, takesFocus, onRemove, onSignIn }: NotePageProps) {
+  const handle = useDocument(store, documentName(shelf, id))
   const origin = useReady(handle)
   const storeStatus = useStatus(store)
   const state = saveStateOf(storeStatus, useStatus(handle))
@@ -60,7 +62,12 @@ export function NotePage({ store, index, id, summary, takesFocus, onRemove, onSi
   return (
     <article className="note" aria-label={summary?.title || 'Untitled note'}>
       <header className="note-head">
-        <button type="button" className="button plain back" aria-label="All notes" onClick={() => navigate(undefined)}>
+        <button
+          type="button"
+          className="button plain back"
+          aria-label="All notes"
+          onClick={() => navigate({ shelf, id: undefined })}
+        >
           <BackIcon />
         </button>
         <SaveBadge state={state} />

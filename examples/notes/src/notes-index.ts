@@ -1,14 +1,15 @@
 /**
- * The list of notes: a document of its own, `notes/index`, that holds a map from the id of a note to what the list shows of it. Two devices
+ * The list of notes of a shelf: a document of its own, such as `notes/index`, that holds a map from the id of a note to what the list shows of it. Two devices
  * that rename one note end with one of both titles; one that writes in a note which another deletes brings it back, because a
  * deletion that somebody has not seen should not take their work.
  */
 
 import type { Handle } from '@meridian/client'
 import type * as Y from 'yjs'
+import type { Shelf } from './shelves.js'
 
-export const indexName = 'notes/index'
-export const documentName = (id: string): string => `notes/${id}`
+export const indexName = ({ collection }: Shelf): string => `${collection}/index`
+export const documentName = ({ collection }: Shelf, id: string): string => `${collection}/${id}`
 
 export interface NoteSummary {
   readonly id: string

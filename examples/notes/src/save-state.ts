@@ -48,7 +48,8 @@ function stateOf(store: StoreStatus, document: DocumentStatus | undefined): Save
       return refused('ERASED', 'Erased')
     case 'waiting':
       if (document.code === 'LOG_FULL') return { ...refused('LOG_FULL', 'Node full'), kind: 'full' }
-      return refused(document.code, 'Waiting')
+      // What nobody can do anything about passes by itself.
+      return adviceOf(document.code) === undefined ? saving(pending) : refused(document.code, 'Waiting')
     case 'redirected':
       return refused('NOT_PLACED_HERE', 'Elsewhere')
     case 'closed':

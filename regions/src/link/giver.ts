@@ -23,6 +23,10 @@ export interface GiverPort {
   readonly send: (frame: JoinFrame) => void
   /** Room for states in the socket, beside what streams need. */
   readonly mayPour: () => boolean
+  /** RES1: the rule by which a document may not go to the joiner; undefined if it may. */
+  readonly refusalOf: (document: DocumentName) => string | undefined
+  /** LINK8: a document was refused. */
+  readonly refused: (rule: string) => void
   /** It cannot go on; the joiner asks again, here or elsewhere. */
   readonly refuse: () => void
 }
@@ -87,6 +91,12 @@ export class Giver {
       { log: this.#port.log, group: this.group, isOver: () => this.#isOver || fetch !== this.#fetch },
       (page, next) => {
         for (const document of page) {
+          const rule = this.#port.refusalOf(document.document)
+          if (rule !== undefined) {
+            this.stop()
+            this.#port.refused(rule)
+            return
+          }
           const held = wanted?.get(this.#keyed.leafOf(document.document))
           if (wanted === undefined || (held !== undefined && !held.has(this.#keyed.of(document))))
             this.#names.push(document.document)

@@ -12,7 +12,7 @@
  * - A document that has something of its own beside what comes is merged by its engine, and put with the join of both versions.
  */
 
-import type { GroupId, RegionId } from '@meridian/core/ids'
+import type { DocumentName, GroupId, RegionId } from '@meridian/core/ids'
 import type { DocumentState, LinkedLog, Outcome, StatesPut } from '@meridian/core/log'
 import type { MutableVersion, Version } from '@meridian/core/version'
 import { mutableVersion } from '@meridian/core/version'
@@ -37,8 +37,10 @@ export interface JoinerEffects {
   random(bytes: number): Uint8Array
   /** All of both, in one state; undefined if it cannot be done. */
   mergeStates(here: DocumentState, there: DocumentState): DocumentState | undefined
-  /** Two histories of one region, or what nobody can put: it stands still until somebody acts. */
-  failed(detail: string): void
+  /** RES1: the rule by which a document may not be here; undefined if it may. */
+  refusalOf(document: DocumentName): string | undefined
+  /** LINK8: a refusal, two histories of one region, or what nobody can put. It stands still until somebody acts. */
+  failed(reason: 'residency' | 'fork' | 'invalid', detail: string): void
   /** The group holds what was offered. `until`: once it holds that, it may be served. */
   adopted(until: Version): void
 }
@@ -167,7 +169,7 @@ export class Joiner {
   }
 
   #offered(offer: Offer): void {
-    if (this.#effects.isFork(offer.held)) return this.#effects.failed('Two histories of one region.')
+    if (this.#effects.isFork(offer.held)) return this.#effects.failed('fork', 'Two histories of one region.')
     this.#offer = offer
     this.#until = mutableVersion(offer.held.version)
     this.#answered(96 + offer.sums.length * 8)
@@ -246,7 +248,11 @@ export class Joiner {
 
   #take(bytes: Uint8Array): void {
     this.stats.bytes += bytes.length
-    for (const taken of this.#reader.receive(bytes)) this.#waiting.push(taken)
+    for (const taken of this.#reader.receive(bytes)) {
+      const rule = this.#effects.refusalOf(taken.state.document)
+      if (rule !== undefined) return this.#effects.failed('residency', rule)
+      this.#waiting.push(taken)
+    }
     this.#grant()
     this.#put()
   }
@@ -307,7 +313,7 @@ export class Joiner {
       if (attempt !== this.#attempt) return
       if (outcome.kind === 'failed') return this.#giveUp()
       const merged = outcome.value === undefined ? there : this.#effects.mergeStates(outcome.value, there)
-      if (merged === undefined) return this.#effects.failed('A document cannot be merged with what is held here.')
+      if (merged === undefined) return this.#effects.failed('invalid', 'A document cannot be merged with what is held here.')
       this.#puts([merged], () => this.#merge(rest, done))
     })
   }

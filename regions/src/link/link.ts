@@ -31,7 +31,7 @@ import type { Join, JoinFrame } from '@meridian/core/wires/link/join-frames'
 import { FrameReader, fragments } from '@meridian/core/wires/native/frame'
 import type { HeldGroup } from './held-group.js'
 import { defaultLinkOptions, type LinkOptions } from './options.js'
-import type { LinkAlarm, LinkEffects, StreamPort } from './port.js'
+import { type LinkAlarm, type LinkEffects, refusalOf, type StreamPort } from './port.js'
 import { Giver } from './giver.js'
 import type { Joiner } from './joiner.js'
 import { Receiver } from './receiver.js'
@@ -377,6 +377,8 @@ export class Link {
       offered: (of, version) => this.#effects.acked(of, version),
       send: (answer) => this.#send(answer),
       mayPour: () => this.#state === 'open' && this.#effects.bufferedBytes() < this.#options.socketBytes / 2,
+      refusalOf: (document) => refusalOf(this.#effects, document, this.peer),
+      refused: (rule) => this.#stop(group, 'residency', 'egress', rule),
       refuse,
     })
     this.#givers.set(handle, giver)
@@ -445,6 +447,7 @@ export class Link {
       this.#send({ type: 'stop', group, reason })
       return
     }
+    this.#endGiving(group)
     stream.stopped = { reason, by: 'here' }
     stream.sender.stop()
     stream.receiver.stop()

@@ -16,7 +16,7 @@
 import type { EngineName } from '@meridian/core/engine'
 import type { Entry } from '@meridian/core/entry'
 import { MeridianError } from '@meridian/core/errors'
-import type { GroupId, RegionId, ReplicaId, TenantId } from '@meridian/core/ids'
+import { type GroupId, groupTenant, type RegionId, type ReplicaId, type TenantId } from '@meridian/core/ids'
 import type { Done, DocumentState, Foreign, GroupInfo, Included, LinkedLog } from '@meridian/core/log'
 import type { Chain, Version } from '@meridian/core/version'
 import { covers } from '@meridian/core/version'
@@ -28,7 +28,7 @@ import { type Lag, LagMeter } from './lag.js'
 import { Link } from './link.js'
 import { defaultLinkOptions, type LinkOptions } from './options.js'
 import type { LinkPlacement } from './placement.js'
-import type { LinkAlarm } from './port.js'
+import { type LinkAlarm, refusalOf } from './port.js'
 
 export interface LinksEffects {
   /** Milliseconds by a clock that never jumps. */
@@ -230,7 +230,12 @@ export class Links {
 
   /** A tenant's policy was edited here, or the cluster file: what may be shared is shared, and what may not any more ends at once (RES3). */
   review(tenant: TenantId): void {
-    for (const known of this.#groups.values()) if (known.kind === 'open') this.#place(known.held)
+    for (const [group, known] of this.#groups) {
+      if (known.kind !== 'open' || groupTenant(group) !== tenant) continue
+      this.#place(known.held)
+      // A failure leaves the log with what it kept for, which is asked for again at the next start.
+      this.#effects.log.setPeers(group, this.#peersOf(group), () => undefined)
+    }
     for (const link of this.#links.values()) link.review(tenant)
   }
 
@@ -324,6 +329,7 @@ export class Links {
     return placement.isPlaced(group, here) && placement.isPlaced(group, peer)
   }
 
+  /** Whom the log keeps entries for: linked regions where the group belongs, connected or not. */
   #peersOf(group: GroupId): RegionId[] {
     return peersOf(this.#config.topology(), this.#config.here)
       .map(({ name }) => name)
@@ -397,9 +403,10 @@ export class Links {
       random: (bytes) => this.#effects.random(bytes),
       mergeStates: (here, there) => this.#effects.mergeStates(here, there),
       isFork: (other) => held.forkWith(other) !== undefined,
-      failed: (detail) => {
+      refusalOf: (document) => refusalOf(this.#config.placement, document, this.#config.here),
+      failed: (reason, detail) => {
         const peer = joiner.peer ?? this.#config.here
-        this.#effects.alarm({ group, peer, reason: 'fork', door: 'ingress', detail })
+        this.#effects.alarm({ group, peer, reason, door: 'ingress', detail })
       },
       adopted: (until) => this.#adopted(group, joiner, until),
     })

@@ -74,7 +74,11 @@ export interface StreamPort {
 }
 
 /** The rule by which a document may not go to a region or through it; undefined if it may. */
-export function refusalOf(effects: LinkEffects, document: DocumentName | undefined, region: RegionId): string | undefined {
+export function refusalOf(
+  effects: Pick<LinkEffects, 'may'>,
+  document: DocumentName | undefined,
+  region: RegionId,
+): string | undefined {
   // Control entries and state blocks are of the group itself, which both regions have or they would not share it.
   if (document === undefined) return undefined
   for (const verb of ['transit', 'store'] as const) {

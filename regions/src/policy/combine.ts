@@ -5,7 +5,16 @@
 
 import type { GroupId, RegionId, TenantId } from '@meridian/core/ids'
 import { type Area, changesOf } from '../areas/area.js'
-import { evaluate, groupOf, type PlacedName, type Question, type Reason, storingRegions, type Surroundings } from './evaluate.js'
+import {
+  evaluate,
+  groupOf,
+  groupRegions,
+  type PlacedName,
+  type Question,
+  type Reason,
+  storingRegions,
+  type Surroundings,
+} from './evaluate.js'
 import type { Moment, PlaceTerm } from './place.js'
 import { levelsOf, type Policy } from './schema.js'
 
@@ -70,6 +79,18 @@ export function storedIn(effective: EffectivePolicy, name: PlacedName, surroundi
   for (const head of others) {
     if (groupOf(head, name) !== group) return []
     const also = storingRegions(head, name, surroundings)
+    regions = regions.filter((region) => also.includes(region))
+  }
+  return regions
+}
+
+/** The regions that keep a group: those that every head names. */
+export function keptIn(effective: EffectivePolicy, group: GroupId, surroundings: Surroundings): readonly RegionId[] {
+  const [first, ...others] = effective.heads
+  if (first === undefined || effective.unreadableCount > 0) return []
+  let regions = groupRegions(first, group, surroundings)
+  for (const head of others) {
+    const also = groupRegions(head, group, surroundings)
     regions = regions.filter((region) => also.includes(region))
   }
   return regions

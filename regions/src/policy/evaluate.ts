@@ -20,10 +20,12 @@ import {
   type Form,
   type Level,
   otherwiseRule,
+  type Placement,
   placementRule,
   type Policy,
   type Replicas,
   type ServedVerb,
+  type Subject,
 } from './schema.js'
 
 /** A document, or a section of one. */
@@ -118,6 +120,33 @@ export function storingRegions(policy: Policy, name: PlacedName, surroundings: S
   return resolved.kind === 'no' ? [] : chosenRegions(policy, resolved, surroundings)
 }
 
+/**
+ * The regions that keep a group, whatever document of it is meant: those that store it and may relay it. A group has one set of rules, because
+ * what its placement matches on stands in its name. None for a group that the policy does not have.
+ */
+export function groupRegions(policy: Policy, group: GroupId, surroundings: Surroundings): readonly RegionId[] {
+  const [tenant, name = '', ...values] = group.split('/')
+  const placement = policy.placements.get(name)
+  if (tenant !== policy.tenant || placement === undefined || placement.by.length !== values.length) return []
+  const subject = subjectOf(policy, name)
+  if (subject === undefined) return []
+  const resolved = resolveIn(policy, placement, subject, (part) => values[placement.by.indexOf(part)])
+  if (resolved.kind === 'no') return []
+  const { topology, moment } = surroundings
+  return chosenRegions(policy, resolved, surroundings).filter((region) => {
+    const known: KnownPlace = { region: topology.regions.get(region), jurisdiction: topology.regions.get(region)?.jurisdiction }
+    return judge(policy, resolved, 'transit', known, moment).kind === 'yes'
+  })
+}
+
+/** Any collection or section of a placement: all of one placement have one class. */
+function subjectOf(policy: Policy, placement: string): Subject | undefined {
+  for (const collection of policy.collections.values()) {
+    for (const subject of [collection, ...collection.sections.values()]) if (subject.placement === placement) return subject
+  }
+  return undefined
+}
+
 /** The group of a document by this policy; undefined if it has no place. */
 export function groupOf(policy: Policy, name: PlacedName): GroupId | undefined {
   const resolved = resolve(policy, name)
@@ -138,19 +167,30 @@ function resolve(policy: Policy, name: PlacedName): Resolution {
   if (subject === undefined) return unknown(`${tenant}.${name.collection}`, 'section')
   const placement = subject.placement === undefined ? undefined : policy.placements.get(subject.placement)
   if (placement === undefined) return unknown(`${tenant}.${name.collection}`, 'placement')
+  const parts = collection.keys?.parts ?? []
+  return resolveIn(policy, placement, subject, (part) => values[parts.indexOf(part)])
+}
+
+/** From a placement, and the values of the parts of keys that it matches on, to a group and its rules. */
+function resolveIn(
+  policy: Policy,
+  placement: Placement,
+  subject: Subject,
+  valueOf: (part: string) => string | undefined,
+): Resolution {
+  const { tenant } = policy
   const levels: Level[] = [{ name: tenant, rules: policy.rules }]
   if (subject.class !== undefined) {
     const rules = policy.classes.get(subject.class)
-    if (rules === undefined) return unknown(`${tenant}.${name.collection}`, 'rule')
+    if (rules === undefined) return unknown(placementRule(tenant, placement.name), 'rule')
     levels.push({ name: classRule(tenant, subject.class), rules })
   }
   levels.push({ name: placementRule(tenant, placement.name), rules: placement.rules })
-  const parts = collection.keys?.parts ?? []
   if (placement.where.length > 0) {
     let matched = false
     for (const [index, branch] of placement.where.entries()) {
       let matches = true
-      for (const [part, wanted] of branch.when) matches &&= wanted.has(values[parts.indexOf(part)] ?? '')
+      for (const [part, wanted] of branch.when) matches &&= wanted.has(valueOf(part) ?? '')
       if (matches) levels.push({ name: branchRule(tenant, placement.name, index), rules: branch.rules })
       matched ||= matches
     }
@@ -161,7 +201,7 @@ function resolve(policy: Policy, name: PlacedName): Resolution {
   }
   let group = `${tenant}/${placement.name}`
   for (const part of placement.by) {
-    const value = values[parts.indexOf(part)]
+    const value = valueOf(part)
     if (value === undefined) return unknown(placementRule(tenant, placement.name), 'key')
     group += `/${value}`
   }

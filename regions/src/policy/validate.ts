@@ -9,15 +9,17 @@ import { type Jurisdiction, jurisdictions } from '../areas/jurisdiction.js'
 import { newestArea } from '../areas/published.js'
 import type { Finding, Path } from '../plain.js'
 import { areConnected, type Topology } from '../topology.js'
-import { type PlacedName, storingRegions, type Surroundings } from './evaluate.js'
+import { storingRegions, type Surroundings } from './evaluate.js'
 import { excludedBy, formatTerm, isWithin, type KnownPlace, type Moment, type PlaceTerm } from './place.js'
-import type { Collection, Constraint, Level, Placement, Policy, Replicas, Rules, ServedVerb } from './schema.js'
+import { endsOf, type Sample, sampleName } from './sample.js'
+import type { Constraint, Level, Placement, Policy, Replicas, Rules, ServedVerb } from './schema.js'
 import { levelsOf, servedVerbs } from './schema.js'
 
 /** Findings beyond those of the schema. Errors mean that the policy is not to be applied. */
 export function validate(policy: Policy, moment: Moment, topology?: Topology): Finding[] {
   const findings: Finding[] = []
   checkAreas(policy, moment, findings)
+  if (topology !== undefined) findings.push(...unknownRegions(policy, topology))
   for (const exception of policy.exceptions.entries()) checkException(policy, exception, moment, findings)
   for (const [name, subject] of subjects(policy)) {
     const placement = policy.placements.get(name)
@@ -42,11 +44,39 @@ export function validate(policy: Policy, moment: Moment, topology?: Topology): F
   return findings
 }
 
-interface Sample {
-  readonly className: string | undefined
-  readonly collection: string
-  readonly of: Collection
-  readonly section: string | undefined
+/** Regions that rules and exceptions name and the cluster file does not: a slip, which in a `not` would open a place. */
+export function unknownRegions(policy: Policy, topology: Topology): Finding[] {
+  const findings: Finding[] = []
+  const check = (terms: readonly PlaceTerm[], path: Path): void => {
+    for (const term of terms)
+      if (term.kind === 'region' && !topology.regions.has(term.region))
+        findings.push(
+          error(
+            path,
+            `names ${term.region}, which the cluster file does not know; it knows ${[...topology.regions.keys()].join(', ')}`,
+          ),
+        )
+  }
+  for (const { path, rules } of placedRules(policy)) {
+    for (const verb of servedVerbs) {
+      check(rules[verb]?.in ?? [], [...path, verb, 'in'])
+      check(rules[verb]?.not ?? [], [...path, verb, 'not'])
+    }
+  }
+  for (const [index, { to }] of policy.exceptions.entries()) check(to, ['exceptions', index, 'to'])
+  return findings
+}
+
+/** Every rule with its place in the file. */
+function* placedRules(policy: Policy): Iterable<{ readonly path: Path; readonly rules: Rules }> {
+  yield { path: ['rules'], rules: policy.rules }
+  for (const [name, rules] of policy.classes) yield { path: ['classes', name], rules }
+  for (const { name, rules, where, otherwise } of policy.placements.values()) {
+    const path: Path = ['placements', name]
+    yield { path, rules }
+    for (const [index, branch] of where.entries()) yield { path: [...path, 'where', index], rules: branch.rules }
+    if (otherwise !== undefined) yield { path: [...path, 'otherwise'], rules: otherwise }
+  }
 }
 
 const error = (path: Path, message: string): Finding => ({ level: 'error', code: 'unsatisfiable', path, message })
@@ -62,27 +92,6 @@ function subjects(policy: Policy): Map<string, Sample> {
     }
   }
   return found
-}
-
-interface End {
-  readonly rules: Rules
-  readonly path: Path
-  /** Values of key parts that lead here. */
-  readonly values: ReadonlyMap<string, string>
-}
-
-/** What a placement comes to for some key: each of its branches alone, and `otherwise`; itself if it has none. */
-function endsOf(placement: Placement): End[] {
-  const path: Path = ['placements', placement.name]
-  if (placement.where.length === 0) return [{ rules: {}, path, values: new Map() }]
-  const ends: End[] = placement.where.map((branch, index) => ({
-    rules: branch.rules,
-    path: [...path, 'where', index],
-    values: new Map([...branch.when].map(([part, values]) => [part, [...values][0] ?? ''])),
-  }))
-  if (placement.otherwise !== undefined)
-    ends.push({ rules: placement.otherwise, path: [...path, 'otherwise'], values: new Map() })
-  return ends
 }
 
 /** Contradictory sets: a verb for which no place is left. */
@@ -180,16 +189,6 @@ function active(topology: Topology, names: readonly RegionId[], spread: Replicas
     if (region?.state === 'active') shares.add(spread === 'region' ? region.name : region.jurisdiction)
   }
   return shares.size
-}
-
-/** A name that leads to an end of a placement; what is not said of it is a word that no branch is likely to match. */
-function sampleName(policy: Policy, { collection, of, section }: Sample, values: ReadonlyMap<string, string>): PlacedName {
-  const segments = of.keys?.segments ?? []
-  const key = segments.map((segment) => {
-    if (segment.kind === 'word') return segment.word
-    return segment.kind === 'part' ? (values.get(segment.name) ?? '\u0001') : '\u0001'
-  })
-  return { tenant: policy.tenant, collection, key: key.length === 0 ? '\u0001' : key.join('/'), section }
 }
 
 /** Areas whose time is over or has not begun, and such that have a newer version. */

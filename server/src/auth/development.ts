@@ -1,6 +1,9 @@
-/** Development mode: whoever reaches the node may do everything in the tenant `dev`. Its only guard is that it listens on loopback. */
+/**
+ * Development mode: whoever reaches the node may do everything in the tenant `dev`, as somebody in the region's own country. Its only guard is that it
+ * listens on loopback.
+ */
 
-import type { Principal } from '@meridian/core/effects'
+import { type Principal, scopes } from '@meridian/core/effects'
 import type { Authenticator } from './authenticator.js'
 
 export const developmentPrincipal: Principal = {
@@ -8,6 +11,11 @@ export const developmentPrincipal: Principal = {
   tenant: 'dev',
   grants: [{ match: '*', access: 'write' }],
   expiresAt: Number.POSITIVE_INFINITY,
+  scopes,
 }
 
-export const developmentAuthenticator: Authenticator = { authenticate: () => Promise.resolve(developmentPrincipal) }
+/** @param country where the region is; undefined for a node that is in no cluster. */
+export function developmentAuthenticator(country?: string): Authenticator {
+  const principal = country === undefined ? developmentPrincipal : { ...developmentPrincipal, country }
+  return { authenticate: () => Promise.resolve(principal) }
+}

@@ -1,10 +1,11 @@
 /**
  * JSON Web Tokens (RFC 7519) by jose, with one algorithm pinned (RFC 8725, 3.1) and one key, or the keys of a JWKS URL.
  *
- * Claims: `sub`, `tenant`, `exp`, `docs: [{ match: 'notes/*', access: 'read' | 'write' }]`; `iss` and `aud` where they are configured.
+ * Claims: `sub`, `tenant`, `exp`, `docs: [{ match: 'notes/*', access: 'read' | 'write' }]`; `iss` and `aud` where they are configured; and, if the
+ * issuer attests it, `country`, where the subject acts from (ISO 3166-1), and `scope`, words between spaces (RFC 8693, section 4.2).
  */
 
-import type { Clock, Principal } from '@meridian/core/effects'
+import { type Clock, type Principal, scopes } from '@meridian/core/effects'
 import { MeridianError } from '@meridian/core/errors'
 import { parseTenant } from '@meridian/core/ids'
 import {
@@ -26,12 +27,18 @@ import { jwksKeys, type KeyFinder } from './jwks.js'
 /** Bounds of what a token may make every decision cost. */
 const grantsMax = 1_000
 const matchLengthMax = 600
+const scopeLengthMax = 4_096
 
 const claimsSchema = z.object({
   sub: z.string().min(1).max(256),
   tenant: z.string(),
   exp: z.number().positive(),
   docs: z.array(z.object({ match: z.string().min(1).max(matchLengthMax), access: z.enum(['read', 'write']) })).max(grantsMax),
+  country: z
+    .string()
+    .regex(/^[A-Z]{2}$/)
+    .optional(),
+  scope: z.string().max(scopeLengthMax).optional(),
 })
 
 /** RSA keys below this can be factored. */
@@ -100,13 +107,23 @@ function toPrincipal(payload: JWTPayload, clockToleranceMs: number): Principal {
     const claim = parsed.error.issues[0]?.path[0]
     throw new MeridianError('TOKEN_INVALID', { message: `The claim ${String(claim)} is missing or not as PROTOCOL.md says.` })
   }
-  const { sub, tenant, docs, exp } = parsed.data
+  const { sub, tenant, docs, exp, country, scope } = parsed.data
   try {
     parseTenant(tenant)
   } catch {
     throw new MeridianError('TOKEN_INVALID', { message: 'The claim tenant is no name of a tenant.' })
   }
-  return { subject: sub, tenant, grants: docs, expiresAt: exp * 1000 + clockToleranceMs }
+  const words = (scope ?? '').split(' ')
+  // Scopes of other services may stand beside ours.
+  const granted = scopes.filter((one) => words.includes(one))
+  return {
+    subject: sub,
+    tenant,
+    grants: docs,
+    expiresAt: exp * 1000 + clockToleranceMs,
+    ...(country === undefined ? {} : { country }),
+    ...(granted.length === 0 ? {} : { scopes: granted }),
+  }
 }
 
 async function importKey(config: TokenConfig): Promise<CryptoKey | KeyObject | Uint8Array> {

@@ -3,6 +3,7 @@
 import { MeridianError } from '@meridian/core/errors'
 import { Command, CommanderError } from 'commander'
 import { packageVersion } from '../io/version.js'
+import { addClusterCommand } from './cluster-command.js'
 import { addConfigCommand } from './config-command.js'
 import { addImportCommand } from './import-command.js'
 import { addKeysCommand } from './keys-command.js'
@@ -44,6 +45,7 @@ Exit codes: 0 well, 1 it failed, 2 it was asked for wrongly.
 `,
     )
   addNodeCommand(program)
+  addClusterCommand(program)
   addConfigCommand(program)
   addImportCommand(program)
   addKeysCommand(program)

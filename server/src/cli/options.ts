@@ -1,6 +1,6 @@
 /** Flags for every setting, made from the table of settings, and the configuration that they and the rest come to. */
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import { type Command, Option } from 'commander'
 import { fileVariable, formatIssue, type LoadedConfig, loadConfig } from '../config.js'
@@ -57,6 +57,7 @@ export function configOf(flags: Flags, environment: NodeJS.ProcessEnv): LoadedCo
     environment,
     flags: given,
     readText: (path) => readFileSync(path, 'utf8'),
+    listFolder: (path) => readdirSync(path),
   })
   if (outcome.kind === 'invalid') {
     throw new UsageError(

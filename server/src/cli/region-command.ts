@@ -93,6 +93,8 @@ function lineOf(answer: Answer): string {
     lines.push(`  ${peer.region} (${peer.state}): ${peer.isInStep ? 'in step' : [lag, ...also].join(', ')}`)
   }
   for (const join of joining)
-    lines.push(`  joins group ${join.group}${join.from === undefined ? '' : ` from ${join.from}`}: ${join.phase}, ${join.documents} documents, ${join.bytes} bytes so far`)
+    lines.push(
+      `  joins group ${join.group}${join.from === undefined ? '' : ` from ${join.from}`}: ${join.phase}, ${join.documents} documents, ${join.bytes} bytes so far`,
+    )
   return lines.join('\n')
 }

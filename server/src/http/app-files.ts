@@ -35,7 +35,7 @@ const types: Readonly<Record<string, string>> = {
   '.webmanifest': 'application/manifest+json',
 }
 
-const indexPath = '/index.html'
+export const indexPath = '/index.html'
 
 /** @param folder its files are read; those of no known type are left out. */
 export function readAppFiles(folder: string): AppFiles {
@@ -62,23 +62,32 @@ function filesOf(folder: string): string[] {
   return entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name)))
 }
 
-/** A file by its path; the page itself for a navigation to an address of the app. Undefined for everything else. */
-export function answerFromApp(files: AppFiles, context: Context): Response | undefined {
+/**
+ * A file by its path; the page itself for a navigation to an address of the app. Undefined for everything else.
+ *
+ * @param regions addresses of the regions that the app may go on in.
+ */
+export function answerFromApp(files: AppFiles, context: Context, regions: readonly string[]): Response | undefined {
   const { path } = context.req
   const isPage = path === '/' || path === indexPath || (isNavigation(context) && isAppAddress(path))
   const file = files.get(isPage ? indexPath : path)
   if (file === undefined) return path === '/' ? context.html(notBuilt) : undefined
+  return answerFile(file, context, isPage ? pageHeaders(context.req.header('host') ?? '', regions) : {})
+}
+
+/** @param more headers beside those that every file has. */
+export function answerFile(file: AppFile, context: Context, more: Readonly<Record<string, string>>): Response {
   const headers: Record<string, string> = {
     etag: file.etag,
     'cache-control': file.isHashed ? 'public, max-age=31536000, immutable' : 'no-cache',
-    ...(isPage ? pageHeaders(context.req.header('host') ?? '') : {}),
+    ...more,
   }
   if (matches(context.req.header('if-none-match'), file.etag)) return context.body(null, 304, headers)
   return context.body(file.bytes, 200, { ...headers, 'content-type': file.type, 'content-length': String(file.bytes.length) })
 }
 
 /** Addresses that the app gives to its notes. */
-const isAppAddress = (path: string): boolean => /^\/n\/[^/]+$/.test(path)
+const isAppAddress = (path: string): boolean => /^\/(?:n\/[^/]+|(?:eu|us)(?:\/[^/]+)?)$/.test(path)
 
 /** What a browser asks for to show it in its window; a script that asks for a note's address should not get a page. */
 const isNavigation = (context: Context): boolean => {
@@ -90,7 +99,11 @@ const matches = (header: string | undefined, etag: string): boolean =>
   header !== undefined && header.split(',').some((one) => one.trim().replace(/^W\//, '') === etag)
 
 /** @param host as the guard has let it pass; named beside 'self', which older browsers do not take for WebSockets. */
-function pageHeaders(host: string): Record<string, string> {
+function pageHeaders(host: string, regions: readonly string[]): Record<string, string> {
+  const others = regions.flatMap((url) => [
+    new URL(url.replace(/^ws/, 'http')).origin,
+    new URL(url.replace(/^http/, 'ws')).origin,
+  ])
   return {
     'content-security-policy': [
       "default-src 'none'",
@@ -99,10 +112,11 @@ function pageHeaders(host: string): Record<string, string> {
       "img-src 'self' data:",
       "manifest-src 'self'",
       "worker-src 'self'",
-      `connect-src 'self' ws://${host} wss://${host}`,
+      [`connect-src 'self' ws://${host} wss://${host}`, ...others].join(' '),
       "base-uri 'none'",
       "form-action 'none'",
-      "frame-ancestors 'none'",
+      // The page of a local cluster shows the app of each region in a frame; no page of another machine may.
+      'frame-ancestors http://127.0.0.1:* http://localhost:*',
     ].join('; '),
     'cross-origin-opener-policy': 'same-origin',
     'referrer-policy': 'no-referrer',

@@ -9,8 +9,10 @@ import { type AppFiles, answerFromApp } from './app-files.js'
 import { collectionsPath, documentsPath } from './entry.js'
 import type { Asking, Client } from './forwarded.js'
 import type { Guard } from './guard.js'
+import { policiesPath } from './policies.js'
 import { HttpProblem, problem, problemOf, problemResponse } from './problem.js'
 import type { RegionStatus } from './region-status.js'
+import { type RegionList, regionsPath } from './regions.js'
 import { askingOf, type Env } from './request.js'
 
 export interface Readiness {
@@ -38,6 +40,8 @@ export interface AppOptions {
   /** The sample app; undefined where it is not served. */
   readonly files?: AppFiles | undefined
   readonly onError: (error: unknown) => void
+  /** What `/v1/regions` answers; absent: there is no such path. */
+  readonly regions?: () => RegionList
   /** Documents and collections. */
   readonly documents?: Hono<Env>
   /** OpenAPI of these, as JSON. */
@@ -58,15 +62,15 @@ export function createApp(options: AppOptions): Hono<Env> {
     if (!probes.has(context.req.path) && !options.guard.allowsHost(context.req.header('host')))
       return problemResponse(hostProblem)
     const isDocument = context.req.path.startsWith(documentsPath)
-    const isOpen = isDocument || context.req.path.startsWith(collectionsPath)
+    const isPolicy = context.req.path.startsWith(policiesPath)
+    const isOpen = isDocument || isPolicy || context.req.path.startsWith(collectionsPath) || context.req.path === regionsPath
+    const methods = isDocument ? documentMethods : isPolicy ? policyMethods : ['GET', 'HEAD']
     const origin = context.req.header('origin')
     if (isOpen && !options.guard.allowsOrigin(origin)) return problemResponse(originProblem, { connection: 'close' })
     if (isOpen && origin !== undefined && context.req.method === 'OPTIONS') return preflight(origin)
-    if (
-      isDocument ? !documentMethods.includes(context.req.method) : context.req.method !== 'GET' && context.req.method !== 'HEAD'
-    ) {
+    if (!methods.includes(context.req.method)) {
       // Nothing here takes a body, so none is waited for.
-      const allow = isDocument ? documentMethods.join(', ') : 'GET, HEAD'
+      const allow = methods.join(', ')
       return problemResponse(problem(405, 'Method not allowed', `Only ${allow} are answered here.`), {
         allow,
         connection: 'close',
@@ -97,6 +101,8 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.get('/version', (context) => context.json(options.about))
   const { regionStatus } = options
   if (regionStatus !== undefined) app.get(regionStatusPath, (context) => context.json(regionStatus()))
+  const { regions } = options
+  if (regions !== undefined) app.get(regionsPath, (context) => context.json(regions()))
   app.get(syncPath, () =>
     problemResponse(problem(426, 'Upgrade required', 'Clients connect here by WebSocket.'), {
       upgrade: 'websocket',
@@ -108,7 +114,10 @@ export function createApp(options: AppOptions): Hono<Env> {
     app.get('/v1/openapi.json', () => new Response(text, { headers: { 'content-type': 'application/json' } }))
   }
   if (options.documents !== undefined) app.route('/', options.documents)
-  app.notFound((context) => (options.files && answerFromApp(options.files, context)) ?? problemResponse(notFoundProblem))
+  app.notFound(
+    (context) =>
+      (options.files && answerFromApp(options.files, context, urlsOf(options.regions?.()))) ?? problemResponse(notFoundProblem),
+  )
   app.onError((thrown, context) => {
     // A body that was not read ends with its connection.
     const unread: Record<string, string> =
@@ -122,7 +131,10 @@ export function createApp(options: AppOptions): Hono<Env> {
   return app
 }
 
+const urlsOf = (list: RegionList | undefined): string[] => list?.regions.flatMap(({ url }) => url ?? []) ?? []
+
 const documentMethods = ['GET', 'HEAD', 'POST', 'PATCH', 'PUT', 'DELETE']
+const policyMethods = ['GET', 'HEAD', 'POST', 'PUT']
 const exposedHeaders = 'ETag, Meridian-Version, Meridian-Life, Retry-After'
 
 /** CORS (WHATWG Fetch, 3.3) for pages of allowed origins. No cookies: a page brings its token itself. */
@@ -132,7 +144,7 @@ function preflight(origin: string): Response {
     headers: {
       'access-control-allow-origin': origin,
       'access-control-allow-methods': documentMethods.join(', '),
-      'access-control-allow-headers': 'Authorization, Content-Type, If-None-Match, Last-Event-ID, Meridian-Push',
+      'access-control-allow-headers': 'Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, Meridian-Push',
       'access-control-max-age': '600',
       vary: 'Origin',
     },

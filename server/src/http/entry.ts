@@ -3,7 +3,7 @@
  * and by the one choke point for every document (RES1).
  */
 
-import type { Admit, Principal, Verb } from '@meridian/core/effects'
+import type { Admit, Decision, Principal, Verb } from '@meridian/core/effects'
 import { MeridianError } from '@meridian/core/errors'
 import { accessOf } from '@meridian/core/grants'
 import { type DocumentName, documentParts, parseDocument, parseDocumentPath } from '@meridian/core/ids'
@@ -61,8 +61,21 @@ function pathBehind(rawUrl: string, prefix: string): string {
   return path.slice(prefix.length)
 }
 
+/** Who asks, and where from by all who attest it. */
+export interface Caller {
+  readonly principal: Principal
+  readonly attested: readonly string[]
+}
+
+/** RES5: refused because of where it is, by which rule, and with the regions that may. */
+export const notPlacedHere = ({ rule, redirects }: Pick<Refusal, 'rule' | 'redirects'>): HttpProblem =>
+  new HttpProblem({ ...problemOf(new MeridianError('NOT_PLACED_HERE')), rule, redirects })
+
+type Refusal = Decision & { readonly kind: 'no' }
+
 /** @throws MeridianError ACCESS_DENIED, WRITE_DENIED, HttpProblem NOT_PLACED_HERE with the regions that may */
-export function admitted(admit: Admit, principal: Principal, document: DocumentName, wanted: 'read' | 'write'): Place {
+export function admitted(admit: Admit, caller: Caller, document: DocumentName, wanted: 'read' | 'write'): Place {
+  const { principal, attested } = caller
   const access = accessOf(principal, document)
   if (access === 'none') throw new MeridianError('ACCESS_DENIED')
   if (wanted === 'write' && access !== 'write') throw new MeridianError('WRITE_DENIED')
@@ -70,9 +83,8 @@ export function admitted(admit: Admit, principal: Principal, document: DocumentN
   const verbs: readonly Verb[] = wanted === 'write' ? ['access', 'process', 'store'] : ['access', 'process']
   let place: Place | undefined
   for (const verb of verbs) {
-    const decision = admit(verb, document)
-    if (decision.kind === 'no')
-      throw new HttpProblem({ ...problemOf(new MeridianError('NOT_PLACED_HERE')), redirects: decision.redirects })
+    const decision = admit(verb, document, attested)
+    if (decision.kind === 'no') throw notPlacedHere(decision)
     place ??= { document, group: decision.group, epoch: decision.epoch }
   }
   if (place === undefined) throw new MeridianError('INTERNAL')
@@ -80,8 +92,8 @@ export function admitted(admit: Admit, principal: Principal, document: DocumentN
 }
 
 /** Whether somebody may see a document in a list or a feed. */
-export function sees(admit: Admit, principal: Principal, document: DocumentName): boolean {
-  return accessOf(principal, document) !== 'none' && admit('access', document).kind === 'yes'
+export function sees(admit: Admit, { principal, attested }: Caller, document: DocumentName): boolean {
+  return accessOf(principal, document) !== 'none' && admit('access', document, attested).kind === 'yes'
 }
 
 /** Nothing of another tenant exists for a token; the same answer as for what it does not grant. @throws MeridianError ACCESS_DENIED */

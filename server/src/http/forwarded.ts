@@ -9,6 +9,8 @@ import type { NodeConfig } from '../config.js'
 export interface Client {
   readonly address: string
   readonly isSecure: boolean
+  /** What a trusted proxy says of the country that the client is in, as it says it; undefined if none does. */
+  readonly country: string | undefined
 }
 
 export interface Asking {
@@ -17,9 +19,15 @@ export interface Asking {
   readonly isEncrypted: boolean
   readonly forwardedFor: string | undefined
   readonly forwardedProto: string | undefined
+  /** Any other header of the request, by its name in lower case. */
+  header?(name: string): string | undefined
 }
 
-export function createForwarding({ trustedProxies }: Pick<NodeConfig, 'trustedProxies'>): (asking: Asking) => Client {
+export function createForwarding({
+  trustedProxies,
+  countryHeader,
+}: Pick<NodeConfig, 'trustedProxies' | 'countryHeader'>): (asking: Asking) => Client {
+  const countryName = countryHeader?.toLowerCase()
   const trusted = new BlockList()
   for (const entry of trustedProxies) {
     const [address = '', bits] = entry.split('/')
@@ -28,9 +36,9 @@ export function createForwarding({ trustedProxies }: Pick<NodeConfig, 'trustedPr
     else trusted.addSubnet(address, Number(bits), family)
   }
   const isTrusted = (address: string): boolean => trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
-  return ({ address, isEncrypted, forwardedFor, forwardedProto }) => {
+  return ({ address, isEncrypted, forwardedFor, forwardedProto, header }) => {
     let client = plainAddress(address ?? '')
-    if (isIP(client) === 0 || !isTrusted(client)) return { address: client, isSecure: isEncrypted }
+    if (isIP(client) === 0 || !isTrusted(client)) return { address: client, isSecure: isEncrypted, country: undefined }
     for (const hop of (forwardedFor ?? '').split(',').reverse()) {
       const next = plainAddress(hop.trim())
       if (isIP(next) === 0) break
@@ -39,7 +47,13 @@ export function createForwarding({ trustedProxies }: Pick<NodeConfig, 'trustedPr
     }
     // The proxy next to us speaks last: what stands before it was said by others.
     const proto = forwardedProto?.split(',').at(-1)?.trim().toLowerCase()
-    return { address: client, isSecure: proto === undefined ? isEncrypted : proto === 'https' || proto === 'wss' }
+    // What is no country is not taken for silence: it is a place that nobody knows, and closed where a policy restricts access.
+    const country = countryName === undefined ? undefined : header?.(countryName)?.trim().toUpperCase().slice(0, 8)
+    return {
+      address: client,
+      isSecure: proto === undefined ? isEncrypted : proto === 'https' || proto === 'wss',
+      country: country === '' ? undefined : country,
+    }
   }
 }
 

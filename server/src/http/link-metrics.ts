@@ -73,6 +73,12 @@ export function linkMetrics(links: RegionLinks): MetricSources {
     ],
     labelled: [
       {
+        name: 'meridian_link_open',
+        help: '1 for each region that a link is open with.',
+        labels: ['peer'],
+        read: () => [...links.links.links.keys()].map((peer) => ({ labels: { peer }, value: 1 })),
+      },
+      {
         name: 'meridian_link_lag_entries',
         help: 'Entries that this region holds and the peer does not, by its last word.',
         labels: ['peer', 'group'],

@@ -5,13 +5,20 @@ import {
   changeBody,
   changesQuery,
   collectionParams,
+  explainedBody,
+  explainQuery,
   listBody,
   listQuery,
   nameParams,
   patchBody,
+  policyBody,
+  policyHeadsBody,
   problemBody,
   readQuery,
+  regionsBody,
   templateBody,
+  tenantParams,
+  validatedBody,
   writeQuery,
   writtenBody,
 } from './schemas.js'
@@ -37,9 +44,21 @@ const pushHeader = z.object({
 })
 const document = '/v1/documents/{tenant}/{collection}/{key}'
 const collection = '/v1/collections/{tenant}/{collection}'
+const policyContent = { content: { 'application/json': { schema: policyBody }, 'application/yaml': { schema: z.string() } } }
+const policyShown = {
+  description: 'What holds',
+  headers: { etag: { description: 'The heads, for If-Match', schema: { type: 'string' as const } } },
+  content: { 'application/json': { schema: policyHeadsBody } },
+}
 const security = [{ token: [] }]
 
 const routes: readonly RouteConfig[] = [
+  {
+    method: 'get',
+    path: '/v1/regions',
+    summary: 'The regions, where each is and where clients reach it; asks no token',
+    responses: { 200: { description: 'The regions', content: { 'application/json': { schema: regionsBody } } }, ...problems },
+  },
   {
     method: 'get',
     path: document,
@@ -127,6 +146,45 @@ const routes: readonly RouteConfig[] = [
     security,
     request: { params: collectionParams, query: changesQuery },
     responses: { 200: { description: 'Events', content: { 'text/event-stream': { schema: changeBody } } }, ...problems },
+  },
+  {
+    method: 'post',
+    path: '/v1/policies/validate',
+    summary: 'Check a placement policy against this cluster',
+    security,
+    request: { body: policyContent },
+    responses: {
+      200: { description: 'What is wrong with it', content: { 'application/json': { schema: validatedBody } } },
+      ...problems,
+    },
+  },
+  {
+    method: 'get',
+    path: '/v1/policies/{tenant}',
+    summary: 'Read the policy of a tenant (scope `policy:read`)',
+    security,
+    request: { params: tenantParams },
+    responses: { 200: policyShown, ...problems },
+  },
+  {
+    method: 'put',
+    path: '/v1/policies/{tenant}',
+    summary: 'Edit the policy of a tenant (scope `policy:write`)',
+    security,
+    request: {
+      params: tenantParams,
+      headers: z.object({ 'if-match': z.string().optional().describe('The ETag of what was read; 412 if it was edited since.') }),
+      body: policyContent,
+    },
+    responses: { 200: policyShown, ...problems },
+  },
+  {
+    method: 'get',
+    path: '/v1/policies/{tenant}/explain',
+    summary: 'Ask what is decided about a document in a place, and why',
+    security,
+    request: { params: tenantParams, query: explainQuery },
+    responses: { 200: { description: 'The decision', content: { 'application/json': { schema: explainedBody } } }, ...problems },
   },
 ]
 

@@ -20,6 +20,15 @@ export interface Problem {
   readonly retry?: string
   /** Regions that may serve the document (NOT_PLACED_HERE). */
   readonly redirects?: readonly Redirect[]
+  /** The rule of the policy that said no (NOT_PLACED_HERE). */
+  readonly rule?: string
+  /** What is wrong with a policy, and where (POLICY_INVALID). */
+  readonly findings?: readonly {
+    readonly level: string
+    readonly code: string
+    readonly path: string
+    readonly message: string
+  }[]
   /** What the region lacks, as a version token (NOT_YET_VISIBLE). */
   readonly missing?: string
 }

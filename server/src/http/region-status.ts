@@ -14,7 +14,10 @@ export interface RegionStatus {
   readonly sessions: number
   readonly groups: number
   readonly peers: readonly (Omit<PeerStatus, 'peer'> & { readonly region: string; readonly state: RegionState })[]
-  readonly joining: readonly (Omit<JoinStatus, 'group' | 'peer'> & { readonly group: string; readonly from: string | undefined })[]
+  readonly joining: readonly (Omit<JoinStatus, 'group' | 'peer'> & {
+    readonly group: string
+    readonly from: string | undefined
+  })[]
   /** Nothing joins here, and every peer holds all that this region does. */
   readonly isInStep: boolean
   /** The region is leaving, nobody is connected, and the others hold all of it. */

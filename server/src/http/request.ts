@@ -1,5 +1,6 @@
 /** Parts of requests on documents, checked, and the headers and bodies that answer them. */
 
+import type { IncomingMessage } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import type { z } from '@hono/zod-openapi'
 import type { PatchOperation } from '@meridian/core/engine'
@@ -33,6 +34,22 @@ export function askingOf(context: Context<Env>): Asking {
     isEncrypted: socket !== undefined && 'encrypted' in socket && socket.encrypted === true,
     forwardedFor: context.req.header('x-forwarded-for'),
     forwardedProto: context.req.header('x-forwarded-proto'),
+    header: (name) => context.req.header(name),
+  }
+}
+
+/** The same of a request that becomes a WebSocket. */
+export function askingOfUpgrade({ socket, headers }: IncomingMessage): Asking {
+  const header = (name: string): string | undefined => {
+    const value = headers[name]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+  return {
+    address: socket.remoteAddress,
+    isEncrypted: 'encrypted' in socket && socket.encrypted === true,
+    forwardedFor: header('x-forwarded-for'),
+    forwardedProto: header('x-forwarded-proto'),
+    header,
   }
 }
 

@@ -1,14 +1,15 @@
 /** Documents and collections over HTTP: requests into calls of `Documents` and of the log, answers into responses (docs/http.md). */
 
 import type { Socket } from 'node:net'
-import type { Admit, Clock, Principal } from '@meridian/core/effects'
+import { attestedBy, type Clock, type Principal } from '@meridian/core/effects'
 import type { Edit } from '@meridian/core/engine'
-import { MeridianError } from '@meridian/core/errors'
-import { defaultGroup, type DocumentName, parseTenant, type Position } from '@meridian/core/ids'
+import { type ErrorCode, MeridianError } from '@meridian/core/errors'
+import { type DocumentName, type GroupId, parseTenant, type Position } from '@meridian/core/ids'
 import type { LiveGroup } from '@meridian/core/live-group'
 import type { Done, ListedDocument, Outcome, RegionLog } from '@meridian/core/log'
 import type { Materialised } from '@meridian/core/materialised'
 import { emptyVersion } from '@meridian/core/version'
+import type { Residency } from '@meridian/regions/residency'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import type { Authenticator } from '../auth/authenticator.js'
@@ -16,9 +17,21 @@ import type { HttpLimits } from '../config.js'
 import { readBody } from './body.js'
 import { changes } from './changes.js'
 import type { Documents } from './documents.js'
-import { admitted, checkTenant, type Collection, collectionOf, documentOf, keyOf, principalOf, sees } from './entry.js'
+import {
+  admitted,
+  type Caller,
+  checkTenant,
+  type Collection,
+  collectionOf,
+  documentOf,
+  keyOf,
+  notPlacedHere,
+  principalOf,
+  sees,
+} from './entry.js'
 import { eventStream } from './event-stream.js'
 import type { Asking, Client } from './forwarded.js'
+import { addPolicyRoutes, type PolicyParts } from './policies.js'
 import { HttpProblem, problem, problemOf } from './problem.js'
 import {
   askingOf,
@@ -46,7 +59,9 @@ import { changesQuery, listQuery, patchBody, readQuery, templateBody, writeQuery
 export interface RoutesOptions {
   readonly documents: Documents
   readonly log: RegionLog
-  readonly admit: Admit
+  readonly residency: Pick<Residency, 'admit' | 'admitCollection'>
+  /** Undefined for a node that is in no cluster. */
+  readonly policies: PolicyParts | undefined
   readonly authenticator: Authenticator
   readonly clock: Clock
   readonly limits: HttpLimits
@@ -58,7 +73,7 @@ export interface RoutesOptions {
 export class Routes {
   readonly app = new Hono<Env>()
   readonly #options: RoutesOptions
-  readonly #feeds = new Set<AbortController>()
+  readonly #feeds = new Set<Feed>()
   /** Requests and feeds by the address of their client. */
   readonly #clients = new Map<string, number>()
   #requests = 0
@@ -73,6 +88,11 @@ export class Routes {
     app.put('/v1/documents/*', (context) => this.#document(context, 'write', (asked) => this.#create(asked)))
     app.delete('/v1/documents/*', (context) => this.#document(context, 'write', (asked) => this.#erase(asked)))
     app.get('/v1/collections/*', (context) => this.#collection(context))
+    addPolicyRoutes(app, {
+      parts: options.policies,
+      enter: (context) => this.#enter(context),
+      counted: (context, run) => this.#counted(context, run),
+    })
   }
 
   /** For metrics. */
@@ -87,32 +107,45 @@ export class Routes {
   /** Takes no more, and tells those who follow a feed that the node stops. */
   drain(): void {
     this.#draining = true
-    for (const feed of this.#feeds) feed.abort()
+    for (const feed of this.#feeds) feed.end('DRAINING')
+  }
+
+  /** RES3: a policy was edited. Feeds of what is no longer served here, or is in another group, end. */
+  review(): void {
+    for (const feed of this.#feeds) if (!feed.isPlaced()) feed.end('NOT_PLACED_HERE')
   }
 
   // The door.
 
   async #document(context: Context<Env>, wanted: 'read' | 'write', run: (asked: Asked) => Promise<Response>): Promise<Response> {
-    const principal = await this.#enter(context)
-    const place = admitted(this.#options.admit, principal, documentOf(rawUrl(context)), wanted)
-    return this.#counted(context, () => run({ context, place, principal }))
+    const caller = await this.#enter(context)
+    const place = admitted(this.#options.residency.admit, caller, documentOf(rawUrl(context)), wanted)
+    const response = await this.#counted(context, () => run({ context, place }))
+    // The policy may have been edited while the log was read.
+    if (wanted === 'read') admitted(this.#options.residency.admit, caller, place.document, wanted)
+    return response
   }
 
   async #collection(context: Context<Env>): Promise<Response> {
-    const principal = await this.#enter(context)
+    const caller = await this.#enter(context)
     const collection = collectionOf(rawUrl(context))
-    checkTenant(principal, collection)
-    if (collection.rest === '') return this.#counted(context, () => this.#list(context, principal, collection))
-    if (collection.rest === 'changes') return this.#changes(context, principal, collection)
-    throw new HttpProblem(problem(404, 'Not found', 'Under a collection there is only /changes.'))
+    checkTenant(caller.principal, collection)
+    if (collection.rest !== '' && collection.rest !== 'changes')
+      throw new HttpProblem(problem(404, 'Not found', 'Under a collection there is only /changes.'))
+    const { residency } = this.#options
+    const decision = residency.admitCollection(parseTenant(collection.tenant), collection.collection, caller.attested)
+    if (decision.kind === 'no') throw notPlacedHere(decision)
+    if (collection.rest === '') return this.#counted(context, () => this.#list(context, caller, collection))
+    if (decision.group === undefined) throw new HttpProblem(severalGroups)
+    return this.#changes(context, caller, { ...collection, group: decision.group })
   }
 
-  async #enter(context: Context<Env>): Promise<Principal> {
+  async #enter(context: Context<Env>): Promise<Caller> {
     if (this.#draining) throw new HttpProblem(problemOf(new MeridianError('DRAINING')), { 'retry-after': '1' })
     const principal = await principalOf(this.#options.authenticator, context.req.raw)
     const socket = context.env.incoming?.socket
     if (socket !== undefined) this.#options.onKnown(socket)
-    return principal
+    return { principal, attested: attestedBy(principal, this.#options.clientOf(askingOf(context)).country) }
   }
 
   async #counted(context: Context<Env>, run: () => Promise<Response>): Promise<Response> {
@@ -243,8 +276,8 @@ export class Routes {
 
   // Collections.
 
-  async #list(context: Context<Env>, principal: Principal, { prefix }: Collection): Promise<Response> {
-    const { log, admit, limits } = this.#options
+  async #list(context: Context<Env>, caller: Caller, { prefix }: Collection): Promise<Response> {
+    const { log, residency, limits } = this.#options
     const query = parsed(listQuery, context.req.query(), 'query')
     const limit = Math.min(query.limit, limits.pageMax)
     const documents: { key: string; engine: string; life: number; erased: boolean }[] = []
@@ -264,40 +297,46 @@ export class Routes {
           break
         }
         after = document
-        if ((erased && query.erased === 'false') || !sees(admit, principal, document)) continue
+        if ((erased && query.erased === 'false') || !sees(residency.admit, caller, document)) continue
         documents.push({ key: keyOf(document), engine, life, erased })
       }
     }
     return Response.json({ documents, ...(ended ? {} : { next: keyOf(after as DocumentName) }) })
   }
 
-  async #changes(context: Context<Env>, principal: Principal, { tenant, prefix }: Collection): Promise<Response> {
-    const { documents, log, admit, limits } = this.#options
+  async #changes(
+    context: Context<Env>,
+    caller: Caller,
+    { tenant, collection, prefix, group: id }: Collection & { readonly group: GroupId },
+  ): Promise<Response> {
+    const { documents, log, residency, limits } = this.#options
+    const { principal } = caller
     if (this.#feeds.size >= limits.feedsMax) throw tooMany(5)
     const query = parsed(changesQuery, context.req.query(), 'query')
     const given = context.req.header('last-event-id') || query.since
     const since = given === undefined ? undefined : versionOf(given)
     const leave = this.#count(context)
-    const feed = new AbortController()
+    const feed = new Feed(() => {
+      const decision = residency.admitCollection(parseTenant(tenant), collection, caller.attested)
+      return decision.kind === 'yes' && decision.group === id
+    })
     this.#feeds.add(feed)
     try {
-      // Every document of a tenant is in its default group until policies name others.
-      const group = await documents.covered(defaultGroup(parseTenant(tenant)), since ?? emptyVersion)
+      const group = await documents.covered(id, since ?? emptyVersion)
       const events = changes({
         log,
         group,
         prefix,
         since,
-        sees: (document) => sees(admit, principal, document),
+        sees: (document) => sees(residency.admit, caller, document),
         wait: (live, position) => this.#wait(live, position, principal, feed.signal),
       })
       const body = eventStream(events, {
-        ends: () =>
-          feed.signal.aborted ? 'DRAINING' : principal.expiresAt <= this.#options.clock.now() ? 'TOKEN_EXPIRED' : undefined,
+        ends: () => feed.why ?? (principal.expiresAt <= this.#options.clock.now() ? 'TOKEN_EXPIRED' : undefined),
         onEnd: () => {
           this.#feeds.delete(feed)
           leave()
-          feed.abort()
+          feed.end('CLOSED')
         },
       })
       return new Response(body, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } })
@@ -330,15 +369,45 @@ export class Routes {
   }
 }
 
+/** An open change feed: its reader is told why it ends. */
+class Feed {
+  /** Whether what it follows is still where it was when it began. */
+  readonly isPlaced: () => boolean
+  why: ErrorCode | undefined
+  readonly #controller = new AbortController()
+
+  constructor(isPlaced: () => boolean) {
+    this.isPlaced = isPlaced
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  end(why: ErrorCode): void {
+    this.why ??= why
+    this.#controller.abort()
+  }
+}
+
 interface Asked {
   readonly context: Context<Env>
   readonly place: ReturnType<typeof admitted>
-  readonly principal: Principal
 }
 
 /** Reads of the log for one page of a list, and documents of one such read. */
 const listReadsMax = 20
 const listCountMin = 200
+
+/** A cursor is a version of one group. */
+const severalGroups = {
+  ...problem(
+    501,
+    'Not implemented',
+    'The documents of this collection are in several groups, by parts of their keys, and a feed follows one group. List them instead, or read them one by one.',
+  ),
+  retry: 'never',
+} as const
 
 const tooMany = (seconds: number): HttpProblem =>
   new HttpProblem(problemOf(new MeridianError('LIMIT_SESSIONS')), { 'retry-after': String(seconds) })

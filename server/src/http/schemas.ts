@@ -35,7 +35,11 @@ export const readQuery = z.strictObject({
     .max(1_048_576)
     .optional()
     .describe('With `update` or `updates`: a state vector, base64url; only what it lacks is answered.'),
-  at: token.optional().describe('Waits, no longer than limits.waitMs, until the region holds this version.'),
+  at: token
+    .optional()
+    .describe(
+      'Waits, no longer than limits.waitMs, until the region holds this version. What is answered is the newest then: `Meridian-Version` and `ETag` say which.',
+    ),
 })
 
 export const writeQuery = z.strictObject({
@@ -52,6 +56,68 @@ export const listQuery = z.strictObject({
 export const changesQuery = z.strictObject({
   since: token.optional().describe('From here on; empty for the beginning; from now on if absent. `Last-Event-ID` wins.'),
 })
+
+export const verbs = ['store', 'process', 'access', 'transit', 'backup', 'key', 'log'] as const
+
+export const explainQuery = z.strictObject({
+  document: z.string().max(1_024).describe('tenant/collection/key.'),
+  verb: z.enum(verbs).default('store').describe('What is to be done.'),
+  region: z.string().optional().describe('In which region.'),
+  from: z.string().max(8).optional().describe('With `verb=access`: the country of the client, such as IE.'),
+})
+
+export const tenantParams = z.object({ tenant: z.string().describe('Tenant of the token.') })
+
+export const policyBody = z
+  .record(z.string(), z.unknown())
+  .openapi('Policy')
+  .describe('As docs/policies.md says; the same as YAML with `application/yaml`.')
+
+const findingBody = z
+  .object({
+    level: z.enum(['error', 'warning']),
+    code: z.enum(['invalid', 'not served', 'unsatisfiable']),
+    path: z.string().describe('Where, such as `placements.europe.store`.'),
+    message: z.string(),
+  })
+  .openapi('Finding')
+
+export const validatedBody = z.object({ valid: z.boolean(), findings: z.array(findingBody) }).openapi('Validated')
+
+export const explainedBody = z
+  .object({
+    decision: z.enum(['yes', 'no']),
+    rule: z.string(),
+    reason: z.string(),
+    epoch: z.int(),
+    group: z.string().optional(),
+    nearest: z.array(z.string()).optional().describe('Regions that store it, the preferred first.'),
+    frozen: z.boolean().optional().describe('Several edits stand side by side, or one cannot be read.'),
+    explanation: z.string(),
+  })
+  .openapi('Explained')
+
+export const policyHeadsBody = z
+  .object({
+    tenant: z.string(),
+    epoch: z.int().describe('How many edits are known here.'),
+    frozen: z
+      .boolean()
+      .describe('Not exactly one edit that can be read: what any of them refuses is refused, and nothing is moved.'),
+    heads: z.array(
+      z.object({
+        id: z.string(),
+        epoch: z.int(),
+        author: z.string(),
+        parents: z.array(z.string()),
+        readable: z.boolean(),
+        policy: policyBody,
+      }),
+    ),
+    edit: z.string().optional().describe('After a PUT: the name of the edit.'),
+    findings: z.array(findingBody).optional().describe('After a PUT: warnings.'),
+  })
+  .openapi('PolicyHeads')
 
 const pointer = z.string().max(pathLengthMax)
 
@@ -80,7 +146,12 @@ export const problemBody = z
     code: z.enum(Object.keys(errorTable)).optional().describe('From the table of PROTOCOL.md.'),
     retry: z.enum(['now', 'backoff', 'never']).optional(),
     missing: token.optional(),
-    redirects: z.array(z.object({ region: z.string(), url: z.string() })).optional(),
+    redirects: z
+      .array(z.object({ region: z.string(), url: z.string() }))
+      .optional()
+      .describe('With NOT_PLACED_HERE: the regions that may serve it, the preferred first.'),
+    findings: z.array(findingBody).optional().describe('With POLICY_INVALID: what is wrong, and where.'),
+    rule: z.string().optional().describe('With NOT_PLACED_HERE: the rule of the policy that said no.'),
   })
   .openapi('Problem')
 
@@ -109,3 +180,17 @@ export const changeBody = z
     version: token.describe('The document holds this, and maybe more: read it `at` it.'),
   })
   .openapi('Change')
+
+export const regionsBody = z
+  .object({
+    region: z.string().describe('The region that answers.'),
+    regions: z.array(
+      z.object({
+        region: z.string(),
+        jurisdiction: z.string().nullable().describe('The country whose law holds there; null if the node is in no cluster.'),
+        url: z.string().nullable().describe('Where clients connect; null if the node is in no cluster: where it was asked.'),
+        state: z.enum(['active', 'leaving']),
+      }),
+    ),
+  })
+  .openapi('Regions')

@@ -13,6 +13,7 @@ export type EngineTask =
   /** Of one update. */
   | { readonly kind: 'inspect'; readonly limits: InspectLimits }
   | { readonly kind: 'cut'; readonly overlap: Uint8Array }
+  | { readonly kind: 'admissible'; readonly basis: Uint8Array }
   | { readonly kind: 'edit'; readonly edit: Edit; readonly author: number }
 
 export type TaskValue = Uint8Array | string | readonly Uint8Array[] | PackedInspection
@@ -47,6 +48,8 @@ function valueOf(engine: Engine, updates: readonly Uint8Array[], task: EngineTas
       return engine.pack(engine.inspect(oneOf(updates), task.limits))
     case 'cut':
       return engine.cut(oneOf(updates), task.overlap)
+    case 'admissible':
+      return engine.admissible(oneOf(updates), task.basis)
     default:
       return unreachable(task)
   }

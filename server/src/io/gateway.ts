@@ -17,7 +17,7 @@ import type { Duplex } from 'node:stream'
 import { errorTable, MeridianError } from '@meridian/core/errors'
 import type { ErrorCode } from '@meridian/core/errors'
 import type { Hub } from '@meridian/core/hub'
-import type { RegionId } from '@meridian/core/ids'
+import type { RegionId, TenantId } from '@meridian/core/ids'
 import type { SessionLimits } from '@meridian/core/limits'
 import type { Outgoing } from '@meridian/core/outgoing'
 import { Session, type SessionSocket } from '@meridian/core/session'
@@ -32,6 +32,8 @@ export interface GatewayOptions {
   readonly limits: SessionLimits & GatewayLimits
   readonly authenticator: Authenticator
   readonly onRefused: (code: ErrorCode) => void
+  /** The country that a request comes from, as a trusted proxy attests. */
+  readonly countryOf: (request: IncomingMessage) => string | undefined
   /** Wires by the paths that they are spoken at; a path that ends in a slash is that of all behind it. */
   readonly wires: ReadonlyMap<string, Wire>
 }
@@ -121,7 +123,7 @@ export class Gateway {
     const server = route === undefined ? undefined : this.#servers.get(route.wire)
     if (route === undefined || server === undefined) return void socket.destroy()
     server.handleUpgrade(request, socket, head, (client) => {
-      const connection = new Connection(this, client, request.socket, route)
+      const connection = new Connection(this, client, request, route)
       this.connections.add(connection)
     })
   }
@@ -134,6 +136,11 @@ export class Gateway {
       connection.session.tick(nowMs)
       if (pings && connection.isPinged) connection.ping()
     }
+  }
+
+  /** RES3: a policy was edited, of this tenant or of any. */
+  review(tenant?: TenantId): void {
+    for (const connection of [...this.connections]) connection.session.review(tenant)
   }
 
   /** Takes nothing in any more, so that what is on its way can come to an end. */
@@ -214,7 +221,8 @@ class Connection implements SessionSocket {
   readonly #refusalMs: number
   #closing: NodeJS.Timeout | undefined
 
-  constructor(gateway: Gateway, client: ClientSocket, socket: Socket, { wire, request }: Route) {
+  constructor(gateway: Gateway, client: ClientSocket, upgrade: IncomingMessage, { wire, request }: Route) {
+    const { socket } = upgrade
     this.#refusalMs = wire.refusalMs
     this.#gateway = gateway
     this.#client = client
@@ -232,8 +240,10 @@ class Connection implements SessionSocket {
     client.on('pong', () => this.session.heard())
     socket.on('drain', () => this.session.drained())
     socket.on('data', this.#countGreeting)
-    const { region, limits, onRefused } = gateway.options
-    this.session = new Session(gateway.hub, this, wire, { region, limits, onRefused, request })
+    const { region, limits, onRefused, countryOf } = gateway.options
+    const country = countryOf(upgrade)
+    const attested = country === undefined ? {} : { country }
+    this.session = new Session(gateway.hub, this, wire, { region, limits, onRefused, request, ...attested })
   }
 
   /** [hot] */
@@ -246,8 +256,15 @@ class Connection implements SessionSocket {
     }
     const { stats } = this.#gateway
     stats.messagesOut++
-    stats.bytesOut += framed.length
-    this.#socket.write(framed)
+    stats.bytesOut += message.length
+    const [only] = framed
+    if (only !== undefined && framed.length === 1) {
+      this.#socket.write(only)
+      return
+    }
+    this.#socket.cork()
+    for (const part of framed) this.#socket.write(part)
+    this.#socket.uncork()
   }
 
   /** Clients of the native wire ping by themselves. */

@@ -16,7 +16,7 @@ import type { Draft, Entry } from '@meridian/core/entry'
 import { decodeControl, stubOf } from '@meridian/core/entry'
 import { MeridianError, unreachable } from '@meridian/core/errors'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
-import { parseGroup, parseReplica, toPosition } from '@meridian/core/ids'
+import { parseReplica, toPosition } from '@meridian/core/ids'
 import type { SqliteDriverName } from '@meridian/core/io/sqlite'
 import { sqliteDriver } from '@meridian/core/io/sqlite'
 import type {
@@ -275,13 +275,6 @@ class ThreadedLog implements SqliteLog {
     this.toWriter({ kind: 'include', id, foreign }, [foreign.batch.buffer])
   }
 
-  listGroups(done: Done<readonly GroupId[]>): void {
-    this.ask({ kind: 'listGroups' }, (result) => {
-      if (result.kind === 'failed') done(failure(result))
-      else if (result.kind === 'groups') done({ kind: 'done', value: result.groups.map(parseGroup) })
-    })
-  }
-
   seekGroup(group: GroupId, version: Version, done: Done<Sought>): void {
     this.ask({ kind: 'seekGroup', group, version: encodeVersion(version) }, (result) => {
       if (result.kind === 'failed') done(failure(result))
@@ -400,6 +393,13 @@ class ThreadedLog implements SqliteLog {
     this.ask({ kind: 'lastPush', group, device }, (result) => {
       if (result.kind === 'failed') done(failure(result))
       else if (result.kind === 'push') done({ kind: 'done', value: result.push })
+    })
+  }
+
+  listGroups(done: Done<readonly GroupId[]>): void {
+    this.ask({ kind: 'listGroups' }, (result) => {
+      if (result.kind === 'failed') done(failure(result))
+      else if (result.kind === 'groups') done({ kind: 'done', value: result.groups })
     })
   }
 

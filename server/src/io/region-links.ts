@@ -148,8 +148,8 @@ export class RegionLinks implements HubLinks {
     return this.#topology
   }
 
-  /** The cluster file was read again. @throws MeridianError CONFIG_INVALID if this node could not be a region of it; then nothing changes */
-  reload(topology: Topology): void {
+  /** @throws MeridianError CONFIG_INVALID if this node could not be a region of that cluster */
+  check(topology: Topology): void {
     const { region } = this.#options
     const own = topology.regions.get(region)
     const wrong =
@@ -161,6 +161,10 @@ export class RegionLinks implements HubLinks {
             ? `its key of ${region} is not that of this node`
             : undefined
     if (wrong !== undefined) throw new MeridianError('CONFIG_INVALID', { message: `The cluster file cannot be used: ${wrong}.` })
+  }
+
+  /** The cluster file was read again, and is one that this node can be a region of. */
+  reload(topology: Topology): void {
     this.#topology = topology
     this.links.topologyChanged()
     this.#dialAll()

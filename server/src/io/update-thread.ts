@@ -50,6 +50,15 @@ export class UpdateThread implements EngineAside {
     })
   }
 
+  admissible(name: EngineName, update: Uint8Array, basis: Uint8Array, done: (answer: Uint8Array | AsideError) => void): void {
+    this.#add({
+      engine: name,
+      update,
+      task: { kind: 'admissible', basis },
+      done: (performed) => done(answered(performed, asBytes)),
+    })
+  }
+
   /** What is under way is answered as unavailable. */
   async close(): Promise<void> {
     this.#closed = true
@@ -85,6 +94,6 @@ function asInspection(value: TaskValue): PackedInspection {
 }
 
 function asBytes(value: TaskValue): Uint8Array {
-  assert(value instanceof Uint8Array, 'what was cut is bytes')
+  assert(value instanceof Uint8Array, 'a part of an update is bytes')
   return value
 }

@@ -2,7 +2,7 @@
 
 import * as Y from 'yjs'
 import { atMost } from '../lib/goals.mjs'
-import { openMany, quiet, sleep } from '../lib/load.mjs'
+import { openMany, quiet, sleep, until } from '../lib/load.mjs'
 import { Author } from '../lib/marker.mjs'
 
 const CHARACTERS = 10_000
@@ -73,22 +73,41 @@ export const row = {
   async generate(bench) {
     const { wire, host, port, params } = bench
     const { count } = params
-    const first = await wire.connect({ host, port, documents: ['bench/w4-first'] })
+    let acked = 0
+    let isClosed = false
+    const first = await wire.connect({
+      host,
+      port,
+      documents: ['bench/w4-first'],
+      onAck: (from, to) => {
+        acked += to - from + 1
+      },
+      onClose: () => {
+        isClosed = true
+      },
+    })
+    let pushed = 0
+    const push = async (/** @type {Uint8Array} */ update) => {
+      first.push(0, update)
+      first.flush()
+      pushed++
+      // A server that is slower than this would refuse what is pushed beyond its bound, and keep what it has.
+      await sleep(50)
+      if (wire.feedback === 'ack') await until(() => acked === pushed || isClosed, 10_000)
+      if (isClosed) throw new Error('the first client was disconnected')
+    }
     // Servers that keep the newest updates in memory up to a bound have reached it before and after.
     const filler = new Author(100_000)
     let filled = 0
     const fill = async () => {
       for (let index = 0; index < FILLERS; index++) {
-        first.push(0, filler.typeLong(filled++, PADDING))
-        first.flush()
-        await sleep(50)
+        await push(filler.typeLong(filled++, PADDING))
       }
       await quiet(bench, { leastMs: 2_000, mostMs: 30_000 })
     }
     const none = { idleKb: null, openKb: null, openLiveKb: null, closedLiveKb: null }
     if (params.what === 'connections') {
-      first.push(0, documentOf(0))
-      first.flush()
+      await push(documentOf(0))
       await sleep(500)
       const before = await bench.ask('memory')
       const idle = await openMany(count, () => wire.connect({ host, port, documents: ['bench/w4-first'] }))

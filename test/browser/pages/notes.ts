@@ -3,6 +3,7 @@
 import { connect } from '@meridian/client/io/browser'
 import type { Handle, Store } from '@meridian/client/io/browser'
 import { toMeridianError } from '@meridian/core/errors'
+import * as Y from 'yjs'
 
 interface Who {
   readonly tenant: string
@@ -14,7 +15,7 @@ const query = new URLSearchParams(location.search)
 
 let store: Store | undefined
 let note: Handle | undefined
-let socketCount = 0
+const sockets: WebSocket[] = []
 let persistCount = 0
 
 const { storage } = navigator
@@ -28,7 +29,7 @@ const Native = globalThis.WebSocket
 globalThis.WebSocket = class extends Native {
   constructor(...args: ConstructorParameters<typeof Native>) {
     super(...args)
-    socketCount++
+    sockets.push(this)
   }
 }
 
@@ -38,6 +39,15 @@ function list() {
 }
 
 const channel = new BroadcastChannel('test clock')
+
+/** An update that somebody made elsewhere, in base64, and what a document has to hold of each client before. */
+export interface GivenUpdate {
+  readonly update: string
+  readonly needs: readonly (readonly [client: number, clock: number])[]
+}
+
+const decode = (text: string): Uint8Array => Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 const api = {
   /** In the store of the page, which the first call connects. */
@@ -67,6 +77,24 @@ const api = {
   add(...texts: string[]): void {
     for (const text of texts) list().push([text])
   },
+  /** As if somebody had just typed them here, each as soon as what it builds on is there. Says how many, when that takes too long. */
+  async give(updates: readonly GivenUpdate[], limitMs: number): Promise<number> {
+    const { ydoc } = note ?? {}
+    if (ydoc === undefined) throw new Error('nothing is open')
+    const endMs = performance.now() + limitMs
+    for (const [index, { update, needs }] of updates.entries()) {
+      while (needs.some(([client, clock]) => Y.getState(ydoc.store, client) < clock)) {
+        if (performance.now() > endMs) return index
+        await pause(5)
+      }
+      Y.applyUpdate(ydoc, decode(update), 'typed')
+      if (index % 8 === 7) await pause(0)
+    }
+    return updates.length
+  },
+  text: (): string => note?.ydoc.getText('text').toString() ?? '',
+  /** How far a document holds what a client made. */
+  clock: (client: number): number => (note === undefined ? 0 : Y.getState(note.ydoc.store, client)),
   read: (): string[] => list().toArray(),
   /** Resolves when the list holds that text. */
   async until(text: string, limitMs: number): Promise<boolean> {
@@ -99,7 +127,7 @@ const api = {
     list()
       .toArray()
       .map((text) => text.length),
-  socketCount: (): number => socketCount,
+  openSocketCount: (): number => sockets.filter(({ readyState }) => readyState <= WebSocket.OPEN).length,
   show(state: { readonly [field: string]: unknown }): void {
     note?.presence.set(state)
   },

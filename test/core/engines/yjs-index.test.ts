@@ -1,8 +1,9 @@
 /** The delete set and the state vector of an open document: the fast structures against plain sets of clocks. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import * as Y from 'yjs'
 import { inspectLimits } from '@meridian/core/engine'
-import { YjsIndex } from '@meridian/core/engines/yjs-index'
+import { YjsIndex, YjsIndexDecoding } from '@meridian/core/engines/yjs-index'
 import { inspectYjs } from '@meridian/core/engines/yjs-inspect'
 import { ClockRanges } from '@meridian/core/engines/yjs-ranges'
 import { codeOf, hex } from '../../conformance/engine.js'
@@ -34,6 +35,37 @@ function rangesOf(clocks: ReadonlySet<number>): number[][] {
 }
 
 const range = fc.tuple(fc.nat(60), fc.integer({ min: 1, max: 8 })).map(([from, length]) => ({ from, to: from + length }))
+
+describe('an index of very many ranges and clients', () => {
+  const index = new YjsIndex()
+  index.advance(7, 0, 200_000)
+  for (let clock = 0; clock < 100_000; clock += 2) index.delete(7, clock, clock + 1)
+  for (let client = 100; client < 30_100; client++) index.advance(client, 0, 1 + (client % 3))
+  const bytes = index.encode()
+
+  it('when it is read in steps, then they are several, and it is the same', () => {
+    const decoding = new YjsIndexDecoding(bytes)
+    let steps = 1
+    let decoded = decoding.step()
+    for (; decoded === 'more'; decoded = decoding.step()) steps++
+    expect(steps).toBe(5)
+    expect(hex(decoded.encode())).toBe(hex(bytes))
+    expect(hex(YjsIndex.decode(bytes).encode())).toBe(hex(bytes))
+  })
+
+  it('when it is cut short, then it is UPDATE_INVALID, in whichever step', () => {
+    for (const length of [1, 2, 1_000, 60_000, bytes.length - 1])
+      expect(codeOf(() => YjsIndex.decode(bytes.subarray(0, length)))).toBe('UPDATE_INVALID')
+  })
+
+  it('when a clock moves after its state vector was asked for, then the next one says so', () => {
+    const decoded = YjsIndex.decode(bytes)
+    const before = decoded.encodeStateVector()
+    expect(decoded.encodeStateVector()).toBe(before)
+    decoded.advance(7, 200_000, 200_001)
+    expect(Y.decodeStateVector(decoded.encodeStateVector())).toEqual(Y.decodeStateVector(before).set(7, 200_001))
+  })
+})
 
 describe('ranges of clocks', () => {
   it('given any ranges, when added one by one, then they are those of the set of their clocks, and cover just that', () => {

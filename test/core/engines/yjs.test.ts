@@ -31,6 +31,7 @@ registerEngineTests('yjs', yjsEngine, {
   typing: typed,
   history: (seed) => makeHistory(seed).updates,
   known: (updates) => Y.encodeStateVector(readerOf(updates)),
+  sent: (updates) => Y.encodeStateAsUpdate(readerOf(updates)),
   shown: (updates) => shownBy(readerOf(updates)),
   garbage: [
     { name: 'no bytes', bytes: new Uint8Array() },

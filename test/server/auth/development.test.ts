@@ -3,7 +3,7 @@ import { describeAuthenticator } from '../../conformance/authenticator.js'
 
 describeAuthenticator({
   name: 'development',
-  make: () => Promise.resolve(developmentAuthenticator),
+  make: () => Promise.resolve(developmentAuthenticator()),
   good: () =>
     Promise.resolve({
       token: '',
@@ -12,6 +12,7 @@ describeAuthenticator({
         tenant: 'dev',
         grants: [{ match: '*', access: 'write' }],
         expiresAt: Number.POSITIVE_INFINITY,
+        scopes: ['policy:read', 'policy:write'],
       },
     }),
   bad: [],

@@ -50,7 +50,7 @@ describe('the sample app', () => {
     const policy = response.headers.get('content-security-policy')
     expect(policy).toContain("default-src 'none'; script-src 'self';")
     expect(policy).toContain("connect-src 'self' ws://localhost:7101 wss://localhost:7101;")
-    expect(policy).toContain("frame-ancestors 'none'")
+    expect(policy).toContain('frame-ancestors http://127.0.0.1:* http://localhost:*')
   })
 
   it.each([
@@ -85,6 +85,8 @@ describe('the sample app', () => {
     ['/n/abc', { 'sec-fetch-mode': 'cors', accept: 'text/html' }, 404],
     ['/n/abc', { accept: 'application/json' }, 404],
     ['/n/a/b', navigation, 404],
+    ['/eu', navigation, 200],
+    ['/us/abc', navigation, 200],
     ['/v1/unknown', navigation, 404],
     ['/assets/gone-ABCD2345.js', navigation, 404],
     ['/notes.key', {}, 404],

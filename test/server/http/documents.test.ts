@@ -143,6 +143,23 @@ describe('a document over HTTP', () => {
     expect(await (await ask('GET', `/v1/documents/${name}`)).json()).toEqual({ text: 'x', other: [1], more: 'y' })
   })
 
+  it('[SES5] given a read at a version that is not the newest any more, then the newest is answered, and the headers say which it is', async () => {
+    const name = fresh()
+    const { version: first } = (await (await put(name, { text: 'a' })).json()) as { version: string }
+    const edited = await ask('PATCH', `/v1/documents/${name}`, { type: merge, json: { text: 'b' } })
+    const { version: second } = (await edited.json()) as { version: string }
+    expect(second).not.toBe(first)
+    for (const form of ['json', 'text', 'update', 'updates']) {
+      const read = await ask('GET', `/v1/documents/${name}?at=${first}&as=${form}`)
+      expect([read.status, read.headers.get('meridian-version'), read.headers.get('etag')]).toEqual([
+        200,
+        second,
+        `W/"${second}"`,
+      ])
+    }
+    expect(await (await ask('GET', `/v1/documents/${name}?at=${first}`)).json()).toEqual({ text: 'b' })
+  })
+
   it('[SES5] given a read at a version, then what was written is in it; at one that the region lacks, NOT_YET_VISIBLE after a wait', async () => {
     const name = fresh()
     const { version } = (await (await put(name, { text: 'a' })).json()) as { version: string }
@@ -361,6 +378,9 @@ describe('a document over HTTP', () => {
       '/v1/documents/{tenant}/{collection}/{key}': ['get', 'post', 'patch', 'put', 'delete'],
       '/v1/collections/{tenant}/{collection}': ['get'],
       '/v1/collections/{tenant}/{collection}/changes': ['get'],
+      '/v1/policies/validate': ['post'],
+      '/v1/policies/{tenant}': ['get', 'put'],
+      '/v1/policies/{tenant}/explain': ['get'],
     })
   })
 })

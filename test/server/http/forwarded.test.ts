@@ -2,7 +2,10 @@ import { createForwarding } from '@meridian/server/http/forwarded'
 import { describe, expect, it } from 'vitest'
 import { configOf } from '../support/running-node.js'
 
-const clientOf = createForwarding({ trustedProxies: ['10.0.0.0/8', '192.168.1.1', 'fd00::/8'] })
+const clientOf = createForwarding({
+  trustedProxies: ['10.0.0.0/8', '192.168.1.1', 'fd00::/8'],
+  countryHeader: 'CF-IPCountry',
+})
 const ask = (address: string, forwardedFor?: string, forwardedProto?: string, isEncrypted = false) => {
   const { address: found, isSecure } = clientOf({ address, isEncrypted, forwardedFor, forwardedProto })
   return `${found} ${isSecure ? 'https' : 'http'}`
@@ -24,6 +27,21 @@ describe('whose request it is', () => {
     ['only proxies', ask('10.1.1.1', '10.2.2.2'), '10.2.2.2 http'],
   ])('given %s', (_name, found, expected) => {
     expect(found).toBe(expected)
+  })
+
+  it.each([
+    ['a stranger who says where he is', '203.0.113.5', 'FR', undefined],
+    ['a proxy that says where the client is', '10.1.1.1', 'fr ', 'FR'],
+    ['a proxy that does not know', '10.1.1.1', 'T1', 'T1'],
+    ['a proxy that says nothing', '10.1.1.1', undefined, undefined],
+    ['a proxy that sends an empty header', '10.1.1.1', '', undefined],
+    ['two values of one header', '10.1.1.1', 'FR, US', 'FR, US'],
+  ])('[RES2] given %s, then a country is attested by trusted proxies only', (_name, address, said, expected) => {
+    const asking = { address, isEncrypted: false, forwardedFor: undefined, forwardedProto: undefined }
+    const headers = new Map([['cf-ipcountry', said]])
+    expect(clientOf({ ...asking, header: (name) => headers.get(name) }).country).toBe(expected)
+    const silent = createForwarding({ trustedProxies: ['10.0.0.0/8'], countryHeader: undefined })
+    expect(silent({ ...asking, header: (name) => headers.get(name) }).country).toBeUndefined()
   })
 
   it.each(['10.0.0.0/33', 'proxy.example', '10.0.0.1/8/8', 'fd00::/129', '10.0.0.1/x'])('refuses %s for a proxy', (entry) => {

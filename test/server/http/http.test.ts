@@ -3,7 +3,10 @@ import { createApp, type AppOptions } from '@meridian/server/http/app'
 import { createGuard } from '@meridian/server/http/guard'
 import { Metrics } from '@meridian/server/http/metrics'
 import { httpStatus, problemOf } from '@meridian/server/http/problem'
+import { regionList } from '@meridian/server/http/regions'
+import { parseRegion } from '@meridian/core/ids'
 import { describe, expect, it } from 'vitest'
+import { topologyOf } from '../support/linked-region.js'
 import { RawSocket } from '../support/raw-socket.js'
 import { startTestNode } from '../support/running-node.js'
 
@@ -36,6 +39,33 @@ describe('what a node answers over HTTP', () => {
     expect([response.status, await response.json()]).toEqual([status, body])
     expect(response.headers.get('cache-control')).toBe('no-store')
     expect(response.headers.get('x-content-type-options')).toBe('nosniff')
+  })
+
+  it('given a node that is in no cluster, when its regions are asked for, then it names itself', async () => {
+    const response = await ask('/v1/regions', { regions: () => regionList(parseRegion('eu-west'), undefined) })
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      { region: 'eu-west', regions: [{ region: 'eu-west', jurisdiction: null, url: null, state: 'active' }] },
+    ])
+  })
+
+  it('given a cluster, when its regions are asked for, then those that are places are named, in order', () => {
+    const places = ['eu-west', 'us-east', 'ap-south'].map((name, port) => ({
+      name: parseRegion(name),
+      key: '',
+      publicKey: `${'A'.repeat(41)}${port}A=`,
+      port: 7101 + port,
+    }))
+    const topology = topologyOf(places, {
+      fields: { 'us-east': { state: 'removed' }, 'ap-south': { state: 'leaving', jurisdiction: 'IN' } },
+    })
+    expect(regionList(parseRegion('ap-south'), topology)).toEqual({
+      region: 'ap-south',
+      regions: [
+        { region: 'eu-west', jurisdiction: 'IE', url: 'ws://127.0.0.1:7101', state: 'active' },
+        { region: 'ap-south', jurisdiction: 'IN', url: 'ws://127.0.0.1:7103', state: 'leaving' },
+      ],
+    })
   })
 
   it('given a node that is not ready, then 503 and why', async () => {

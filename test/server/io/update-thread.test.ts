@@ -33,6 +33,9 @@ it('given honest updates, when inspected and cut in the thread, then the answers
   const overlap = yjsEngine.overlap(index, yjsEngine.inspect(whole, inspectLimits)) ?? new Uint8Array()
   const cut = await new Promise<Uint8Array | AsideError>((resolve) => thread.cut('yjs', whole, overlap, resolve))
   expect(cut).toEqual(yjsEngine.cut(whole, overlap))
+  const basis = yjsEngine.basis(index, yjsEngine.inspect(whole, inspectLimits))
+  const part = await new Promise<Uint8Array | AsideError>((resolve) => thread.admissible('yjs', whole, basis, resolve))
+  expect(part).toEqual(yjsEngine.admissible(whole, basis))
   expect(whole).toEqual(kept)
 })
 

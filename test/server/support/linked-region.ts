@@ -111,7 +111,7 @@ export class LinkedRegion {
     this.lines = lines
     this.store = store ?? new MemoryStore(place.name)
     this.log = new MemoryLog(this.store, { random, timing: (_step, run) => void setImmediate(run) })
-    const cluster: ClusterConfig = { file: 'cluster.yaml', topology, key, authorities: undefined }
+    const cluster: ClusterConfig = { file: 'cluster.yaml', topology, key, authorities: undefined, policies: [] }
     this.links = new RegionLinks({
       region: place.name,
       cluster,
@@ -121,7 +121,7 @@ export class LinkedRegion {
       engines: { yjs: yjsEngine },
       logger,
       random,
-      clientOf: createForwarding({ trustedProxies: [] }),
+      clientOf: createForwarding({ trustedProxies: [], countryHeader: undefined }),
       onKnown: () => undefined,
     })
     this.hub = new Hub(
@@ -136,7 +136,7 @@ export class LinkedRegion {
           rule: 'test',
         }),
         engines: { yjs: yjsEngine },
-        aside: { inspect: () => undefined, cut: () => undefined },
+        aside: { inspect: () => undefined, cut: () => undefined, admissible: () => undefined },
         schedule: (run) => void setImmediate(run),
         compact: () => undefined,
         links: this.links,

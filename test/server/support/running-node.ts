@@ -31,10 +31,18 @@ export function configOf(flags: Record<string, string | boolean>, texts: Record<
       if (text === undefined) throw new Error('no such file')
       return text
     },
+    listFolder: (path) => folderOf(texts, path),
   }
   const outcome = loadConfig(sources)
   if (outcome.kind === 'invalid') throw new Error(outcome.issues.map(formatIssue).join('\n'))
   return outcome.config
+}
+
+/** Names of the files that stand in a folder among these. */
+export function folderOf(texts: Readonly<Record<string, string>>, folder: string): readonly string[] {
+  const paths = Object.keys(texts).filter((path) => path.startsWith(`${folder}/`))
+  if (paths.length === 0) throw new Error('no such folder')
+  return paths.map((path) => path.slice(folder.length + 1))
 }
 
 export function recordingLogger(config: NodeConfig): { readonly logger: Logger; readonly lines: Record<string, unknown>[] } {

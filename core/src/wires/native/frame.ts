@@ -66,6 +66,8 @@ export function fragments(frame: Uint8Array, messageBytesMax: number = Number.PO
   return result
 }
 
+const nothing = new Uint8Array(0)
+
 /** Called for each frame; must read exactly up to `end` or skip to it. */
 export type FrameVisitor = (type: number, body: Decoder, end: number) => void
 
@@ -77,7 +79,7 @@ export class FrameReader {
   readonly #limits: FrameLimits
   readonly #visit: FrameVisitor
   /** What has arrived of an unfinished frame, in a buffer of at most twice its size: a list would cost more than pieces of a byte. */
-  #held: Uint8Array = new Uint8Array(0)
+  #held: Uint8Array = nothing
   #expected = 0
   #received = 0
 
@@ -149,7 +151,7 @@ export class FrameReader {
     this.#received = needed
     if (this.#received < this.#expected) return
     const frame = this.#held
-    this.#held = new Uint8Array(0)
+    this.#held = nothing
     this.#expected = 0
     this.#received = 0
     const inner = decoding.createDecoder(frame)

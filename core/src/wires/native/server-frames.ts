@@ -211,6 +211,8 @@ const replicatedFlag = 2
 
 export function encodeServerFrame(frame: ServerFrame): Uint8Array {
   if (frame.type === 'update') return encodeUpdate(frame.handle, frame.replica, frame.sequence, frame.payload)
+  if (frame.type === 'ack') return encodeAck(frame)
+  if (frame.type === 'state') return encodeState(frame)
   return encodeFrame(number[frame.type], (body) => {
     switch (frame.type) {
       case 'welcome':
@@ -239,20 +241,9 @@ export function encodeServerFrame(frame: ServerFrame): Uint8Array {
         encoding.writeVarUint(body, frame.life)
         encoding.writeVarUint(body, (frame.behind ? behindFlag : 0) | (frame.access === 'write' ? writeFlag : 0))
         return
-      case 'state':
-        encoding.writeVarUint(body, frame.handle)
-        encoding.writeVarUint8Array(body, frame.payload)
-        return
       case 'current':
         encoding.writeVarUint(body, frame.handle)
         writeVersion(body, frame.version)
-        return
-      case 'ack':
-        encoding.writeVarUint(body, frame.group)
-        encoding.writeVarUint(body, frame.counter)
-        encoding.writeVarUint(body, frame.replica)
-        encoding.writeVarUint(body, frame.sequence)
-        encoding.writeVarUint(body, (frame.inStream ? inStreamFlag : 0) | (frame.replicated ? replicatedFlag : 0))
         return
       case 'replicated':
         encoding.writeVarUint(body, frame.group)
@@ -323,6 +314,32 @@ export function encodeUpdate(handle: number, replica: number, sequence: number, 
   offset = putVarUint(frame, offset, replica)
   offset = putVarUint(frame, offset, sequence)
   frame.set(payload, offset)
+  return frame
+}
+
+/** A state may be large, and is copied once. */
+function encodeState({ handle, payload }: StateFrame): Uint8Array {
+  const length = varUintLength(handle) + varUintLength(payload.length) + payload.length
+  const frame = new Uint8Array(1 + varUintLength(length) + length)
+  let offset = putVarUint(frame, 0, number.state)
+  offset = putVarUint(frame, offset, length)
+  offset = putVarUint(frame, offset, handle)
+  offset = putVarUint(frame, offset, payload.length)
+  frame.set(payload, offset)
+  return frame
+}
+
+/** [hot] */
+function encodeAck({ group, counter, replica, sequence, inStream, replicated }: Ack): Uint8Array {
+  const length = varUintLength(group) + varUintLength(counter) + varUintLength(replica) + varUintLength(sequence) + 1
+  const frame = new Uint8Array(2 + length)
+  frame[0] = number.ack
+  frame[1] = length
+  let offset = putVarUint(frame, 2, group)
+  offset = putVarUint(frame, offset, counter)
+  offset = putVarUint(frame, offset, replica)
+  offset = putVarUint(frame, offset, sequence)
+  frame[offset] = (inStream ? inStreamFlag : 0) | (replicated ? replicatedFlag : 0)
   return frame
 }
 

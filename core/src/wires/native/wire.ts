@@ -28,6 +28,7 @@ export const nativeWire: Wire = {
   name: 'native',
   refusalMs: 0,
   packing: 'together',
+  storesParts: false,
   framesEndInPayload: true,
 
   encodeUpdate: ({ handle, replicaIndex, sequence, payload }: UpdateToEncode): Uint8Array =>

@@ -9,31 +9,29 @@
  *
  * - Nothing is answered before the log has been read, so that no client takes an empty document for the whole one.
  * - SES2 There are no names for pushes and no acks. What is refused for a passing reason is asked for again by another step 1; the client holds it.
+ *   Of an update that is premature the admissible part is stored; the rest is asked for again when what it lacked has come.
  * - LOG1 A step 1 of the node names what is durable, so that a client does not keep to itself what a failed commit loses.
  * - SES3 Nothing is read before the token was checked: a client that says much at once waits in its own socket.
- * - SES6 A client takes a socket for dead on which nothing comes for 30 s: its own presence is echoed to it, and who shows none gets an empty one.
  */
 
 import * as decoding from 'lib0/decoding'
 import type { Attachment } from '../../attachment.js'
-import type { AwarenessEntry } from '../../awareness.js'
-import { decodeAwareness, encodeAwareness, lastWords } from '../../awareness.js'
 import { decoded, readBytes, readVarUint } from '../../bytes.js'
+import type { Redirect } from '../../effects.js'
+import type { Inspection } from '../../engine.js'
 import type { ErrorCode } from '../../errors.js'
 import { errorTable, MeridianError } from '../../errors.js'
 import type { Receipt } from '../../hub.js'
 import { parseDocumentPath } from '../../ids.js'
 import type { RefusedPush } from '../../lane.js'
 import type { SessionLimits } from '../../limits.js'
-import type { LiveDocument } from '../../live-document.js'
 import type { Materialised, Materialiser } from '../../materialised.js'
-import type { PresenceToEncode, UpdateToEncode } from '../../shared-encoder.js'
+import type { UpdateToEncode } from '../../shared-encoder.js'
 import { emptyVersion } from '../../version.js'
 import type { Conversation, Sizes, Wire, WireRequest, WireSession } from '../../wire.js'
 import { isOfAnotherLife } from './copy.js'
 import {
   emptyUpdate,
-  encodeAwarenessMessage,
   encodePermissionDenied,
   encodeStep1,
   encodeStep2,
@@ -41,6 +39,7 @@ import {
   messageType,
   syncType,
 } from './messages.js'
+import { encodePresence, YWebsocketPresence } from './presence.js'
 
 /** Bytes of one message of a client: a whole document comes in one. */
 const messageBytesMax = 16 * 1024 * 1024
@@ -54,9 +53,6 @@ const refusalMs = 1_000
 /** The only one. */
 const channel = 1
 
-/** Ticks without an echo after which an empty one is sent. */
-const aliveTicks = 20
-
 /** Ticks between two requests for what was refused, doubled each time up to the most. */
 const askAgainTicks = { first: 1, most: 32 } as const
 
@@ -65,6 +61,7 @@ export function yWebsocketWire(materialiser: Materialiser): Wire {
     name: 'y-websocket',
     refusalMs,
     packing: 'apart',
+    storesParts: true,
     framesEndInPayload: true,
     encodeUpdate: ({ payload }: UpdateToEncode): Uint8Array => encodeSyncUpdate(payload),
     encodePresence,
@@ -76,27 +73,6 @@ export function yWebsocketWire(materialiser: Materialiser): Wire {
   }
   return wire
 }
-
-/** Undefined for what a client of another wire shows that is no awareness update. */
-function encodePresence({ payload, before }: PresenceToEncode): Uint8Array | undefined {
-  const now = entriesOf(payload)
-  const there = new Set(now.map((entry) => entry.clientId))
-  const gone = lastWords(entriesOf(before).filter((entry) => !there.has(entry.clientId)))
-  return now.length + gone.length === 0 ? undefined : encodeAwarenessMessage(encodeAwareness([...now, ...gone]))
-}
-
-function entriesOf(payload: Uint8Array): readonly AwarenessEntry[] {
-  if (payload.length === 0) return []
-  try {
-    return decodeAwareness(payload)
-  } catch (thrown) {
-    if (thrown instanceof MeridianError) return []
-    throw thrown
-  }
-}
-
-/** Which connection speaks for a client, by document: what others relay is not theirs. */
-const speakers = new WeakMap<LiveDocument, Map<number, YWebsocketConversation>>()
 
 class YWebsocketConversation implements Conversation {
   readonly #session: WireSession
@@ -111,13 +87,12 @@ class YWebsocketConversation implements Conversation {
   /** Whether the client's copy is known to be of the life that the document has. */
   #life: 'unknown' | 'its own' = 'unknown'
   #toldReadOnly = false
-  #toldTooLarge = false
-  #quietTicks = 0
-  #own = new Map<number, AwarenessEntry>()
-  #heardAwareness = false
+  readonly #presence: YWebsocketPresence
   /** Ticks until what was refused is asked for again; undefined if nothing was. */
   #askIn: number | undefined
   #askTicks: number = askAgainTicks.first
+  /** What a refused update lacked: it is asked for again as soon as that is held. */
+  #lacking: Inspection | undefined
 
   readonly hasLast = false
 
@@ -125,6 +100,7 @@ class YWebsocketConversation implements Conversation {
     this.#session = session
     this.#request = request
     this.#materialiser = materialiser
+    this.#presence = new YWebsocketPresence(session)
   }
 
   begin(): void {
@@ -151,8 +127,8 @@ class YWebsocketConversation implements Conversation {
       const body = decoding.createDecoder(message)
       const type = readVarUint(body)
       if (type === messageType.sync) this.#sync(attachment, readVarUint(body), readBytes(body))
-      else if (type === messageType.awareness) this.#awareness(attachment, readBytes(body))
-      else if (type === messageType.queryAwareness) this.#tellPresence(attachment)
+      else if (type === messageType.awareness) this.#presence.hear(attachment, readBytes(body))
+      else if (type === messageType.queryAwareness) this.#presence.tellAll(attachment)
       else throw new MeridianError('FRAME_INVALID', { message: `Type ${type} is no message of y-websocket.` })
       if (body.pos !== message.length) throw new MeridianError('FRAME_INVALID', { message: 'Bytes follow the message.' })
     })
@@ -227,8 +203,14 @@ class YWebsocketConversation implements Conversation {
     this.#session.hub.barrier(attachment.document, { name: undefined, counter: 0, engine, bytes: 0, receipt, origin: attachment })
   }
 
+  #holdsWhatLacked(): boolean {
+    const index = this.#attached?.document.index
+    const lacking = this.#lacking
+    return index?.kind === 'loaded' && lacking !== undefined && index.engine.judge(index.index, lacking) !== 'premature'
+  }
+
   #askLater(): void {
-    if (this.#askIn !== undefined) return
+    if (this.#askIn !== undefined && this.#askIn <= this.#askTicks) return
     this.#askIn = this.#askTicks
     this.#askTicks = Math.min(2 * this.#askTicks, askAgainTicks.most)
   }
@@ -275,82 +257,6 @@ class YWebsocketConversation implements Conversation {
     this.#answer()
   }
 
-  #awareness(attachment: Attachment, update: Uint8Array): void {
-    let entries: readonly AwarenessEntry[]
-    try {
-      entries = decodeAwareness(update)
-    } catch (thrown) {
-      if (thrown instanceof MeridianError && thrown.code === 'LIMIT_PRESENCE') return this.#tellTooLarge()
-      throw thrown
-    }
-    const first = !this.#heardAwareness
-    this.#heardAwareness = true
-    const mine = entries.filter((entry) => this.#takes(attachment, entry, first))
-    if (mine.length === 0) return
-    const payload = this.#shown()
-    if (payload.length > this.#session.limits.presenceBytesMax) return this.#tellTooLarge()
-    this.#session.show(attachment, payload)
-    this.#quietTicks = 0
-    this.#session.send(encodeAwarenessMessage(encodeAwareness(mine)))
-    // Others may have been told that the client of an earlier connection is gone, or hold what it says now for old: said to be gone, it answers
-    // with a clock that everybody takes. Without that it would be hidden until its second renewal, 30 s later.
-    if (first && entries.length === 1) this.#session.send(encodeAwarenessMessage(encodeAwareness(lastWords(mine))))
-  }
-
-  /** Empty if there is nothing. */
-  #shown(): Uint8Array {
-    return this.#own.size === 0 ? new Uint8Array(0) : encodeAwareness([...this.#own.values()])
-  }
-
-  /** Others go without it; a close would make the client come again and say the same. */
-  #tellTooLarge(): void {
-    if (this.#toldTooLarge) return
-    this.#toldTooLarge = true
-    this.#session.send(encodePermissionDenied(`Others do not see this presence. ${errorTable.LIMIT_PRESENCE.advice}`))
-  }
-
-  /**
-   * Providers pass on what they hear. A client belongs to the connection that says the newest of it, first to the one that said so first; the
-   * first message of a connection is of its own client, which may be known from a connection that is dead and not yet found so.
-   */
-  #takes(attachment: Attachment, entry: AwarenessEntry, first: boolean): boolean {
-    let table = speakers.get(attachment.document)
-    if (table === undefined) speakers.set(attachment.document, (table = new Map()))
-    const own = this.#own.get(entry.clientId)
-    if (own === undefined) {
-      if (entry.state === null) return false
-      const speaker = table.get(entry.clientId)
-      if (speaker === undefined ? !first && shownByOthers(attachment, entry.clientId) : !speaker.#yields(entry, first))
-        return false
-    } else if (entry.clock < own.clock || (entry.clock === own.clock && entry.state !== null)) return false
-    if (entry.state === null) {
-      this.#own.delete(entry.clientId)
-      table.delete(entry.clientId)
-    } else {
-      this.#own.set(entry.clientId, entry)
-      table.set(entry.clientId, this)
-    }
-    return true
-  }
-
-  /** From here on another connection speaks for the client, so that the end of this one is not taken for the end of the client. */
-  #yields({ clientId, clock }: AwarenessEntry, first: boolean): boolean {
-    const own = this.#own.get(clientId)
-    const attachment = this.#attached
-    if (own === undefined || attachment === undefined) return true
-    if (!first && clock <= own.clock) return false
-    this.#own.delete(clientId)
-    this.#session.handOver(attachment, this.#shown())
-    return true
-  }
-
-  #tellPresence(attachment: Attachment): void {
-    for (const { presence } of attachment.document.subscriptions) {
-      const frame = presence === undefined ? undefined : encodePresence(presence)
-      if (frame !== undefined) this.#session.send(frame)
-    }
-  }
-
   #tellReadOnly(): void {
     if (this.#toldReadOnly) return
     this.#toldReadOnly = true
@@ -358,7 +264,7 @@ class YWebsocketConversation implements Conversation {
   }
 
   /** What was dropped behind a refusal is still with the client, so it is asked for what the node lacks. */
-  refused({ channel: of, counter, code }: RefusedPush): void {
+  refused({ channel: of, counter, code, lacking }: RefusedPush): void {
     const attachment = this.#session.attachment(of) ?? this.#session.attachment(channel)
     if (attachment === undefined) return
     if (code === 'WRITE_DENIED') {
@@ -367,16 +273,17 @@ class YWebsocketConversation implements Conversation {
     }
     if (errorTable[code].retry === 'never') return this.#session.fail(new MeridianError(code))
     this.#session.resume(attachment, counter)
-    this.#askLater()
+    if (code !== 'PREMATURE') return this.#askLater()
+    // The client waits for it, too. Who is asked often for what cannot be stored sends all of that each time.
+    this.#lacking ??= lacking
+    this.#askIn ??= askAgainTicks.most
   }
 
   tick(): void {
-    if (++this.#quietTicks >= aliveTicks) {
-      this.#quietTicks = 0
-      this.#session.send(emptyAwareness)
-    }
-    if (this.#askIn === undefined || --this.#askIn > 0) return
+    this.#presence.tick()
+    if (this.#askIn === undefined || (--this.#askIn > 0 && !this.#holdsWhatLacked())) return
     this.#askIn = undefined
+    this.#lacking = undefined
     this.#askForRest()
   }
 
@@ -409,8 +316,15 @@ class YWebsocketConversation implements Conversation {
     this.#session.fail(new MeridianError(code))
   }
 
-  redirected(): void {
-    this.#session.fail(new MeridianError('NOT_PLACED_HERE'))
+  /** The close says where: the addresses behind the code, as many as a reason has room for. */
+  redirected(_channel: number, redirects: readonly Redirect[]): void {
+    let reason: string = 'NOT_PLACED_HERE'
+    for (const { url } of redirects) {
+      const longer = `${reason} ${url}`
+      if (longer.length > reasonBytesMax) break
+      reason = longer
+    }
+    this.#session.fail(new MeridianError('NOT_PLACED_HERE'), reason)
   }
 
   erased(): void {
@@ -418,9 +332,7 @@ class YWebsocketConversation implements Conversation {
   }
 
   detached(attachment: Attachment): void {
-    const table = speakers.get(attachment.document)
-    for (const clientId of this.#own.keys()) if (table?.get(clientId) === this) table.delete(clientId)
-    this.#own.clear()
+    this.#presence.leave(attachment)
   }
 
   goodbye(): void {
@@ -429,13 +341,5 @@ class YWebsocketConversation implements Conversation {
   }
 }
 
-const emptyAwareness = encodeAwarenessMessage(encodeAwareness([]))
-
-function shownByOthers(attachment: Attachment, clientId: number): boolean {
-  return attachment.document.subscriptions.some(
-    (other) =>
-      other !== attachment &&
-      other.presence !== undefined &&
-      entriesOf(other.presence.payload).some((entry) => entry.clientId === clientId),
-  )
-}
+/** Bytes of the reason of a close (RFC 6455, section 5.5.1). Addresses are ASCII. */
+const reasonBytesMax = 123

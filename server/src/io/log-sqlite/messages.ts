@@ -1,6 +1,7 @@
 /** What the log's main side and its two threads say to one another. */
 
 import type { MessagePort } from 'node:worker_threads'
+import type { GroupId } from '@meridian/core/ids'
 import type {
   DocumentInfo,
   GroupDocument,
@@ -106,12 +107,12 @@ export type Query =
       readonly bytes: number
       readonly entries: number
     }
-  | { readonly kind: 'listGroups' }
   | { readonly kind: 'seekGroup'; readonly group: string; readonly version: Uint8Array }
   | { readonly kind: 'readPeers'; readonly group: string }
   | { readonly kind: 'listGroup'; readonly group: string; readonly after: string; readonly count: number }
   | { readonly kind: 'readState'; readonly document: string }
   | { readonly kind: 'readSnapshot'; readonly document: string }
+  | { readonly kind: 'listGroups' }
   | { readonly kind: 'listDocuments'; readonly prefix: string; readonly after: string; readonly count: number }
 
 /** Snapshots and entries go as buffers that are handed over; the rest is small and cloned. */
@@ -121,8 +122,8 @@ export type QueryResult =
       readonly info: Omit<DocumentInfo, 'document' | 'snapshot'> & { readonly snapshot: SnapshotInfo | undefined }
     }
   | { readonly kind: 'group'; readonly info: GroupInfo }
+  | { readonly kind: 'groups'; readonly groups: readonly GroupId[] }
   | { readonly kind: 'list'; readonly documents: readonly ListedDocument[] }
-  | { readonly kind: 'groups'; readonly groups: readonly string[] }
   | { readonly kind: 'push'; readonly push: LastPush | undefined }
   | {
       readonly kind: 'entries'

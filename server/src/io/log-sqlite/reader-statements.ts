@@ -11,8 +11,8 @@ export class ReaderStatements {
   readonly commit: SqliteStatement
   readonly documentByName: SqliteStatement
   readonly documentsFrom: SqliteStatement
-  readonly groupNames: SqliteStatement
   readonly groupByName: SqliteStatement
+  readonly groupNames: SqliteStatement
   readonly snapshotOf: SqliteStatement
   readonly chunkOf: SqliteStatement
   readonly tailsBeyond: SqliteStatement
@@ -48,8 +48,8 @@ export class ReaderStatements {
     this.documentsFrom = prepare(
       'SELECT name, engine, life, ended FROM documents WHERE name >= ? AND name > ? ORDER BY name LIMIT ?',
     )
-    this.groupNames = prepare('SELECT name FROM groups')
     this.groupByName = prepare('SELECT ref, trimmed, dropped, joining FROM groups WHERE name = ?')
+    this.groupNames = prepare('SELECT name FROM groups ORDER BY name')
     this.snapshotOf = prepare(`SELECT ${snapshotColumns} FROM snapshots WHERE document_ref = ?`)
     this.chunkOf = prepare('SELECT checksum, bytes FROM chunks WHERE snapshot = ? AND number = ?')
     this.tailsBeyond = prepare(

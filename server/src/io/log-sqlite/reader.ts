@@ -9,7 +9,7 @@ import type { EngineName } from '@meridian/core/engine'
 import { engineNameOf } from '@meridian/core/engine'
 import { kindNumber } from '@meridian/core/entry'
 import { unreachable } from '@meridian/core/errors'
-import type { DocumentName, RegionId, ReplicaId } from '@meridian/core/ids'
+import type { DocumentName, GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import { replicaParts, toPosition } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteRow, SqliteStatement } from '@meridian/core/io/sqlite'
 import { SqliteError } from '@meridian/core/io/sqlite'
@@ -254,8 +254,6 @@ export class Reader {
           return this.readGroup(query, 'local')
         case 'readLinked':
           return this.readGroup(query, 'linked')
-        case 'listGroups':
-          return { kind: 'groups', groups: this.statements.groupNames.all([]).map(([name]) => String(name)) }
         case 'seekGroup':
           return this.seekGroup(query.group, query.version)
         case 'readPeers':
@@ -266,6 +264,8 @@ export class Reader {
           return this.readState(query.document)
         case 'readSnapshot':
           return this.readSnapshot(query.document)
+        case 'listGroups':
+          return this.listGroups()
         case 'listDocuments':
           return this.listDocuments(query)
         default:
@@ -342,6 +342,10 @@ export class Reader {
         tailBytes,
       },
     }
+  }
+
+  private listGroups(): QueryResult {
+    return { kind: 'groups', groups: this.statements.groupNames.all([]).map(([name]) => String(name) as GroupId) }
   }
 
   private documentVersion(document: DocumentRow): VersionedDocument {
