@@ -3,14 +3,14 @@
  * joiner grants and by the room in the socket.
  *
  * ```
- *   join ──▶ held (kept for the joiner from here on) ──▶ scan ──▶ offer ──▶ expand, sums … ──▶ fetch, scan ──▶ pour … ──▶ poured
+ *   join ──▶ held (kept for the joiner from here on) ──▶ scan ──▶ offer ──▶ expand, sums … ──▶ want, scan ──▶ pour … ──▶ poured
  * ```
  */
 
 import type { DocumentName, GroupId } from '@meridian/core/ids'
 import type { LinkedLog } from '@meridian/core/log'
 import type { Version } from '@meridian/core/version'
-import type { Expand, Fetch, Join, JoinFrame } from '@meridian/core/wires/link/join-frames'
+import type { Expand, Want, Join, JoinFrame } from '@meridian/core/wires/link/join-frames'
 import { encodeState } from '@meridian/core/wires/link/states'
 import { type Digest, GroupSums, KeyedDigest, scan } from './group-sums.js'
 import type { HeldGroup } from './held-group.js'
@@ -44,8 +44,8 @@ export class Giver {
   readonly #keyed: KeyedDigest
   readonly #sums = new GroupSums()
   #isOver = false
-  /** Of the fetch that is answered. */
-  #fetch = 0
+  /** Of the want that is answered. */
+  #want = 0
   #names: DocumentName[] = []
   #reading = 0
   #ready: Uint8Array[] = []
@@ -79,8 +79,8 @@ export class Giver {
     this.#port.send({ type: 'sums', handle: this.#handle, sums })
   }
 
-  fetch(frame: Fetch): void {
-    const fetch = ++this.#fetch
+  want(frame: Want): void {
+    const want = ++this.#want
     this.#names = []
     this.#ready = []
     this.#readyBytes = this.#reading = this.#pouredBytes = 0
@@ -88,7 +88,7 @@ export class Giver {
     this.#isScanned = this.#isDone = false
     const wanted = frame.leaves === 'all' ? undefined : new Map(frame.leaves.map(({ leaf, digests }) => [leaf, new Set(digests)]))
     scan(
-      { log: this.#port.log, group: this.group, isOver: () => this.#isOver || fetch !== this.#fetch },
+      { log: this.#port.log, group: this.group, isOver: () => this.#isOver || want !== this.#want },
       (page, next) => {
         for (const document of page) {
           const rule = this.#port.refusalOf(document.document)
@@ -164,10 +164,10 @@ export class Giver {
   #read(): void {
     const document = this.#names.pop()
     if (document === undefined) return
-    const fetch = this.#fetch
+    const want = this.#want
     this.#reading++
     this.#port.log.readState(document, (outcome) => {
-      if (this.#isOver || fetch !== this.#fetch) return
+      if (this.#isOver || want !== this.#want) return
       if (outcome.kind === 'failed') return this.#failed()
       this.#reading--
       if (outcome.value !== undefined) {

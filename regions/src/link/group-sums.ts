@@ -6,10 +6,9 @@
  * bytes of each transfer, so that nobody can choose names whose sums are equal.
  */
 
-import * as encoding from 'lib0/encoding'
 import type { DocumentName, GroupId } from '@meridian/core/ids'
 import type { Done, GroupDocument, LinkedLog } from '@meridian/core/log'
-import { writeVersion } from '@meridian/core/version'
+import { keyedDocument, keyedName } from '@meridian/core/wires/link/keyed-document'
 import { fanOut, leafCount, levelCount } from '@meridian/core/wires/link/join-frames'
 
 /** 64 bits of a digest that nobody can steer. */
@@ -26,24 +25,12 @@ export class KeyedDigest {
   }
 
   leafOf(document: DocumentName): number {
-    const encoder = this.#begin()
-    encoding.writeVarString(encoder, document)
-    return Number(this.#digest(encoding.toUint8Array(encoder)) & BigInt(leafCount - 1))
+    return Number(this.#digest(keyedName(this.#key, document)) & BigInt(leafCount - 1))
   }
 
   /** Equal if and only if name, life, end and version are, but for accidents of 64 bits. */
-  of({ document, life, ended, version }: GroupDocument): bigint {
-    const encoder = this.#begin()
-    encoding.writeVarString(encoder, document)
-    encoding.writeVarUint(encoder, life * 2 + (ended ? 1 : 0))
-    writeVersion(encoder, version)
-    return this.#digest(encoding.toUint8Array(encoder))
-  }
-
-  #begin(): encoding.Encoder {
-    const encoder = encoding.createEncoder()
-    encoding.writeUint8Array(encoder, this.#key)
-    return encoder
+  of(document: GroupDocument): bigint {
+    return this.#digest(keyedDocument(this.#key, document))
   }
 }
 

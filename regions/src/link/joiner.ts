@@ -89,7 +89,7 @@ export class Joiner {
   #queue: number[] = []
   #asked: number[] = []
   #found: number[] = []
-  /** Leaves that differ and are still to be fetched. */
+  /** Leaves that differ and are still to be wanted. */
   #leaves: WantedLeaf[] = []
   #reader: StateReader
   #waiting: { readonly state: DocumentState; readonly bytes: number }[] = []
@@ -174,14 +174,14 @@ export class Joiner {
     this.#until = mutableVersion(offer.held.version)
     this.#answered(96 + offer.sums.length * 8)
     if (offer.sums.length === 0) return this.#adopt()
-    if (this.#sums.documentCount === 0) return this.#fetch('all')
+    if (this.#sums.documentCount === 0) return this.#want('all')
     this.#phase = 'comparing'
     this.#level = 1
     this.#found = differing(offer.sums, this.#sums.below(0, 0), 0)
     this.#descend()
   }
 
-  /** Asks for what is below the nodes that differ, or fetches, once these are leaves. */
+  /** Asks for what is below the nodes that differ, and for documents once these are leaves. */
   #descend(): void {
     if (this.#queue.length === 0) {
       this.#queue = this.#found
@@ -218,12 +218,12 @@ export class Joiner {
       (outcome) => {
         if (outcome.kind === 'failed') return this.#giveUp()
         this.#leaves = [...wanted].map(([leaf, digests]) => ({ leaf, digests }))
-        this.#fetchNext()
+        this.#wantNext()
       },
     )
   }
 
-  #fetchNext(): void {
+  #wantNext(): void {
     let count = 0
     let digests = 0
     for (const leaf of this.#leaves) {
@@ -232,10 +232,10 @@ export class Joiner {
       count++
     }
     if (count === 0) this.#adopt()
-    else this.#fetch(this.#leaves.splice(0, count))
+    else this.#want(this.#leaves.splice(0, count))
   }
 
-  #fetch(leaves: 'all' | readonly WantedLeaf[]): void {
+  #want(leaves: 'all' | readonly WantedLeaf[]): void {
     const port = this.#port
     if (port === undefined) return
     this.#phase = 'taking'
@@ -243,7 +243,7 @@ export class Joiner {
     this.#takenBytes = 0
     this.#granted = port.windowBytes
     if (leaves !== 'all') this.stats.comparedBytes += leaves.reduce((sum, { digests }) => sum + 2 + 8 * digests.length, 0)
-    this.#send({ type: 'fetch', handle: port.handle, windowBytes: port.windowBytes, leaves })
+    this.#send({ type: 'want', handle: port.handle, windowBytes: port.windowBytes, leaves })
   }
 
   #take(bytes: Uint8Array): void {
@@ -279,7 +279,7 @@ export class Joiner {
     }
     if (states.length === 0) {
       if (!this.#isPoured || this.#reader.heldBytes > 0) return
-      this.#fetchNext()
+      this.#wantNext()
       return
     }
     this.#isPutting = true

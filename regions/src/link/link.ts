@@ -340,8 +340,8 @@ export class Link {
       case 'expand':
         this.#givers.get(frame.handle)?.expand(frame)
         break
-      case 'fetch':
-        this.#givers.get(frame.handle)?.fetch(frame)
+      case 'want':
+        this.#givers.get(frame.handle)?.want(frame)
         break
       case 'credit':
         this.#givers.get(frame.handle)?.credit(frame.bytes)

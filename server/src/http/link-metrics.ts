@@ -1,6 +1,6 @@
 /** What `/metrics` says of links. A group is named by a digest, since its name holds that of a tenant; `meridian region status` spells it. */
 
-import { groupDigest } from '../group-digest.js'
+import { groupDigest } from './group-digest.js'
 import type { RegionLinks } from '../io/region-links.js'
 import type { MetricSources } from './metrics.js'
 

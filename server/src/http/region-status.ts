@@ -5,7 +5,7 @@
 
 import type { JoinStatus, PeerStatus } from '@meridian/regions/link/links'
 import type { RegionState } from '@meridian/regions/topology'
-import { groupDigest } from '../group-digest.js'
+import { groupDigest } from './group-digest.js'
 
 export interface RegionStatus {
   readonly region: string

@@ -130,7 +130,7 @@ const typeNumber: Readonly<Record<LinkFrame['type'], number>> = {
   offer: 10,
   expand: 11,
   sums: 12,
-  fetch: 13,
+  want: 13,
   pour: 14,
   credit: 15,
   poured: 16,

@@ -8,10 +8,10 @@
  * | offer | giver | what I hold when the transfer begins, and the sums of the highest level, none if ours are equal |
  * | expand | joiner | the sums below these nodes |
  * | sums | giver | those, in the order asked for |
- * | fetch | joiner | documents of these leaves but for those whose digests I name; how much I take |
+ * | want | joiner | documents of these leaves but for those whose digests I name; how much I take |
  * | pour | giver | the next bytes of the states, `length • state` one behind the other, cut anywhere |
- * | credit | joiner | bytes that may have been poured since the fetch |
- * | poured | giver | that was all of the fetch, and this is what I hold now |
+ * | credit | joiner | bytes that may have been poured since the want |
+ * | poured | giver | that was all that was wanted, and this is what I hold now |
  */
 
 import type { Decoder } from 'lib0/decoding'
@@ -33,7 +33,7 @@ export const leafCount = fanOut ** levelCount
 
 /** Random bytes that key the digests of one transfer. */
 export const joinKeyBytes = 16
-/** Nodes of one `expand`, and digests of one `fetch`, at most. */
+/** Nodes of one `expand`, and digests of one `want`, at most. */
 export const expandMax = 1024
 export const digestsMax = 65_536
 
@@ -75,8 +75,8 @@ export interface WantedLeaf {
   readonly digests: readonly bigint[]
 }
 
-export interface Fetch {
-  readonly type: 'fetch'
+export interface Want {
+  readonly type: 'want'
   readonly handle: number
   readonly windowBytes: number
   /** By rising leaf. */
@@ -101,7 +101,7 @@ export interface Poured {
   readonly version: Version
 }
 
-export type JoinFrame = Join | Offer | Expand | Sums | Fetch | Pour | Credit | Poured
+export type JoinFrame = Join | Offer | Expand | Sums | Want | Pour | Credit | Poured
 
 export function writeJoinBody(body: Encoder, frame: JoinFrame): void {
   encoding.writeVarUint(body, frame.handle)
@@ -132,7 +132,7 @@ export function writeJoinBody(body: Encoder, frame: JoinFrame): void {
     case 'sums':
       writeSums(body, frame.sums)
       break
-    case 'fetch':
+    case 'want':
       encoding.writeVarUint(body, frame.windowBytes)
       encoding.writeVarUint(body, frame.leaves === 'all' ? 0 : 1)
       if (frame.leaves === 'all') break
@@ -176,9 +176,9 @@ export function readJoinBody(type: JoinFrame['type'], body: Decoder): JoinFrame 
     }
     case 'sums':
       return { type, handle, sums: readSums(body, expandMax * fanOut) }
-    case 'fetch': {
+    case 'want': {
       const windowBytes = readVarUint(body)
-      if (readCount(body, 1, 'What is fetched') === 0) return { type, handle, windowBytes, leaves: 'all' }
+      if (readCount(body, 1, 'What is wanted') === 0) return { type, handle, windowBytes, leaves: 'all' }
       const leaves: WantedLeaf[] = []
       let left = digestsMax
       for (const leaf of readRising(body, leafCount, leafCount)) {

@@ -63,9 +63,9 @@ const frames: readonly LinkFrame[] = [
   },
   { type: 'expand', handle: 2, level: 2, nodes: [0, 5, 1023] },
   { type: 'sums', handle: 2, sums: [1n, 2n] },
-  { type: 'fetch', handle: 2, windowBytes: 65_536, leaves: 'all' },
+  { type: 'want', handle: 2, windowBytes: 65_536, leaves: 'all' },
   {
-    ...{ type: 'fetch', handle: 2, windowBytes: 65_536 },
+    ...{ type: 'want', handle: 2, windowBytes: 65_536 },
     leaves: [
       { leaf: 3, digests: [] },
       { leaf: 32_767, digests: [9n] },
