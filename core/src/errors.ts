@@ -162,6 +162,12 @@ const rows = {
     retry: 'never',
     advice: 'Ask for no more regions than the group of the document has.',
   },
+  JOINING: {
+    number: 39,
+    close: 4503,
+    retry: 'backoff',
+    advice: 'The region is taking over these documents from another one; wait, or connect to another region.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof rows

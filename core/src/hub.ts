@@ -7,6 +7,7 @@
  *
  * - LOG1, LOG3 Nothing is fanned out before the log says that it is durable; one commit carries all that came while the last one ran.
  * - LOG5 The first append to a group after an opening seals the incarnations that closed before it, while one region holds the group.
+ * - LINK6 Nothing of a group that is joining is served or accepted: whoever has a document of it open comes again, here or elsewhere.
  * - SES1 A document's live updates reach a session only after the answer to its attach.
  * - SES4 A subscriber that does not listen holds no queue here.
  *
@@ -197,10 +198,11 @@ export class Hub {
     const document = new LiveDocument(name, slot.group, { handle: this.#newHandle(), since: this.tail.head })
     this.#documents.set(name, document)
     whenGroupReady(slot, (code) => {
-      if (code !== undefined) return this.#loaded(document, code)
+      if (code !== undefined || slot.group.isJoining) return this.#loaded(document, code ?? 'JOINING')
       this.effects.log.openDocument(name, (outcome) => {
         if (outcome.kind === 'done') this.#adopt(document, outcome.value)
-        this.#loaded(document, outcome.kind === 'done' ? 'ready' : outcome.code)
+        if (slot.group.isJoining) this.#loaded(document, 'JOINING')
+        else this.#loaded(document, outcome.kind === 'done' ? 'ready' : outcome.code)
       })
     })
     return document
@@ -209,7 +211,7 @@ export class Hub {
   /** The group, or why it cannot be loaded now; at once, or when it is loaded. */
   withGroup(id: GroupId, run: (group: LiveGroup | LogErrorCode) => void): void {
     const slot = this.#group(id)
-    whenGroupReady(slot, (code) => run(code ?? slot.group))
+    whenGroupReady(slot, (code) => run(code ?? (slot.group.isJoining ? 'JOINING' : slot.group)))
   }
 
   join(attachment: Attachment): void {
@@ -454,6 +456,30 @@ export class Hub {
       if (region !== here && links.isLinked(region)) return true
     }
     return false
+  }
+
+  /** LINK6: from here on nothing of the group is served or accepted. `done` when nothing of it is on its way into the log any more. */
+  beginJoin(id: GroupId, done: () => void): void {
+    const { group } = this.#group(id)
+    group.isJoining = true
+    for (const document of this.#documents.values())
+      if (document.group === group && document.state === 'ready') this.#giveUp(document, 'JOINING')
+    for (const run of group.watchers) run()
+    this.whenIdle(done)
+  }
+
+  /** LINK6: the group is served again, as the log now has it. */
+  endJoin(id: GroupId): void {
+    const slot = this.#groups.get(id)
+    if (slot === undefined) return
+    // States came into the log past the memory of its newest entries.
+    if (this.effects.log.position > this.tail.head) this.tail.skip(this.effects.log.position)
+    this.effects.log.openGroup(id, (outcome) => {
+      if (outcome.kind === 'done') slot.group.adopt(outcome.value)
+      else slot.group.isStale = true
+      slot.group.isJoining = false
+      for (const run of slot.group.watchers) run()
+    })
   }
 
   /** A commit of a link failed: whether its entries are durable is found out when something else has become so (LOG3). */
@@ -879,6 +905,7 @@ export class Hub {
     this.effects.log.openGroup(id, (outcome) => {
       if (outcome.kind === 'done') {
         slot.group.adopt(outcome.value)
+        slot.group.isJoining ||= outcome.value.joining === true
         slot.state = 'ready'
       } else this.#groups.delete(id)
       for (const run of slot.waiting.splice(0)) run(outcome.kind === 'done' ? undefined : outcome.code)

@@ -21,6 +21,8 @@ export class LiveGroup {
   sealing = false
   /** True while the log may hold more of it than is known here, because it could not be asked. */
   isStale = false
+  /** Nothing of it is served or accepted (LINK6). */
+  isJoining = false
   /** Told after each commit that brought something for the group: it can be read in the log. They keep nothing and read on when they can. */
   readonly watchers = new Set<() => void>()
   readonly holders: Holders

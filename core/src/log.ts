@@ -19,7 +19,8 @@ import type { Draft, Entry } from './entry.js'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from './ids.js'
 import type { Chain, Dot, Version } from './version.js'
 
-export type LogErrorCode = 'LOG_FULL' | 'LOG_UNAVAILABLE' | 'DOCUMENT_DAMAGED'
+/** `JOINING`: said of a group of which nothing may be served now (LINK6); not by the log itself. */
+export type LogErrorCode = 'LOG_FULL' | 'LOG_UNAVAILABLE' | 'DOCUMENT_DAMAGED' | 'JOINING'
 
 export type Outcome<T> =
   | { readonly kind: 'done'; readonly value: T }
@@ -81,7 +82,7 @@ export interface Read {
   /**
    * Entries up to here were trimmed when this read was made, in the same read transaction: for a document the position of its snapshot
    * if that trimmed, for a group the highest position ever trimmed in it; 0 if none. If it is beyond `after`, the read has a hole, and
-   * the reader starts over at the snapshot.
+   * the reader starts over at the snapshot, or at the beginning if there is none: from 0 on nothing of such a document is trimmed.
    */
   readonly trimmed: Position
 }

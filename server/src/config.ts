@@ -60,6 +60,8 @@ export interface TlsConfig {
 
 /** The cluster that a node is a region of. */
 export interface ClusterConfig {
+  /** Where the topology was read, to be read there again. */
+  readonly file: string
   readonly topology: Topology
   /** PEM of the private key of this region. */
   readonly key: string
@@ -319,7 +321,7 @@ function clusterOf(
     issues.push({ where: where('region'), message: `region: the cluster file says that this region is ${own.state}` })
   }
   const policies = policiesDir === undefined ? [] : policiesIn(policiesDir, topology, sources, where, issues)
-  return { topology, key, authorities, policies }
+  return { file, topology, key, authorities, policies }
 }
 
 function policiesIn(

@@ -13,10 +13,11 @@ import type { Clock } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
-import type { RegionId, TenantId } from '@meridian/core/ids'
+import { parseRegion, type RegionId, type TenantId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
+import { unlessLeaving } from '@meridian/regions/leaving'
 import { Residency } from '@meridian/regions/residency'
 import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
@@ -32,6 +33,7 @@ import { Metrics } from './http/metrics.js'
 import { linkMetrics } from './http/link-metrics.js'
 import { nodeMetrics } from './http/node-metrics.js'
 import { openApiDocument } from './http/openapi.js'
+import { type RegionStatus, regionStatus } from './http/region-status.js'
 import { regionList } from './http/regions.js'
 import { askingOfUpgrade } from './http/request.js'
 import { Routes } from './http/routes.js'
@@ -42,6 +44,7 @@ import { createLogger, type Logger } from './io/logging.js'
 import { type LogAlarm, openSqliteLog, type SqliteLog } from './io/log-sqlite.js'
 import { LogMaterialiser } from './io/materialiser.js'
 import { RegionLinks } from './io/region-links.js'
+import { readTopology } from './io/topology-file.js'
 import { UpdateThread } from './io/update-thread.js'
 import { measuredLog } from './io/measured-log.js'
 import { Placing } from './io/placing.js'
@@ -65,6 +68,8 @@ export interface MeridianNode {
   drain(): Promise<void>
   /** Reads the certificate again. One that cannot be used is logged, and the one before goes on. */
   reloadCertificate(): void
+  /** Reads the cluster file again. One that cannot be used is logged, and the one before goes on. */
+  reloadCluster(): void
   /** Stops at once, as far as clients are concerned; the log is closed in order. */
   close(): Promise<void>
 }
@@ -176,7 +181,7 @@ class RunningNode implements MeridianNode {
       cluster === undefined ? undefined : new Placing({ cluster, clock, region: config.region, directory: config.dataDir })
     this.#placing = placing
     const residency = placing?.residency ?? new Residency({ region: config.region, clock })
-    const { admit } = residency
+    const admit = placing === undefined ? residency.admit : unlessLeaving(residency, config.region, placing.topology)
     const compactor: Compactor = new Compactor({
       log: measured,
       clock,
@@ -245,7 +250,7 @@ class RunningNode implements MeridianNode {
       clientOf,
       documents: this.#documents,
       log: measured,
-      residency,
+      residency: { admit, admitCollection: (...asked) => residency.admitCollection(...asked) },
       policies: placing,
       authenticator,
       clock,
@@ -273,9 +278,10 @@ class RunningNode implements MeridianNode {
       metrics: () => metrics.read(),
       files: config.auth.kind === 'development' ? readAppFiles(appFolder) : undefined,
       onError: (error) => logger.error({ err: error }, 'an HTTP request failed'),
-      regions: () => regionList(config.region, config.cluster?.topology),
+      regions: () => regionList(config.region, this.#placing?.topology()),
       documents: this.#routes.app,
       openApi: openApiDocument(this.version),
+      regionStatus: this.#links === undefined ? undefined : () => this.#status(this.#links as RegionLinks),
     })
     this.#server = createListener({
       config,
@@ -329,6 +335,42 @@ class RunningNode implements MeridianNode {
         'the new certificate cannot be used; the one before goes on',
       )
     }
+  }
+
+  reloadCluster(): void {
+    const links = this.#links
+    const { cluster, region } = this.#config
+    if (links === undefined || cluster === undefined) return
+    const { logger } = this.#parts
+    const wasLeaving = links.topology.regions.get(region)?.state === 'leaving'
+    try {
+      const topology = readTopology(cluster.file)
+      links.check(topology)
+      // Placement first: what links share is asked there.
+      this.#placing?.reload(topology)
+      links.reload(topology)
+    } catch (thrown) {
+      logger.error({ reason: toMeridianError(thrown).message }, 'the new cluster file cannot be used; the one before goes on')
+      return
+    }
+    this.#review(undefined)
+    const state = links.topology.regions.get(region)?.state
+    logger.info({ state, regions: links.topology.regions.size }, 'the cluster file was read again')
+    // Clients come again, and are sent to the regions that stay.
+    if (state === 'leaving' && !wasLeaving) this.#gateway.shutdown(() => undefined)
+  }
+
+  #status(links: RegionLinks): RegionStatus {
+    const { topology } = links
+    return regionStatus({
+      region: this.region,
+      stateOf: (name) => topology.regions.get(parseRegion(name))?.state ?? 'removed',
+      sessions: this.#gateway.connections.size,
+      isWriting: this.#hub.pendingBytes > 0,
+      groups: links.links.groupCount,
+      peers: links.links.peers(),
+      joins: [...links.links.joins()],
+    })
   }
 
   drain(): Promise<void> {

@@ -495,6 +495,11 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
           const snapshot = await value((done: Parameters<LinkedLog['readSnapshot']>[1]) => log.readSnapshot(other, done))
           expect(new TextDecoder().decode(snapshot?.state.bytes)).toBe(`state of ${other}`)
           expect(await openDocument(drawing)).toMatchObject({ tailCount: 2, version: versionOf({ [south]: 2 }) })
+          // It was put twice, and whoever reads it from the beginning misses nothing.
+          const whole = await value((done: Parameters<LinkedLog['readDocument']>[3]) =>
+            log.readDocument(drawing, toPosition(0), unlimited, done),
+          )
+          expect([whole.entries.length, whole.trimmed]).toEqual([2, 0])
           expect(await openDocument(erased.document)).toMatchObject({ life: 3, ended: true, tailCount: 1 })
           // What came by state is no entry for links; what was written here before still is one.
           expect(await seek(versionOf({ [east]: 5, [south]: 6, [own?.replica ?? east]: 1 }))).toMatchObject({ behind: true })

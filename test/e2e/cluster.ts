@@ -20,6 +20,8 @@ export interface ClusterOptions {
   /** Pairs without a link. */
   readonly without?: readonly (readonly string[])[]
   readonly flags?: readonly string[]
+  /** Regions that no cluster file names and that do not run, until they are added. */
+  readonly later?: readonly string[]
   /** Of the tenant `dev`; `everywhere` if absent. */
   readonly policy?: object
   /** Sees what crosses the links between two regions. */
@@ -52,16 +54,25 @@ export class Cluster {
   /** By region: the network between it and its clients. */
   readonly doors = new Map<string, CutProxy>()
   readonly #fine: Weather
+  readonly #options: ClusterOptions
+  readonly #resources: Resources
+  readonly #keys = new Map<string, ReturnType<typeof makeRegionKey>>()
+  readonly #directories = new Map<string, string>()
 
-  private constructor(options: ClusterOptions) {
+  private constructor(resources: Resources, options: ClusterOptions) {
+    this.#options = options
+    this.#resources = resources
     this.names = options.names ?? ['eu-west', 'us-east']
     this.#fine = options.delayMs === undefined ? { kind: 'fine' } : { kind: 'delay', ms: options.delayMs }
   }
 
   static async start(resources: Resources, options: ClusterOptions = {}): Promise<Cluster> {
-    const cluster = new Cluster(options)
+    const cluster = new Cluster(resources, options)
     const { names } = cluster
-    const keys = new Map(names.map((name) => [name, makeRegionKey()]))
+    for (const name of names) {
+      cluster.#keys.set(name, makeRegionKey())
+      cluster.#directories.set(name, resources.directory())
+    }
     for (const one of names)
       for (const other of names) {
         if (one >= other) continue
@@ -73,35 +84,49 @@ export class Cluster {
       }
     for (const name of names)
       cluster.doors.set(name, resources.own(await CutProxy.start({ port: () => cluster.nodes.get(name)?.port ?? 1 })))
-    const started = names.map(async (here) => {
-      const directory = resources.directory()
+    const first = names.filter((name) => options.later?.includes(name) !== true)
+    cluster.write(first)
+    await Promise.all(first.map((name) => cluster.start(name)))
+    return cluster
+  }
+
+  /** The cluster file of each of these regions, with these in it, as their states say; whoever runs reads it again. */
+  write(names: readonly string[], states: Readonly<Record<string, string>> = {}): void {
+    for (const here of names) {
       const regions = Object.fromEntries(
         names.map((name) => {
-          const port = cluster.proxies.get(`${here} ${name}`)?.port ?? 1
+          const port = this.proxies.get(`${here} ${name}`)?.port ?? 1
           const address = `ws://127.0.0.1:${port}`
           const fields = {
             jurisdiction: countries[name] ?? 'IE',
             operator: 'example-hosting',
-            client: `ws://127.0.0.1:${cluster.door(name).port}`,
+            client: `ws://127.0.0.1:${this.door(name).port}`,
             link: `${address}/v1/link`,
+            state: states[name] ?? 'active',
           }
-          return [name, { ...fields, publicKey: keys.get(name)?.publicKey }]
+          return [name, { ...fields, publicKey: this.#keys.get(name)?.publicKey }]
         }),
       )
-      const file = join(directory, 'cluster.yaml')
-      const keyFile = join(directory, 'key.pem')
-      writeFileSync(file, JSON.stringify({ version: 1, regions, without: options.without ?? [] }))
-      writeFileSync(keyFile, keys.get(here)?.privatePem ?? '', { mode: 0o600 })
-      const policies = join(directory, 'policies')
-      mkdirSync(policies)
-      writeFileSync(join(policies, 'dev.yaml'), JSON.stringify(options.policy ?? everywhere))
-      const placing = ['--cluster-file', file, '--cluster-key-file', keyFile, '--cluster-policies-dir', policies]
-      const flags = ['--region', here, ...placing, ...(options.flags ?? [])]
-      const node = resources.own(await NodeProcess.start({ directory: join(directory, 'data'), flags }))
-      cluster.nodes.set(here, node)
-    })
-    await Promise.all(started)
-    return cluster
+      writeFileSync(this.fileOf(here), JSON.stringify({ version: 1, regions, without: this.#options.without ?? [] }))
+      this.nodes.get(here)?.signal('SIGHUP')
+    }
+  }
+
+  fileOf(name: string): string {
+    return join(this.#directories.get(name) ?? '', 'cluster.yaml')
+  }
+
+  async start(name: string): Promise<void> {
+    const directory = this.#directories.get(name) ?? ''
+    const keyFile = join(directory, 'key.pem')
+    writeFileSync(keyFile, this.#keys.get(name)?.privatePem ?? '', { mode: 0o600 })
+    const policies = join(directory, 'policies')
+    mkdirSync(policies, { recursive: true })
+    writeFileSync(join(policies, 'dev.yaml'), JSON.stringify(this.#options.policy ?? everywhere))
+    const files = ['--cluster-file', this.fileOf(name), '--cluster-key-file', keyFile, '--cluster-policies-dir', policies]
+    const flags = ['--region', name, ...files]
+    const options = { directory: join(directory, 'data'), flags: [...flags, ...(this.#options.flags ?? [])] }
+    this.nodes.set(name, this.#resources.own(await NodeProcess.start(options)))
   }
 
   node(name: string): NodeProcess {

@@ -43,7 +43,7 @@ const nonce = (): Uint8Array => new Uint8Array(32).fill(++count % 256).map((byte
 
 const effects = (here: string, topology = cluster, key = keyOf(here)): HandshakeEffects => ({
   here: parseRegion(here),
-  topology,
+  topology: () => topology,
   nonce,
   sign: (bytes) => key.sign(bytes),
   isSignedBy,

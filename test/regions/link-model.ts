@@ -19,6 +19,7 @@ import { Link } from '@meridian/regions/link/link'
 import { defaultLinkOptions, type LinkOptions } from '@meridian/regions/link/options'
 import type { LinkAlarm, Permission } from '@meridian/regions/link/port'
 import { MemoryLog, MemoryStore } from '../sim/memory-log.js'
+import { digestOf } from './digest.js'
 import { SeededRandom } from '../sim/random.js'
 import { Scheduler } from '../sim/scheduler.js'
 
@@ -391,6 +392,9 @@ export class Model {
         acked: () => undefined,
         merge: (_engine, updates) => this.#merge(updates),
         wanted: () => undefined,
+        behind: () => assert(false, 'these logs drop nothing'),
+        log,
+        digest: digestOf,
       },
     })
     return link

@@ -682,7 +682,8 @@ export class MemoryLog implements LinkedLog {
   readDocument(document: DocumentName, after: Position, limit: ReadLimit, done: Done<Read>): void {
     this.#read('readDocument', document, done, () => {
       const held = this.store.documents.get(document)
-      return this.#readEntries(held?.entries ?? [], after, limit, held?.trimmed ?? 0)
+      const isWhole = after === 0 && held !== undefined && !held.ended && held.snapshot === undefined
+      return this.#readEntries(held?.entries ?? [], after, limit, isWhole ? 0 : (held?.trimmed ?? 0))
     })
   }
 

@@ -30,7 +30,8 @@ import { areLinked, isPlace, type Region, type Topology } from '../topology.js'
 
 export interface HandshakeEffects {
   readonly here: RegionId
-  readonly topology: Topology
+  /** As the cluster file is now. */
+  topology(): Topology
   /** 32 random bytes. */
   nonce(): Uint8Array
   sign(bytes: Uint8Array): Uint8Array
@@ -100,20 +101,21 @@ export class Acceptor {
 }
 
 function selfOf({ here, topology, nonce }: HandshakeEffects): Self {
-  const own = topology.regions.get(here)
+  const own = topology().regions.get(here)
   if (own === undefined) throw refused(`The cluster file has no region ${here}.`)
   return { region: here, jurisdiction: own.jurisdiction, nonce: nonce() }
 }
 
 /** RES2. A stranger is told no more than that it is one. */
 function checkPeer({ here, topology }: HandshakeEffects, self: Self): Region {
-  const region = topology.regions.get(self.region)
+  const file = topology()
+  const region = file.regions.get(self.region)
   if (region === undefined)
     throw refused('The region is not in the cluster file; add it there, in every region, before it is started.')
   if (!isPlace(region)) throw refused(`The cluster file says that ${region.name} is ${region.state}; it holds nothing any more.`)
   if (region.jurisdiction !== self.jurisdiction)
     throw refused(`${region.name} says that it is elsewhere than the cluster file says; give both regions the same file.`)
-  if (!areLinked(topology, here, self.region))
+  if (!areLinked(file, here, self.region))
     throw refused(`The cluster file leaves out the link between ${here} and ${region.name}; give both regions the same file.`)
   return region
 }

@@ -10,7 +10,7 @@ import { replicaParts } from '@meridian/core/ids'
 import type { Foreign, GroupInfo } from '@meridian/core/log'
 import type { Chain, MutableVersion, Version } from '@meridian/core/version'
 import { include, includes, merge, mutableVersion, raiseFloor } from '@meridian/core/version'
-import type { Held } from '@meridian/core/wires/link/frames'
+import type { Held } from '@meridian/core/wires/link/held'
 
 const regionOf = (replica: ReplicaId): RegionId => replicaParts(replica).region
 
@@ -20,6 +20,8 @@ export class HeldGroup implements Held {
   readonly chains: Map<ReplicaId, Chain>
   /** Entries that have come since this object was made; grows only. */
   entryCount = 0
+  /** Commits of entries that links brought; grows only. */
+  includeCount = 0
   readonly #seals: Map<string, Chain>
   readonly #watchers = new Set<() => void>()
   /** By region: the usual time from hearing of an entry to its arrival on the direct link, in milliseconds. */
@@ -46,6 +48,7 @@ export class HeldGroup implements Held {
 
   /** These entries became durable here, whoever brought them. */
   include(entries: readonly Foreign[]): void {
+    this.includeCount++
     for (const entry of entries) {
       this.#raise(entry.replica, entry.sequence, entry.chain)
       if (entry.kind === 'control') this.#seal(entry)

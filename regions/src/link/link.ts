@@ -6,6 +6,8 @@
  *   as one of a kind and group while even that is full, and never queue.
  * - LINK5 Heartbeats stand in the stream, because a socket keeps its order and claims are made when they are sent. Digests are compared at connect,
  *   where equal ones mean that no stream has to begin before something changes, and when nothing has changed for a while.
+ * - LINK6 A stream that cannot begin because its receiver is behind stops nothing else. A group that is joining is not shared on any link; its transfer
+ *   runs on one of them, beside the streams of other groups, for which it leaves half of the socket.
  * - LINK8 A stop concerns one group on this link. Who stopped it begins it again: by `retry`, or when the policy that refused was edited.
  *
  * The owner calls `tick` every 10 ms or so, `receive` with each message, `drained` when the socket has room again.
@@ -25,10 +27,13 @@ import {
   type StopReason,
 } from '@meridian/core/wires/link/frames'
 import type { Version } from '@meridian/core/version'
+import type { Join, JoinFrame } from '@meridian/core/wires/link/join-frames'
 import { FrameReader, fragments } from '@meridian/core/wires/native/frame'
 import type { HeldGroup } from './held-group.js'
 import { defaultLinkOptions, type LinkOptions } from './options.js'
-import type { LinkAlarm, LinkEffects, StreamPort } from './port.js'
+import { type LinkAlarm, type LinkEffects, refusalOf, type StreamPort } from './port.js'
+import { Giver } from './giver.js'
+import type { Joiner } from './joiner.js'
 import { Receiver } from './receiver.js'
 import { Sender } from './sender.js'
 
@@ -70,6 +75,10 @@ export class Link {
   readonly #receivers = new Map<number, Stream>()
   /** By the peer's number of a stream. */
   readonly #senders = new Map<number, Stream>()
+  /** Transfers to this region, by its number of them. */
+  readonly #joiners = new Map<number, Joiner>()
+  /** Transfers from this region, by the peer's number of them. */
+  readonly #givers = new Map<number, Giver>()
   /** Streams on which something may be due. */
   readonly #awake = new Set<Stream>()
   /** Control frames that the socket had no room for, the newest of each kind and group. */
@@ -152,6 +161,19 @@ export class Link {
     this.#send({ type: 'stop', group, reason: 'unshared' })
   }
 
+  /** The transfer of a group that joins runs here, until this link or the other region ends it (LINK6). */
+  join(joiner: Joiner): void {
+    const handle = ++this.#handle
+    this.#joiners.set(handle, joiner)
+    joiner.begin({
+      peer: this.peer,
+      handle,
+      windowBytes: this.#options.joinWindowBytes,
+      send: (frame) => this.#send(frame),
+      leave: () => this.#joiners.delete(handle),
+    })
+  }
+
   /** Begins a group again that stopped here, once its cause is gone. */
   retry(group: GroupId): void {
     const stream = this.#streams.get(group)
@@ -187,6 +209,7 @@ export class Link {
   drained(): void {
     this.#flush()
     for (const stream of this.#streams.values()) stream.sender.pump()
+    for (const giver of this.#givers.values()) giver.pump()
   }
 
   tick(): void {
@@ -199,6 +222,7 @@ export class Link {
     }
     this.#flush()
     if (this.#state !== 'open') return
+    for (const giver of this.#givers.values()) giver.pump()
     const isAckDue = nowMs - this.#ackedMs >= ackMs
     if (isAckDue) this.#ackedMs = nowMs
     const isClaimDue = nowMs - this.#claimedMs >= claimMs && this.#hasControlRoom()
@@ -227,6 +251,10 @@ export class Link {
       stream.held.disconnect(this.peer)
       this.#forget(stream)
     }
+    for (const giver of this.#givers.values()) giver.stop()
+    for (const joiner of this.#joiners.values()) joiner.lost()
+    this.#givers.clear()
+    this.#joiners.clear()
     this.#pending.clear()
     this.#effects.close(error)
   }
@@ -300,7 +328,67 @@ export class Link {
         this.#stopped(frame.group, frame.reason)
         break
       default:
+        this.#visitJoin(frame)
+    }
+  }
+
+  #visitJoin(frame: JoinFrame): void {
+    switch (frame.type) {
+      case 'join':
+        this.#give(frame)
+        break
+      case 'expand':
+        this.#givers.get(frame.handle)?.expand(frame)
+        break
+      case 'want':
+        this.#givers.get(frame.handle)?.want(frame)
+        break
+      case 'credit':
+        this.#givers.get(frame.handle)?.credit(frame.bytes)
+        break
+      case 'offer':
+      case 'sums':
+      case 'pour':
+      case 'poured':
+        this.#joiners.get(frame.handle)?.receive(frame)
+        break
+      default:
         unreachable(frame)
+    }
+  }
+
+  /** The peer joins a group that is shared here. */
+  #give(frame: Join): void {
+    const { group, handle } = frame
+    const refuse = (): void => {
+      this.#endGiving(group)
+      this.#send({ type: 'stop', group, reason: 'unshared' })
+    }
+    const stream = this.#streams.get(group)
+    if (stream === undefined || stream.stopped !== undefined) {
+      refuse()
+      this.#effects.wanted(group)
+      return
+    }
+    this.#endGiving(group)
+    const giver = new Giver(frame, stream.held, {
+      log: this.#effects.log,
+      digest: (bytes) => this.#effects.digest(bytes),
+      offered: (of, version) => this.#effects.acked(of, version),
+      send: (answer) => this.#send(answer),
+      mayPour: () => this.#state === 'open' && this.#effects.bufferedBytes() < this.#options.socketBytes / 2,
+      refusalOf: (document) => refusalOf(this.#effects, document, this.peer),
+      refused: (rule) => this.#stop(group, 'residency', 'egress', rule),
+      refuse,
+    })
+    this.#givers.set(handle, giver)
+  }
+
+  #endGiving(group: GroupId): void {
+    for (const [handle, giver] of this.#givers) {
+      if (giver.group !== group) continue
+      giver.stop()
+      this.#givers.delete(handle)
     }
   }
 
@@ -329,6 +417,7 @@ export class Link {
   }
 
   #forget(stream: Stream): void {
+    this.#endGiving(stream.held.group)
     stream.unwatch()
     stream.sender.stop()
     stream.receiver.stop()
@@ -353,6 +442,12 @@ export class Link {
   #stop(group: GroupId, reason: StopReason, door: LinkAlarm['door'], detail: string): void {
     const stream = this.#streams.get(group)
     if (stream === undefined || stream.stopped !== undefined || reason === 'unshared') return
+    if (reason === 'behind') {
+      stream.sender.idle()
+      this.#send({ type: 'stop', group, reason })
+      return
+    }
+    this.#endGiving(group)
     stream.stopped = { reason, by: 'here' }
     stream.sender.stop()
     stream.receiver.stop()
@@ -361,12 +456,24 @@ export class Link {
   }
 
   #stopped(group: GroupId, reason: StopReason): void {
+    if (reason !== 'behind')
+      for (const [handle, joiner] of this.#joiners) {
+        if (joiner.group !== group) continue
+        this.#joiners.delete(handle)
+        joiner.lost()
+      }
     const stream = this.#streams.get(group)
     if (stream === undefined || stream.stopped !== undefined) return
     if (reason === 'unshared') {
       stream.isUnshared = true
       stream.sender.idle()
       stream.receiver.idle()
+      return
+    }
+    if (reason === 'behind') {
+      stream.receiver.fallBehind(this.#effects.nowMs())
+      this.#wake(stream)
+      this.#effects.behind(group)
       return
     }
     stream.stopped = { reason, by: 'peer' }
@@ -426,8 +533,8 @@ export class Link {
 
   #send(frame: LinkFrame): void {
     if (this.#state === 'closed') return
-    // A batch was asked for room before it was read, and is never put off: its stream has no queue.
-    if (frame.type === 'batch' || this.#hasControlRoom()) this.#write(frame)
+    // A batch was asked for room before it was read, and is never put off: its stream has no queue. Nor is what is poured.
+    if (frame.type === 'batch' || frame.type === 'pour' || this.#hasControlRoom()) this.#write(frame)
     else {
       const key = keyOf(frame)
       // The newest goes last, so that a forward never comes before the start that it belongs to.
@@ -467,6 +574,6 @@ function keyOf(frame: LinkFrame): string {
     case 'heartbeat':
       return frame.type
     default:
-      return unreachable(frame)
+      return `${frame.type} ${frame.handle}`
   }
 }

@@ -8,22 +8,26 @@
  *
  * - RES6 A group is spoken of on a link only if it belongs in both regions.
  * - LINK1 A group that a region hears of for the first time is opened when a peer speaks of it, and then its stream begins.
+ * - LINK6 A group whose peers do not have what it lacks as entries any more joins: nothing of it is served, accepted or spoken of before it holds what
+ *   another region held when its transfer was over.
  * - LOG3 When the log opened anew, every group is asked for again: a commit that failed may be there all the same.
  */
 
 import type { EngineName } from '@meridian/core/engine'
-import type { MeridianError } from '@meridian/core/errors'
+import { MeridianError } from '@meridian/core/errors'
 import { type GroupId, groupTenant, type RegionId, type ReplicaId, type TenantId } from '@meridian/core/ids'
-import type { Done, Foreign, GroupInfo, Included, LinkedLog } from '@meridian/core/log'
+import type { Done, DocumentState, Foreign, GroupInfo, Included, LinkedLog } from '@meridian/core/log'
 import type { Chain, Version } from '@meridian/core/version'
+import { covers } from '@meridian/core/version'
 import type { StopReason } from '@meridian/core/wires/link/frames'
 import { isPlace, peersOf, type Topology } from '../topology.js'
 import { HeldGroup } from './held-group.js'
+import { Joiner, type JoinPhase, type JoinStats } from './joiner.js'
 import { type Lag, LagMeter } from './lag.js'
 import { Link } from './link.js'
-import type { LinkOptions } from './options.js'
+import { defaultLinkOptions, type LinkOptions } from './options.js'
 import type { LinkPlacement } from './placement.js'
-import type { LinkAlarm } from './port.js'
+import { type LinkAlarm, refusalOf } from './port.js'
 
 export interface LinksEffects {
   /** Milliseconds by a clock that never jumps. */
@@ -36,6 +40,15 @@ export interface LinksEffects {
   /** As `LinkEffects.merge`. */
   merge(engine: EngineName, updates: readonly Uint8Array[]): Uint8Array | undefined
   alarm(alarm: LinkAlarm): void
+  /** 64 bits of a digest that nobody can steer. */
+  digest(bytes: Uint8Array): bigint
+  random(bytes: number): Uint8Array
+  /** As `JoinerEffects.mergeStates`. */
+  mergeStates(here: DocumentState, there: DocumentState): DocumentState | undefined
+  /** From here on nothing of the group is served or accepted; then `beginJoin` of the log. */
+  beginJoin(group: GroupId, done: Done<void>): void
+  /** The group may be served again. */
+  endJoin(group: GroupId): void
 }
 
 /** What a link asks of its socket. */
@@ -71,6 +84,38 @@ interface Opening {
 interface Opened {
   readonly kind: 'open'
   readonly held: HeldGroup
+  /** It was joined, and is served once it holds this: what documents held that were read later than the group (LINK6). */
+  until: Version | undefined
+  /** `includeCount` of what is held, and when that was found to have grown while a peer said that this region is behind. */
+  grown: { readonly count: number; readonly atMs: number } | undefined
+}
+
+interface Joining {
+  readonly kind: 'joining'
+  readonly joiner: Joiner
+  /** The log knows. */
+  isBegun: boolean
+  retryAtMs: number
+  attempts: number
+}
+
+/** One peer, as an operator sees it: over all groups that both hold. */
+export interface PeerStatus extends Lag {
+  readonly peer: RegionId
+  readonly isOpen: boolean
+  readonly groups: number
+  /** Groups that stand still until somebody acts, and of which this region waits for what the peer no longer has as entries. */
+  readonly stopped: number
+  readonly behind: number
+  /** The peer holds all that this region does of every group that belongs in both. */
+  readonly isInStep: boolean
+}
+
+/** A group that joins, as an operator sees it. */
+export interface JoinStatus extends Readonly<JoinStats> {
+  readonly group: GroupId
+  readonly peer: RegionId | undefined
+  readonly phase: JoinPhase
 }
 
 /** A group whose opening failed is tried again so much later. */
@@ -79,8 +124,13 @@ const retryMs = 500
 export class Links {
   readonly #config: LinksConfig
   readonly #effects: LinksEffects
-  readonly #groups = new Map<GroupId, Opening | Opened>()
+  readonly #groups = new Map<GroupId, Opening | Opened | Joining>()
   readonly #links = new Map<RegionId, Link>()
+  readonly #joining = new Map<GroupId, Joining>()
+  /** By group whose transfer is over: what it has to hold before it is served. */
+  readonly #untils = new Map<GroupId, Version>()
+  /** Of transfers that are over. */
+  readonly #joined: JoinStats = { documents: 0, bytes: 0, comparedBytes: 0, roundTrips: 0 }
   readonly #meters = new Map<string, LagMeter>()
   /** Groups that could not be opened, and when they are tried again. */
   readonly #retries = new Map<GroupId, number>()
@@ -152,6 +202,9 @@ export class Links {
           log.retain(group, peer, version)
           this.#effects.held(group, peer, version)
         },
+        behind: (group) => this.#behind(group, peer),
+        log,
+        digest: (bytes) => this.#effects.digest(bytes),
       },
     })
     this.#links.set(peer, link)
@@ -184,6 +237,20 @@ export class Links {
     for (const [group, known] of this.#groups) if (known.kind === 'open') this.#reread(group, known.held)
   }
 
+  /** The cluster file was read again: links to regions that are no peers any more end, and what is kept for whom is said anew (LOG4). */
+  topologyChanged(): void {
+    const peers = new Set(peersOf(this.#config.topology(), this.#config.here).map(({ name }) => name))
+    for (const [peer, link] of [...this.#links])
+      if (!peers.has(peer)) link.close(new MeridianError('LINK_REFUSED', { message: 'The cluster file was changed.' }))
+    for (const [group, known] of this.#groups) {
+      if (known.kind !== 'open') continue
+      this.#place(known.held)
+      this.#effects.log.setPeers(group, this.#peersOf(group), (outcome) => {
+        if (outcome.kind === 'failed') this.#later(group)
+      })
+    }
+  }
+
   /** A tenant's policy was edited here, or the cluster file: what may be shared is shared, and what may not any more ends at once (RES3). */
   review(tenant: TenantId): void {
     for (const [group, known] of this.#groups) {
@@ -198,14 +265,19 @@ export class Links {
   /** Every 10 ms or so. */
   tick(): void {
     for (const link of [...this.#links.values()]) link.tick()
-    if (this.#retries.size === 0) return
     const nowMs = this.#effects.nowMs()
+    for (const joining of this.#joining.values()) this.#goOnJoining(joining, nowMs)
+    if (this.#retries.size === 0) return
     for (const [group, atMs] of [...this.#retries]) {
       if (nowMs < atMs) continue
       this.#retries.delete(group)
       const known = this.#groups.get(group)
-      if (known?.kind === 'open') this.#reread(group, known.held)
-      else this.#open(group)
+      if (known?.kind === 'open') {
+        this.#effects.log.setPeers(group, this.#peersOf(group), (outcome) => {
+          if (outcome.kind === 'failed') this.#later(group)
+        })
+        this.#reread(group, known.held)
+      } else this.#open(group)
     }
   }
 
@@ -223,6 +295,44 @@ export class Links {
       }
     }
     for (const key of this.#meters.keys()) if (!used.has(key)) this.#meters.delete(key)
+  }
+
+  /** Every region that this one keeps a link with, connected or not. */
+  peers(): PeerStatus[] {
+    const lags = [...this.status()]
+    const isComplete = [...this.#groups.values()].every(({ kind }) => kind === 'open')
+    return peersOf(this.#config.topology(), this.#config.here).map(({ name: peer }) => {
+      const link = this.#links.get(peer)
+      const own = lags.filter((status) => status.peer === peer)
+      const shared = [...this.#groups.keys()].filter((group) => this.#isShared(group, peer)).length
+      const isOpen = link?.isOpen === true
+      const stopped = own.filter((status) => status.stopped !== undefined).length
+      const entries = own.reduce((sum, status) => sum + status.entries, 0)
+      const behind = own.filter(({ group }) => link?.stream(group)?.receiver.behindSinceMs !== undefined).length
+      return {
+        ...{ peer, isOpen, groups: shared, stopped, behind, entries },
+        seconds: Math.max(0, ...own.map((status) => status.seconds)),
+        isInStep: isOpen && isComplete && stopped === 0 && behind === 0 && entries === 0 && own.length === shared,
+      }
+    })
+  }
+
+  /** Groups of which nothing is served, because they join or have just joined (LINK6). */
+  *joins(): Iterable<JoinStatus> {
+    for (const [group, known] of this.#groups) {
+      if (known.kind === 'joining') {
+        const { joiner } = known
+        yield { group, peer: joiner.peer, phase: joiner.phase, ...joiner.stats }
+      } else if (known.kind === 'open' && known.until !== undefined)
+        yield { group, peer: undefined, phase: 'adopted', documents: 0, bytes: 0, comparedBytes: 0, roundTrips: 0 }
+    }
+  }
+
+  /** What transfers to this region have brought since the start, those under way too. */
+  get joined(): Readonly<JoinStats> {
+    const sum = { ...this.#joined }
+    for (const { joiner } of this.#joining.values()) addStats(sum, joiner.stats)
+    return sum
   }
 
   /** Whether every peer that is connected holds all that this region does, but for what a stop keeps from it. */
@@ -253,7 +363,8 @@ export class Links {
     const known = this.#groups.get(group)
     if (known === undefined) this.#open(group)
     else if (known.kind === 'opening') known.news.push(news)
-    else news(known.held)
+    else if (known.kind === 'open') news(known.held)
+    // Of a group that joins everything is read again when that is over.
   }
 
   #open(group: GroupId): void {
@@ -267,9 +378,98 @@ export class Links {
         this.#read(group, (info, chains) => {
           const held = new HeldGroup(group, info, chains)
           for (const news of opening.news) news(held)
-          this.#groups.set(group, { kind: 'open', held })
-          this.#place(held)
+          if (info.joining === true) this.#join(held)
+          else this.#opened(held)
         })
+    })
+  }
+
+  #opened(held: HeldGroup): void {
+    const { group } = held
+    const until = this.#untils.get(group)
+    const opened: Opened = { kind: 'open', held, until, grown: undefined }
+    this.#groups.set(group, opened)
+    this.#place(held)
+    if (until === undefined) return
+    const look = (): void => {
+      if (opened.until === undefined || !covers(held.version, opened.until)) return
+      opened.until = undefined
+      this.#untils.delete(group)
+      unwatch()
+      this.#effects.endJoin(group)
+    }
+    const unwatch = held.watch(look)
+    look()
+  }
+
+  /**
+   * A peer does not have what is lacking here as entries. Others may bring it, and while they bring anything they are waited for: a region that took
+   * the group by state is ahead of what it can send.
+   */
+  #behind(group: GroupId, peer: RegionId): void {
+    const known = this.#groups.get(group)
+    if (known?.kind !== 'open' || known.until !== undefined) return
+    const nowMs = this.#effects.nowMs()
+    const { joinAfterMs } = { ...defaultLinkOptions, ...this.#config.options }
+    const { includeCount } = known.held
+    if (known.grown?.count !== includeCount) known.grown = { count: includeCount, atMs: nowMs }
+    const sinceMs = this.#links.get(peer)?.stream(group)?.receiver.behindSinceMs ?? nowMs
+    if (nowMs - Math.max(known.grown.atMs, sinceMs) >= joinAfterMs) this.#join(known.held)
+  }
+
+  #join(held: HeldGroup): void {
+    const { group } = held
+    const { log } = this.#effects
+    const joiner = new Joiner(group, {
+      log,
+      digest: (bytes) => this.#effects.digest(bytes),
+      random: (bytes) => this.#effects.random(bytes),
+      mergeStates: (here, there) => this.#effects.mergeStates(here, there),
+      isFork: (other) => held.forkWith(other) !== undefined,
+      refusalOf: (document) => refusalOf(this.#config.placement, document, this.#config.here),
+      failed: (reason, detail) => {
+        const peer = joiner.peer ?? this.#config.here
+        this.#effects.alarm({ group, peer, reason, door: 'ingress', detail })
+      },
+      adopted: (until) => this.#adopted(group, joiner, until),
+    })
+    const joining: Joining = { kind: 'joining', joiner, isBegun: false, retryAtMs: 0, attempts: 0 }
+    this.#groups.set(group, joining)
+    this.#joining.set(group, joining)
+    for (const link of this.#links.values()) link.unshare(group)
+    this.#effects.beginJoin(group, (outcome) => {
+      if (outcome.kind === 'done') joining.isBegun = true
+      else {
+        this.#joining.delete(group)
+        this.#groups.set(group, { kind: 'opening', news: [] })
+        this.#effects.endJoin(group)
+        this.#later(group)
+      }
+    })
+  }
+
+  /** Asks the next of the regions that may have the group. */
+  #goOnJoining(joining: Joining, nowMs: number): void {
+    const { joiner } = joining
+    if (!joining.isBegun || joiner.phase !== 'waiting' || nowMs < joining.retryAtMs) return
+    const links = [...this.#links.values()].filter((link) => link.isOpen && this.#isShared(joiner.group, link.peer))
+    joining.retryAtMs = nowMs + retryMs
+    links[joining.attempts++ % links.length]?.join(joiner)
+  }
+
+  #adopted(group: GroupId, joiner: Joiner, until: Version): void {
+    this.#joining.delete(group)
+    addStats(this.#joined, joiner.stats)
+    this.#untils.set(group, until)
+    const opening: Opening = { kind: 'opening', news: [] }
+    this.#groups.set(group, opening)
+    this.#effects.log.setPeers(group, this.#peersOf(group), (outcome) => {
+      if (outcome.kind === 'failed') return this.#later(group)
+      this.#read(group, (info, chains) => {
+        const held = new HeldGroup(group, info, chains)
+        for (const news of opening.news) news(held)
+        this.#opened(held)
+      })
     })
   }
 
@@ -301,4 +501,11 @@ export class Links {
     if (this.#groups.get(group)?.kind === 'opening') this.#groups.delete(group)
     this.#retries.set(group, this.#effects.nowMs() + retryMs)
   }
+}
+
+function addStats(sum: JoinStats, more: Readonly<JoinStats>): void {
+  sum.documents += more.documents
+  sum.bytes += more.bytes
+  sum.comparedBytes += more.comparedBytes
+  sum.roundTrips += more.roundTrips
 }

@@ -34,6 +34,12 @@ export interface LinkOptions {
   readonly retryMs: number
   /** Forwarded entries of a region in a row that were here already, after which its direct link is ahead again (LINK3). Default 16. */
   readonly aheadCount: number
+  /** A stream whose peer does not have what is lacking as entries is tried again so much later. Default 500 ms. */
+  readonly behindMs: number
+  /** A region that is behind every peer for so long joins (LINK6). Default 1,000 ms. */
+  readonly joinAfterMs: number
+  /** Bytes of states that may be on their way to a region that joins a group. Default 1 MiB. */
+  readonly joinWindowBytes: number
 }
 
 export const defaultLinkOptions: LinkOptions = {
@@ -54,4 +60,7 @@ export const defaultLinkOptions: LinkOptions = {
   quietMs: 1000,
   retryMs: 200,
   aheadCount: 16,
+  behindMs: 500,
+  joinAfterMs: 1000,
+  joinWindowBytes: 1024 * 1024,
 }

@@ -3,7 +3,7 @@
 import type { EngineName } from '@meridian/core/engine'
 import type { MeridianError } from '@meridian/core/errors'
 import type { DocumentName, GroupId, Position, RegionId } from '@meridian/core/ids'
-import type { Done, Foreign, Included, Read, ReadLimit, Sought } from '@meridian/core/log'
+import type { Done, Foreign, Included, LinkedLog, Read, ReadLimit, Sought } from '@meridian/core/log'
 import type { Version } from '@meridian/core/version'
 import type { LinkFrame, StopReason } from '@meridian/core/wires/link/frames'
 import type { LinkOptions } from './options.js'
@@ -22,7 +22,7 @@ export interface PolicyState {
 export interface LinkAlarm {
   readonly group: GroupId
   readonly peer: RegionId
-  readonly reason: Exclude<StopReason, 'unshared'>
+  readonly reason: Exclude<StopReason, 'unshared' | 'behind'>
   readonly door: 'egress' | 'ingress' | 'peer'
   /** For `residency` the rule that said no, else a sentence. */
   readonly detail: string
@@ -52,6 +52,12 @@ export interface LinkEffects {
   wanted(group: GroupId): void
   /** The peer holds this of the group durably (LOG4, SES2). */
   acked(group: GroupId, version: Version): void
+  /** The peer does not have what this region lacks as entries any more; the stream is tried again, and this is said each time (LINK6). */
+  behind(group: GroupId): void
+  /** What a transfer to a region that joins reads. */
+  readonly log: Pick<LinkedLog, 'openGroup' | 'seekGroup' | 'listGroup' | 'readState'>
+  /** 64 bits of a digest that nobody can steer. */
+  digest(bytes: Uint8Array): bigint
 }
 
 export interface StreamPort {
@@ -68,7 +74,11 @@ export interface StreamPort {
 }
 
 /** The rule by which a document may not go to a region or through it; undefined if it may. */
-export function refusalOf(effects: LinkEffects, document: DocumentName | undefined, region: RegionId): string | undefined {
+export function refusalOf(
+  effects: Pick<LinkEffects, 'may'>,
+  document: DocumentName | undefined,
+  region: RegionId,
+): string | undefined {
   // Control entries and state blocks are of the group itself, which both regions have or they would not share it.
   if (document === undefined) return undefined
   for (const verb of ['transit', 'store'] as const) {

@@ -24,8 +24,9 @@ import { documentParts, groupTenant, replicaParts } from '@meridian/core/ids'
 import type { Foreign, Included, Outcome } from '@meridian/core/log'
 import type { Chain, MutableVersion, Version } from '@meridian/core/version'
 import { emptyVersion, include, includes, merge, mutableVersion } from '@meridian/core/version'
-import type { Ack, Batch, Claim, Held, Start } from '@meridian/core/wires/link/frames'
+import type { Ack, Batch, Claim, Start } from '@meridian/core/wires/link/frames'
 import { costOf } from '@meridian/core/wires/link/frames'
+import type { Held } from '@meridian/core/wires/link/held'
 import type { HeldGroup } from './held-group.js'
 import { refusalOf, type StreamPort } from './port.js'
 
@@ -58,6 +59,8 @@ export class Receiver {
   #acked: MutableVersion = mutableVersion()
   #ackedBytes = 0
   #retryAtMs: number | undefined
+  /** The sender does not have what is lacking here as entries: since when, and when the stream is tried again. */
+  #behind: { readonly sinceMs: number; retryAtMs: number } | undefined
   /** Times that a stream claimed what it had not sent. Nothing is lost by it, as the stream begins again; it stays 0 between right peers. */
   gapCount = 0
   pullCount = 0
@@ -83,7 +86,12 @@ export class Receiver {
   }
 
   get isBusy(): boolean {
-    return this.#waiting.length > 0 || this.#including !== 0
+    return this.#waiting.length > 0 || this.#including !== 0 || this.#behind !== undefined
+  }
+
+  /** Since when the sender has said at each attempt that this region is behind; undefined once something came of one. */
+  get behindSinceMs(): number | undefined {
+    return this.#behind?.sinceMs
   }
 
   /** Regions whose entries this stream forwards. */
@@ -117,6 +125,7 @@ export class Receiver {
 
   batch(frame: Batch): void {
     if (this.#state !== 'running' || frame.run !== this.#run) return
+    this.#behind = undefined
     const nowMs = this.#port.effects.nowMs()
     for (const item of frame.items) {
       if (item.kind === 'mark') {
@@ -142,10 +151,12 @@ export class Receiver {
     const { sequences } = claim.held.version
     this.#held.hear(sequences, this.#port.effects.nowMs())
     if (this.#state === 'idle') {
+      if (this.#behind !== undefined) return
       if ([...sequences].some(([replica, sequence]) => !includes(this.#held.version, replica, sequence))) this.begin()
       return
     }
     if (claim.run !== this.#run) return
+    this.#behind = undefined
     const last = this.#waiting.at(-1)
     const isBehindClaim = last?.kind === 'mark' && last.claimed !== undefined && last !== this.#heldUp?.at
     // Claims that stand side by side are one: however many come while something is held up, they take no room.
@@ -177,7 +188,24 @@ export class Receiver {
     this.#drop()
   }
 
+  /** The sender cannot begin the stream: what is lacking here is no entry there any more (LINK6). It is tried again, as others may bring it. */
+  fallBehind(nowMs: number): void {
+    if (this.#state === 'stopped') return
+    this.idle()
+    const sinceMs = this.#behind?.sinceMs ?? nowMs
+    this.#behind = { sinceMs, retryAtMs: nowMs + this.#port.options.behindMs }
+  }
+
   tick(nowMs: number): void {
+    const behind = this.#behind
+    if (behind !== undefined && nowMs >= behind.retryAtMs) {
+      // An answer takes no longer than this; a stream that has nothing to say says nothing.
+      if (this.#state === 'running') this.#behind = undefined
+      else {
+        behind.retryAtMs = nowMs + this.#port.options.silenceMs
+        this.begin()
+      }
+    }
     if (this.#state !== 'running') return
     if (this.#retryAtMs !== undefined && nowMs >= this.#retryAtMs) {
       this.begin()

@@ -1,4 +1,4 @@
-/** The command line: `meridian node`, `meridian config`, `meridian keys`, `meridian policy`, `meridian import`. Errors are sentences, with what to do; stacks are for defects only. */
+/** The command line: `meridian node`, `meridian config`, `meridian keys`, `meridian policy`, `meridian region`, `meridian import`. Errors are sentences, with what to do; stacks are for defects only. */
 
 import { MeridianError } from '@meridian/core/errors'
 import { Command, CommanderError } from 'commander'
@@ -9,6 +9,7 @@ import { addImportCommand } from './import-command.js'
 import { addKeysCommand } from './keys-command.js'
 import { addNodeCommand } from './node-command.js'
 import { addPolicyCommand } from './policy-command.js'
+import { addRegionCommand } from './region-command.js'
 import { exitOk, exitOperating, exitUsage, UsageError } from './usage.js'
 
 export async function main(argv: readonly string[]): Promise<void> {
@@ -37,6 +38,7 @@ Examples:
   $ meridian config check -c node.yaml    look whether it would start
   $ meridian keys --region eu-west        make the key pair that a region is known by
   $ meridian policy validate acme.yaml    look whether a placement policy is right
+  $ meridian region status --cluster c.yaml    look whether regions hold the same
   $ meridian node --help                  all about one command
 
 Exit codes: 0 well, 1 it failed, 2 it was asked for wrongly.
@@ -48,6 +50,7 @@ Exit codes: 0 well, 1 it failed, 2 it was asked for wrongly.
   addImportCommand(program)
   addKeysCommand(program)
   addPolicyCommand(program)
+  addRegionCommand(program)
   return program
 }
 

@@ -36,11 +36,18 @@ async function run(flags: Flags): Promise<void> {
   process.on('uncaughtExceptionMonitor', (error) =>
     logger.fatal({ err: { name: error.name, stack: error.stack } }, 'a defect; the process ends'),
   )
+  // From the first moment on: without a listener the signal ends the process.
+  let running: MeridianNode | undefined
+  if (config.tls !== undefined || config.cluster !== undefined)
+    process.on('SIGHUP', () => {
+      running?.reloadCertificate()
+      running?.reloadCluster()
+    })
   const node = await startNode(config, { logger })
+  running = node
   announce(node, config, logger)
   if (flags['open'] === true && config.auth.kind === 'development') openBrowser(node.url)
   stopOnSignals(node, logger)
-  if (config.tls !== undefined) process.on('SIGHUP', () => node.reloadCertificate())
 }
 
 function announce(node: MeridianNode, config: NodeConfig, logger: Logger): void {

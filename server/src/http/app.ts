@@ -11,6 +11,7 @@ import type { Asking, Client } from './forwarded.js'
 import type { Guard } from './guard.js'
 import { policiesPath } from './policies.js'
 import { HttpProblem, problem, problemOf, problemResponse } from './problem.js'
+import type { RegionStatus } from './region-status.js'
 import { type RegionList, regionsPath } from './regions.js'
 import { askingOf, type Env } from './request.js'
 
@@ -32,6 +33,8 @@ export interface AppOptions {
   readonly about: About
   readonly readiness: () => Readiness
   readonly metrics: () => Promise<{ readonly text: string; readonly type: string }>
+  /** How the region stands with the others; absent for a node that is alone. */
+  readonly regionStatus?: (() => RegionStatus) | undefined
   /** Whose request it is; absent where there is no socket. */
   readonly clientOf?: (asking: Asking) => Client
   /** The sample app; undefined where it is not served. */
@@ -49,6 +52,7 @@ export interface AppOptions {
 const probes = new Set(['/healthz', '/readyz'])
 
 export const syncPath = '/v1/sync'
+export const regionStatusPath = '/v1/region'
 /** Behind it stands the document: `/yjs/<tenant>/<collection>/<key>`, the room of a y-websocket provider. */
 export const yjsPath = '/yjs/'
 
@@ -95,6 +99,8 @@ export function createApp(options: AppOptions): Hono<Env> {
     return context.body(text, 200, { 'content-type': type })
   })
   app.get('/version', (context) => context.json(options.about))
+  const { regionStatus } = options
+  if (regionStatus !== undefined) app.get(regionStatusPath, (context) => context.json(regionStatus()))
   const { regions } = options
   if (regions !== undefined) app.get(regionsPath, (context) => context.json(regions()))
   app.get(syncPath, () =>

@@ -68,6 +68,8 @@ export async function* changes(options: ChangesOptions): AsyncGenerator<Change |
   let position = since === undefined ? log.position : await locate(options, since)
   yield { kind: 'alive', cursor: mutableVersion(cursor) }
   for (;;) {
+    // What comes into the log now is not served (LINK6); who reads comes again with its cursor.
+    if (group.isJoining) return
     const from = position
     const read = await ask<Read>((done) => log.readGroup(group.id, from, page, done))
     if (read.trimmed > from) {

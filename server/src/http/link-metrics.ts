@@ -1,13 +1,11 @@
 /** What `/metrics` says of links. A group is named by a digest, since its name holds that of a tenant; `meridian region status` spells it. */
 
-import { createHash } from 'node:crypto'
+import { groupDigest } from './group-digest.js'
 import type { RegionLinks } from '../io/region-links.js'
 import type { MetricSources } from './metrics.js'
 
 /** Groups that stand with their lag, the worst first; all others are in the sums. */
 const groupsMax = 100
-
-const digestOf = (group: string): string => createHash('sha256').update(group).digest('hex').slice(0, 12)
 
 export function linkMetrics(links: RegionLinks): MetricSources {
   const worst = (): ReturnType<typeof lags> => lags(links)
@@ -43,9 +41,34 @@ export function linkMetrics(links: RegionLinks): MetricSources {
         help: 'Messages of links that were received.',
         read: () => links.stats.messagesIn,
       },
+      {
+        name: 'meridian_link_joined_documents_total',
+        help: 'Documents that came to this region as state.',
+        read: () => links.links.joined.documents,
+      },
+      {
+        name: 'meridian_link_joined_bytes_total',
+        help: 'Bytes of those states.',
+        read: () => links.links.joined.bytes,
+      },
+      {
+        name: 'meridian_link_compared_bytes_total',
+        help: 'Bytes by which it was found out which documents differ.',
+        read: () => links.links.joined.comparedBytes,
+      },
+      {
+        name: 'meridian_link_compare_round_trips_total',
+        help: 'Questions by which that was found out.',
+        read: () => links.links.joined.roundTrips,
+      },
     ],
     gauges: [
       { name: 'meridian_links', help: 'Links that are open.', read: () => links.links.links.size },
+      {
+        name: 'meridian_link_joining',
+        help: 'Groups that this region joins now, and serves nothing of.',
+        read: () => [...links.links.joins()].length,
+      },
       { name: 'meridian_link_groups', help: 'Groups of this region that links know of.', read: () => links.links.groupCount },
     ],
     labelled: [
@@ -59,13 +82,13 @@ export function linkMetrics(links: RegionLinks): MetricSources {
         name: 'meridian_link_lag_entries',
         help: 'Entries that this region holds and the peer does not, by its last word.',
         labels: ['peer', 'group'],
-        read: () => worst().map(({ peer, group, entries }) => ({ labels: { peer, group: digestOf(group) }, value: entries })),
+        read: () => worst().map(({ peer, group, entries }) => ({ labels: { peer, group: groupDigest(group) }, value: entries })),
       },
       {
         name: 'meridian_link_lag_seconds',
         help: 'Age of the oldest entry that the peer does not hold.',
         labels: ['peer', 'group'],
-        read: () => worst().map(({ peer, group, seconds }) => ({ labels: { peer, group: digestOf(group) }, value: seconds })),
+        read: () => worst().map(({ peer, group, seconds }) => ({ labels: { peer, group: groupDigest(group) }, value: seconds })),
       },
       {
         name: 'meridian_link_stopped',

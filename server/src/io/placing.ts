@@ -33,6 +33,7 @@ export class Placing {
   readonly residency: Residency
   readonly forLinks: LinkPlacement
   readonly #options: PlacingOptions
+  #topology: Topology
   readonly #clock: KeptClock
   #store: PolicyStore | undefined
   /** When time alone changes an answer. */
@@ -40,6 +41,7 @@ export class Placing {
 
   constructor(options: PlacingOptions) {
     this.#options = options
+    this.#topology = options.cluster.topology
     const clock = new KeptClock(options.clock, options.directory)
     this.#clock = clock
     // Edits carry no signatures yet: who may edit is decided by the token at the region where they are handed in, and links are authenticated.
@@ -58,7 +60,13 @@ export class Placing {
     })
   }
 
-  readonly topology = (): Topology => this.#options.cluster.topology
+  readonly topology = (): Topology => this.#topology
+
+  /** The cluster file was read again. */
+  reload(topology: Topology): void {
+    this.#topology = topology
+    this.#changesAtMs = this.policies.nextChangeMs()
+  }
 
   get store(): PolicyStore {
     assert(this.#store !== undefined, 'policies are stored through the hub')

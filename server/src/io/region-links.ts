@@ -6,7 +6,7 @@
  * - Bytes of documents cross the network under TLS only; a node without it takes links from its own machine, or through a proxy that it trusts.
  */
 
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -21,12 +21,14 @@ import type { LinkedLog } from '@meridian/core/log'
 import type { Chain } from '@meridian/core/version'
 import { Acceptor, Dialer, type HandshakeEffects } from '@meridian/regions/link/handshake'
 import { Links } from '@meridian/regions/link/links'
+import { mergeStates } from '@meridian/regions/link/merge-states'
 import { defaultLinkOptions, type LinkOptions } from '@meridian/regions/link/options'
 import type { LinkPlacement } from '@meridian/regions/link/placement'
-import { peersOf, type Region } from '@meridian/regions/topology'
+import { isPlace, peersOf, type Topology } from '@meridian/regions/topology'
 import { WebSocket, WebSocketServer } from 'ws'
 import { type ClusterConfig, isLoopback, type LinkLimits } from '../config.js'
 import type { createForwarding } from '../http/forwarded.js'
+import { groupDigest } from '../http/group-digest.js'
 import { dials, LinkDialer } from './link-dialer.js'
 import { type Handshake, linkDeflate, linkMessageBytesMax, type LinkStats, SpokenSocket } from './link-socket.js'
 import type { Logger } from './logging.js'
@@ -57,10 +59,13 @@ export class RegionLinks implements HubLinks {
   readonly stats: LinkStats = { connections: 0, refusals: 0, messagesIn: 0, bytesIn: 0, messagesOut: 0, bytesOut: 0 }
   readonly #options: RegionLinksOptions
   readonly #handshake: HandshakeEffects
+  readonly #key: string
   readonly #linkOptions: LinkOptions
   readonly #server: WebSocketServer
   readonly #sockets = new Set<SpokenSocket>()
-  readonly #dialers: LinkDialer[] = []
+  /** By region. */
+  readonly #dialers = new Map<RegionId, LinkDialer>()
+  #topology: Topology
   /** What was last said of a region that cannot be reached, so that it is said once. */
   readonly #said = new Map<string, string>()
   #hub: Hub | undefined
@@ -71,18 +76,24 @@ export class RegionLinks implements HubLinks {
     this.#options = options
     const { region, cluster, limits, log, placement } = options
     const { topology } = cluster
+    this.#topology = topology
     const key = readRegionKey(cluster.key)
     if (topology.regions.get(region)?.publicKey !== key.publicKey) {
       throw new MeridianError('CONFIG_INVALID', {
         message: `cluster.keyFile is not the key that the cluster file has for ${region}: its public key is ${key.publicKey}.`,
       })
     }
-    this.#handshake = { here: region, topology, nonce: () => randomBytes(32), sign: (bytes) => key.sign(bytes), isSignedBy }
+    this.#key = key.publicKey
+    this.#handshake = {
+      here: region,
+      topology: () => this.#topology,
+      ...{ nonce: () => randomBytes(32), sign: (bytes) => key.sign(bytes), isSignedBy },
+    }
     const { batchMs, windowBytes, heartbeatMs, silenceMs } = limits
     this.#linkOptions = { ...defaultLinkOptions, batchMs, windowBytes, heartbeatMs, silenceMs }
     this.links = new Links({
       here: region,
-      topology: () => topology,
+      topology: () => this.#topology,
       placement,
       options: this.#linkOptions,
       effects: {
@@ -96,6 +107,20 @@ export class RegionLinks implements HubLinks {
           }),
         held: (group, peer, version) => this.#hub?.held(group, peer, version),
         merge: (engine, updates) => options.engines[engine]?.merge(updates),
+        digest: (bytes) => createHash('sha256').update(bytes).digest().readBigUInt64LE(),
+        random: (bytes) => randomBytes(bytes),
+        mergeStates: (here, there) => mergeStates(options.engines, here, there),
+        beginJoin: (group, done) => {
+          options.logger.warn(
+            { group: groupDigest(group) },
+            'a group joins: what it lacks is no longer kept as entries elsewhere',
+          )
+          this.#hub?.beginJoin(group, () => log.beginJoin(group, done))
+        },
+        endJoin: (group) => {
+          options.logger.info({ group: groupDigest(group) }, 'a group has joined, and is served')
+          this.#hub?.endJoin(group)
+        },
         alarm: ({ peer, reason, door, detail }) =>
           options.logger.error({ peer, reason, door, detail }, 'a group stands still on a link until somebody acts'),
       },
@@ -117,13 +142,52 @@ export class RegionLinks implements HubLinks {
         else reject(new MeridianError(outcome.code, { cause: outcome.cause }))
       })
     })
-    const { region, cluster, limits, random } = this.#options
-    for (const peer of peersOf(cluster.topology, region)) {
-      if (!dials(region, peer.name)) continue
-      const dialer = new LinkDialer({ random, dialMs: limits.dialMs, dial: (over) => this.#dial(peer, over) })
-      this.#dialers.push(dialer)
-    }
+    this.#dialAll()
     this.#wheel = setInterval(() => this.links.tick(), tickMs)
+  }
+
+  get topology(): Topology {
+    return this.#topology
+  }
+
+  /** @throws MeridianError CONFIG_INVALID if this node could not be a region of that cluster */
+  check(topology: Topology): void {
+    const { region } = this.#options
+    const own = topology.regions.get(region)
+    const wrong =
+      own === undefined
+        ? `it has no region ${region}`
+        : !isPlace(own)
+          ? `it says that ${region} is ${own.state}; stop this node instead`
+          : own.publicKey !== this.#key
+            ? `its key of ${region} is not that of this node`
+            : undefined
+    if (wrong !== undefined) throw new MeridianError('CONFIG_INVALID', { message: `The cluster file cannot be used: ${wrong}.` })
+  }
+
+  /** The cluster file was read again, and is one that this node can be a region of. */
+  reload(topology: Topology): void {
+    this.#topology = topology
+    this.links.topologyChanged()
+    this.#dialAll()
+  }
+
+  #dialAll(): void {
+    const { region, limits, random } = this.#options
+    const wanted = new Set(
+      peersOf(this.#topology, region)
+        .map(({ name }) => name)
+        .filter((peer) => dials(region, peer)),
+    )
+    for (const [peer, dialer] of this.#dialers) {
+      if (wanted.has(peer)) continue
+      dialer.close()
+      this.#dialers.delete(peer)
+    }
+    for (const peer of wanted) {
+      if (this.#dialers.has(peer)) continue
+      this.#dialers.set(peer, new LinkDialer({ random, dialMs: limits.dialMs, dial: (over) => this.#dial(peer, over) }))
+    }
   }
 
   appended(group: GroupId, replica: ReplicaId, sequence: number, chain: Chain | undefined): void {
@@ -177,7 +241,7 @@ export class RegionLinks implements HubLinks {
   }
 
   close(): void {
-    for (const dialer of this.#dialers) dialer.close()
+    for (const dialer of this.#dialers.values()) dialer.close()
     clearInterval(this.#wheel)
     this.links.close()
     for (const socket of this.#sockets) socket.terminate()
@@ -196,7 +260,9 @@ export class RegionLinks implements HubLinks {
     return client.isSecure || isLoopback(client.address)
   }
 
-  #dial(peer: Region, over: (how: 'proved' | 'failed') => void): void {
+  #dial(name: RegionId, over: (how: 'proved' | 'failed') => void): void {
+    const peer = this.#topology.regions.get(name)
+    if (peer === undefined) return
     const { authorities } = this.#options.cluster
     const client = new WebSocket(peer.linkUrl, {
       perMessageDeflate: linkDeflate,

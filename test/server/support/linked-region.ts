@@ -111,7 +111,7 @@ export class LinkedRegion {
     this.lines = lines
     this.store = store ?? new MemoryStore(place.name)
     this.log = new MemoryLog(this.store, { random, timing: (_step, run) => void setImmediate(run) })
-    const cluster: ClusterConfig = { topology, key, authorities: undefined, policies: [] }
+    const cluster: ClusterConfig = { file: 'cluster.yaml', topology, key, authorities: undefined, policies: [] }
     this.links = new RegionLinks({
       region: place.name,
       cluster,

@@ -1,5 +1,6 @@
 /** One region of a simulated cluster: its disk, its process and its end of each link. It does what it is told; what must hold stands in history.ts. */
 
+import { createHash } from 'node:crypto'
 import type { CompactionPolicy } from '@meridian/core/compaction'
 import type { Principal } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
@@ -14,6 +15,7 @@ import { foldedBy } from '../rig.js'
 import type { Scheduler } from '../scheduler.js'
 import type { Hub } from '@meridian/core/hub'
 import { Links } from '@meridian/regions/link/links'
+import { mergeStates } from '@meridian/regions/link/merge-states'
 import type { LinkOptions } from '@meridian/regions/link/options'
 import { placedEverywhere } from '@meridian/regions/link/placement'
 import type { LinkAlarm } from '@meridian/regions/link/port'
@@ -189,6 +191,11 @@ export class Site {
         held: (group, peer, version) => hub().held(group, peer, version),
         merge: (engine, updates) => (engine === 'yjs' ? yjsEngine.merge(updates) : undefined),
         alarm: (alarm) => options.onAlarm(alarm),
+        digest: (bytes) => createHash('sha256').update(bytes).digest().readBigUInt64LE(),
+        random: (bytes) => Uint8Array.from({ length: bytes }, () => options.random.below(256)),
+        mergeStates: (here, there) => mergeStates({ yjs: yjsEngine }, here, there),
+        beginJoin: (group, done) => hub().beginJoin(group, () => log.beginJoin(group, done)),
+        endJoin: (group) => hub().endJoin(group),
       },
     })
   }

@@ -8,7 +8,7 @@
 
 import * as encoding from 'lib0/encoding'
 import type { GroupId } from '../../ids.js'
-import { type Held, writeHeld } from './frames.js'
+import { type Held, writeHeld } from './held.js'
 
 export const emptyDigest = 0n
 

@@ -14,6 +14,8 @@
  * | ack | receiver | what I hold durably, and how far you may send |
  * | stop | both | this group stands still on this link, and why |
  *
+ * The frames of a transfer to a region that joins are in join-frames.ts (LINK6).
+ *
  * Versions that travel carry the chain value of each sequence (LOG2).
  */
 
@@ -21,27 +23,19 @@ import type { Decoder } from 'lib0/decoding'
 import * as decoding from 'lib0/decoding'
 import type { Encoder } from 'lib0/encoding'
 import * as encoding from 'lib0/encoding'
-import { readBytes, readCount, readString, readVarUint } from '../../bytes.js'
-import type { EngineName } from '../../engine.js'
-import { kindNumber, kindOf } from '../../entry.js'
+import { readCount, readString, readVarUint } from '../../bytes.js'
 import { MeridianError } from '../../errors.js'
-import { toHybridTime } from '../../hybrid-time.js'
-import type { DocumentName, GroupId, RegionId, ReplicaId } from '../../ids.js'
-import { parseDocument, parseGroup, parseRegion, parseReplica } from '../../ids.js'
-import type { Foreign } from '../../log.js'
-import type { Chain, Version } from '../../version.js'
-import { readVersion, toChain, versionRegionsMax, writeVersion } from '../../version.js'
+import type { GroupId, RegionId } from '../../ids.js'
+import { parseGroup, parseRegion } from '../../ids.js'
+import type { Version } from '../../version.js'
+import { readVersion, versionRegionsMax, writeVersion } from '../../version.js'
 import { encodeFrame } from '../native/frame.js'
+import { type Held, readHeld, writeHeld } from './held.js'
+import { type Item, readItems, writeItems } from './items.js'
+import { type JoinFrame, readJoinBody, writeJoinBody } from './join-frames.js'
 
 /** 1: first. Bumped with every change that an older region would misread. */
 export const linkProtocolVersion = 1
-
-/** A version with the chain value at the end of each of its sequences. */
-export interface Held {
-  readonly version: Version
-  /** A replica is absent if its chain value is not known any more. */
-  readonly chains: ReadonlyMap<ReplicaId, Chain>
-}
 
 export interface Hello {
   readonly type: 'hello'
@@ -75,14 +69,6 @@ export interface Forward {
   readonly run: number
   readonly via: readonly RegionId[]
 }
-
-/** The receiver goes on only when its version covers these dots (LINK2). */
-export interface Mark {
-  readonly kind: 'mark'
-  readonly sequences: ReadonlyMap<ReplicaId, number>
-}
-
-export type Item = Mark | { readonly kind: 'entry'; readonly entry: Foreign }
 
 export interface Batch {
   readonly type: 'batch'
@@ -125,7 +111,7 @@ export interface Stop {
   readonly reason: StopReason
 }
 
-export type LinkFrame = Hello | DigestFrame | Start | Forward | Batch | Ack | Heartbeat | Stop
+export type LinkFrame = Hello | DigestFrame | Start | Forward | Batch | Ack | Heartbeat | Stop | JoinFrame
 
 /** What an entry counts as against credit, in bytes: its payload, and at least what its head takes. Both ends count the same. */
 export const costOf = (entry: { readonly payload: Uint8Array }): number => entry.payload.length + 128
@@ -140,17 +126,21 @@ const typeNumber: Readonly<Record<LinkFrame['type'], number>> = {
   ack: 6,
   heartbeat: 7,
   stop: 8,
+  join: 9,
+  offer: 10,
+  expand: 11,
+  sums: 12,
+  want: 13,
+  pour: 14,
+  credit: 15,
+  poured: 16,
 }
 const typeOf = new Map(Object.entries(typeNumber).map(([type, number]) => [number, type as LinkFrame['type']]))
 
 const reasonNumber: Readonly<Record<StopReason, number>> = { residency: 1, fork: 2, behind: 3, unshared: 4, invalid: 5 }
 const reasonOf = new Map(Object.entries(reasonNumber).map(([reason, number]) => [number, reason as StopReason]))
 
-const engineNumber: Readonly<Record<EngineName, number>> = { yjs: 1, automerge: 2 }
-const engineOf = new Map(Object.entries(engineNumber).map(([engine, number]) => [number, engine as EngineName]))
-
-/** Items of one batch, and claims of one heartbeat, at most; a decoder refuses more. */
-export const batchItemsMax = 8192
+/** Claims of one heartbeat, at most; a decoder refuses more. */
 export const claimsMax = 8192
 
 export function encodeLinkFrame(frame: LinkFrame): Uint8Array {
@@ -204,6 +194,8 @@ function writeBody(body: Encoder, frame: LinkFrame): void {
       encoding.writeVarString(body, frame.group)
       encoding.writeVarUint(body, reasonNumber[frame.reason])
       break
+    default:
+      writeJoinBody(body, frame)
   }
 }
 
@@ -214,7 +206,8 @@ export function decodeLinkFrame(
   end: number,
   group: (handle: number) => GroupId | undefined,
 ): LinkFrame | undefined {
-  switch (typeOf.get(type)) {
+  const name = typeOf.get(type)
+  switch (name) {
     case 'hello': {
       const protocol = readVarUint(body)
       // A newer region may say more in its hello.
@@ -267,26 +260,12 @@ export function decodeLinkFrame(
     case undefined:
       body.pos = end
       return undefined
+    default:
+      return readJoinBody(name, body)
   }
 }
 
 const readGroupId = (body: Decoder): GroupId => parseGroup(readString(body, 4096))
-
-/** `held := version • n × chain`, the chain values in the order of the version's replicas as written; 0 where one is not known. */
-export function writeHeld(body: Encoder, { version, chains }: Held): void {
-  writeVersion(body, version)
-  for (const replica of [...version.sequences.keys()].sort()) encoding.writeBigUint64(body, chains.get(replica) ?? 0n)
-}
-
-function readHeld(body: Decoder): Held {
-  const version = readVersion(body)
-  const chains = new Map<ReplicaId, Chain>()
-  for (const replica of [...version.sequences.keys()].sort()) {
-    const chain = toChain(decoding.readBigUint64(body))
-    if (chain !== 0n) chains.set(replica, chain)
-  }
-  return { version, chains }
-}
 
 function writeRegions(body: Encoder, regions: readonly RegionId[]): void {
   encoding.writeVarUint(body, regions.length)
@@ -296,127 +275,4 @@ function writeRegions(body: Encoder, regions: readonly RegionId[]): void {
 function readRegions(body: Decoder): RegionId[] {
   const count = readCount(body, versionRegionsMax, 'The number of regions to forward')
   return Array.from({ length: count }, () => parseRegion(readString(body, 63)))
-}
-
-/**
- * Names and replica ids are spelled at their first use in a batch and numbered after that, so that a batch stands alone and nobody keeps a table.
- * `name := varUint(0) • varString | varUint(number from 1)`.
- */
-class Spelling<T extends string> {
-  readonly #numbers = new Map<T, number>()
-  readonly #names: T[] = []
-
-  write(body: Encoder, name: T): void {
-    const number = this.#numbers.get(name)
-    encoding.writeVarUint(body, number ?? 0)
-    if (number !== undefined) return
-    encoding.writeVarString(body, name)
-    this.#numbers.set(name, this.#numbers.size + 1)
-  }
-
-  read(body: Decoder, bytesMax: number, parse: (text: string) => T): T {
-    const number = readVarUint(body)
-    if (number === 0) {
-      const name = parse(readString(body, bytesMax))
-      this.#names.push(name)
-      return name
-    }
-    const name = this.#names[number - 1]
-    if (name === undefined)
-      throw new MeridianError('FRAME_INVALID', { message: `Number ${number} stands for no name of this batch.` })
-    return name
-  }
-}
-
-const markTag = 0
-/** Ticks of a quarter of an hour or so: the upper part of a time seldom changes. */
-const timeHigh = 2 ** 30
-
-/**
- * `item := varUint(0) • n × (replica • sequence) | varUint(kind) • replica • document • … • sequence • time • chain • payload`. What is the same in
- * every entry of a document stands together and in front, so that compression with a shared window makes one short reference of it.
- */
-function writeItems(body: Encoder, items: readonly Item[]): void {
-  const replicas = new Spelling<ReplicaId>()
-  const documents = new Spelling<DocumentName>()
-  encoding.writeVarUint(body, items.length)
-  for (const item of items) {
-    if (item.kind === 'mark') {
-      encoding.writeVarUint(body, markTag)
-      encoding.writeVarUint(body, item.sequences.size)
-      for (const [replica, sequence] of item.sequences) {
-        replicas.write(body, replica)
-        encoding.writeVarUint(body, sequence)
-      }
-      continue
-    }
-    const { entry } = item
-    encoding.writeVarUint(body, kindNumber[entry.kind])
-    replicas.write(body, entry.replica)
-    encoding.writeVarUint(body, entry.document === undefined || entry.engine === undefined ? 0 : engineNumber[entry.engine])
-    if (entry.document !== undefined && entry.engine !== undefined) {
-      documents.write(body, entry.document)
-      encoding.writeVarUint(body, entry.life)
-    }
-    encoding.writeVarUint(body, entry.epoch)
-    encoding.writeVarUint(body, Math.floor(entry.time / timeHigh))
-    encoding.writeVarUint(body, entry.time % timeHigh)
-    encoding.writeVarUint(body, entry.sequence)
-    encoding.writeVarUint(body, entry.sequence - (entry.first ?? entry.sequence))
-    encoding.writeBigUint64(body, entry.chain)
-    encoding.writeVarUint8Array(body, entry.payload)
-  }
-}
-
-function readItems(body: Decoder, group: GroupId): Item[] {
-  const replicas = new Spelling<ReplicaId>()
-  const documents = new Spelling<DocumentName>()
-  const count = readCount(body, batchItemsMax, 'The number of items of a batch')
-  const items: Item[] = []
-  for (let index = 0; index < count; index++) {
-    const tag = readVarUint(body)
-    items.push(
-      tag === markTag ? readMark(body, replicas) : { kind: 'entry', entry: readEntry(body, tag, { group, replicas, documents }) },
-    )
-  }
-  return items
-}
-
-function readMark(body: Decoder, replicas: Spelling<ReplicaId>): Mark {
-  const count = readCount(body, batchItemsMax, 'The number of replicas of a mark')
-  const sequences = new Map<ReplicaId, number>()
-  for (let index = 0; index < count; index++) {
-    const replica = replicas.read(body, 128, parseReplica)
-    sequences.set(replica, readVarUint(body))
-  }
-  return { kind: 'mark', sequences }
-}
-
-interface BatchNames {
-  readonly group: GroupId
-  readonly replicas: Spelling<ReplicaId>
-  readonly documents: Spelling<DocumentName>
-}
-
-function readEntry(body: Decoder, tag: number, { group, replicas, documents }: BatchNames): Foreign {
-  const kind = kindOf(tag)
-  if (kind === undefined) throw new MeridianError('FRAME_INVALID', { message: `A batch holds an item of kind ${tag}.` })
-  const replica = replicas.read(body, 128, parseReplica)
-  const engineTag = readVarUint(body)
-  const engine = engineOf.get(engineTag)
-  if (engineTag !== 0 && engine === undefined)
-    throw new MeridianError('FRAME_INVALID', { message: 'An entry is of an engine that is not known here.' })
-  const document = engine === undefined ? undefined : documents.read(body, 1024, parseDocument)
-  const life = document === undefined ? 0 : readVarUint(body)
-  const epoch = readVarUint(body)
-  const time = toHybridTime(readVarUint(body) * timeHigh + readVarUint(body))
-  const sequence = readVarUint(body)
-  const before = readVarUint(body)
-  if (sequence <= before) throw new MeridianError('FRAME_INVALID', { message: 'An entry has the sequence 0.' })
-  return {
-    ...(before === 0 ? {} : { first: sequence - before }),
-    ...{ group, kind, replica, sequence, engine, document, life, epoch, time },
-    chain: toChain(decoding.readBigUint64(body)),
-    payload: readBytes(body),
-  }
 }

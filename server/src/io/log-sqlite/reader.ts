@@ -509,7 +509,9 @@ export class Reader {
       items.map((item) => item.position),
       document.ref,
     )
-    return this.entries(rows, query.after, { more, trimmed })
+    // What came as a state without a snapshot stands behind what it took the place of: from the beginning nothing is missing.
+    const isWhole = trimmed > 0 && query.after === 0 && !document.ended && this.snapshot(document) === undefined
+    return this.entries(rows, query.after, { more, trimmed: isWhole ? 0 : trimmed })
   }
 
   /** `linked`: with stubs, and with what a snapshot covers here and peers may lack. */

@@ -4,7 +4,8 @@ import { MeridianError } from '@meridian/core/errors'
 import { toHybridTime } from '@meridian/core/hybrid-time'
 import { parseDocument, parseGroup, parseRegion, parseReplica } from '@meridian/core/ids'
 import { toChain } from '@meridian/core/version'
-import { decodeLinkFrame, encodeLinkFrame, type Held, type LinkFrame } from '@meridian/core/wires/link/frames'
+import { decodeLinkFrame, encodeLinkFrame, type LinkFrame } from '@meridian/core/wires/link/frames'
+import type { Held } from '@meridian/core/wires/link/held'
 import { FrameReader } from '@meridian/core/wires/native/frame'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -55,6 +56,24 @@ const frames: readonly LinkFrame[] = [
   { type: 'ack', handle: 1, run: 4, creditBytes: 1_000_000, version: held.version },
   { type: 'heartbeat', claims: [{ group, run: 0, held }] },
   { type: 'stop', group, reason: 'residency' },
+  { type: 'join', handle: 2, group, key: new Uint8Array(16).fill(7), sum: 2n ** 64n - 1n },
+  {
+    ...{ type: 'offer', handle: 2, held, sealed: new Map([[south, 4]]) },
+    ...{ seals: new Map([['us-east#2', toChain(5n)]]), sums: [0n, 8n] },
+  },
+  { type: 'expand', handle: 2, level: 2, nodes: [0, 5, 1023] },
+  { type: 'sums', handle: 2, sums: [1n, 2n] },
+  { type: 'want', handle: 2, windowBytes: 65_536, leaves: 'all' },
+  {
+    ...{ type: 'want', handle: 2, windowBytes: 65_536 },
+    leaves: [
+      { leaf: 3, digests: [] },
+      { leaf: 32_767, digests: [9n] },
+    ],
+  },
+  { type: 'pour', handle: 2, bytes: Uint8Array.of(1, 2, 3) },
+  { type: 'credit', handle: 2, bytes: 131_072 },
+  { type: 'poured', handle: 2, version: held.version },
 ]
 
 function read(message: Uint8Array): LinkFrame[] {
