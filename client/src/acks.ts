@@ -9,6 +9,7 @@ import type { Arrival, ClientDocument } from './document.js'
 import { forget, keep } from './edits.js'
 import type { LiveGroup } from './live-group.js'
 import type { SyncState } from './sync-state.js'
+import { onLine } from './sync-state.js'
 
 export function acked(sync: SyncState, ack: Ack): void {
   const group = sync.session.groups.get(ack.group)
@@ -45,7 +46,7 @@ export function acked(sync: SyncState, ack: Ack): void {
 export function replicated(sync: SyncState, handle: number, version: Version): void {
   const group = sync.session.groups.get(handle)
   if (group === undefined) return
-  for (const document of sync.documents.values()) {
+  for (const document of onLine(sync)) {
     if (document.keptCount === 0 || document.group !== group.id) continue
     for (const item of document.items.values()) {
       if (item.state !== 'kept' || (item.dot !== undefined && !includes(version, item.dot.replica, item.dot.sequence))) continue

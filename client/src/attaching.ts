@@ -7,8 +7,10 @@ import type { Attached } from '@meridian/core/wires/native/server-frames'
 import { acked } from './acks.js'
 import { release } from './arrivals.js'
 import type { Batch, ClientDocument } from './document.js'
+import { askForKept } from './durable.js'
 import { refuseAll, requeue } from './edits.js'
 import type { SyncState } from './sync-state.js'
+import { lineOf, onLine } from './sync-state.js'
 
 /** Attaches at once what is loaded, wanted, and not attached. */
 export function attachLoaded(sync: SyncState, candidates: readonly ClientDocument[]): void {
@@ -16,7 +18,7 @@ export function attachLoaded(sync: SyncState, candidates: readonly ClientDocumen
   if (phase !== 'online' && phase !== 'greeting') return
   const batch: Batch = { pending: new Set(), held: [] }
   for (const document of candidates) {
-    if (document.link.kind !== 'detached' || !(document.open || document.isBusy)) continue
+    if (document.line !== sync.number || document.link.kind !== 'detached' || !(document.open || document.isBusy)) continue
     const channel = sync.session.nextChannel()
     const token = sync.journal.tokenOf(document.group)
     document.link = { kind: 'attaching', channel }
@@ -55,6 +57,7 @@ export function attached(sync: SyncState, frame: Attached): void {
   document.life = frame.life
   document.group = group.id
   document.attempt = 0
+  document.hops = 0
   if (frame.behind) document.rescue = { received: [], version: mutableVersion() }
   sync.session.byHandle.set(frame.handle, document)
   sync.session.channelGroups.set(frame.channel, group)
@@ -69,6 +72,7 @@ export function attached(sync: SyncState, frame: Attached): void {
     for (const item of document.items.values())
       if (item.state === 'refused' && item.code === 'WRITE_DENIED') requeue(sync, document, item)
   if (group.acked !== undefined) acked(sync, group.acked)
+  askForKept(sync, document.name)
   release(sync, document)
 }
 
@@ -100,7 +104,7 @@ export function detachNow(sync: SyncState, document: ClientDocument, then: (docu
 
 /** RES7: the copy goes, and with it whatever was not pushed. */
 export function erase(sync: SyncState, document: ClientDocument, life: number): void {
-  for (const item of document.items.values()) sync.outbox.remove(item, 'refused')
+  for (const item of document.items.values()) lineOf(sync, document).outbox.remove(item, 'refused')
   document.items.clear()
   document.keptCount = 0
   document.refusedCount = 0
@@ -123,7 +127,7 @@ export function left(sync: SyncState): void {
   sync.out.clear()
   sync.waiters.clear()
   sync.outbox.disconnected()
-  for (const document of sync.documents.values()) {
+  for (const document of onLine(sync)) {
     document.batch = undefined
     document.rescue = undefined
     if (document.needs === 'rescue') document.needs = 'nothing'
@@ -135,18 +139,18 @@ export function left(sync: SyncState): void {
 }
 
 export function lacksRights(sync: SyncState): boolean {
-  for (const document of sync.documents.values()) {
+  for (const document of onLine(sync)) {
     if (document.link.kind === 'refused' || document.attachment?.access === 'read') return true
   }
   return false
 }
 
 export function tryRefusedAgain(sync: SyncState): void {
-  for (const document of sync.documents.values()) {
+  for (const document of onLine(sync)) {
     if (document.link.kind === 'refused' || document.link.kind === 'waiting' || document.link.kind === 'redirected') {
       document.link = { kind: 'detached' }
       sync.changed.add(document)
     }
   }
-  attachLoaded(sync, [...sync.documents.values()])
+  attachLoaded(sync, onLine(sync))
 }

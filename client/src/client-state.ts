@@ -46,6 +46,8 @@ export interface TabLink {
   /** A batch was handed to the writer. */
   wrote(): void
   tellStatus(document: DocumentName): void
+  /** Something of a document changed: do other tabs wait for it? */
+  judgeWants(document: DocumentName): void
   /** Somebody uses this tab: does the leader still answer? */
   check(): void
   close(): void

@@ -3,7 +3,7 @@
  * device's store; everything that touches the world is handed in.
  *
  * - CLI1 Opening, reading and editing never wait for the network, and nothing throws for it.
- * - CLI2 `saved()` resolves when a region has made the edits durable.
+ * - CLI2 `saved()` resolves when a region has made the edits durable, `saved({ regions })` when as many have.
  */
 
 import { MeridianError, toMeridianError } from '@meridian/core/errors'
@@ -14,15 +14,16 @@ import { abortable, throwIfAborted } from './abort.js'
 import type { ClientState, TabLink } from './client-state.js'
 import { loadSlot, readOutbox, readPlaces, readState, readTokens } from './device-copy.js'
 import { Dialer } from './dialer.js'
-import type { Handle, HandleOwner } from './handle.js'
+import { wanted } from './durable.js'
+import type { Handle, HandleOwner, SavedOptions } from './handle.js'
 import { DocumentHandle } from './handle.js'
 import { randomDevice, randomOpening, tenantOf } from './identity.js'
 import type { Listener } from './listeners.js'
 import { subscribe } from './listeners.js'
 import { LiveDocument } from './live.js'
 import { writeAnew } from './lost-store.js'
-import type { ClientOptions } from './options.js'
-import type { Place } from './places.js'
+import type { ClientOptions, TokenSource } from './options.js'
+import type { Place, RegionInfo } from './places.js'
 import { Places } from './places.js'
 import { DocumentPresence } from './presence.js'
 import * as records from './records.js'
@@ -41,6 +42,8 @@ export interface Store {
   readonly status: StoreStatus
   /** Edits that no region has saved yet, over all documents. */
   readonly pending: number
+  /** The regions that are known, in the order of the cluster file. `status` says which one is in use. */
+  readonly regions: readonly RegionInfo[]
   subscribe(listener: Listener): () => void
   /** `collection/key`. @throws MeridianError NAME_INVALID, CLOSED */
   open(name: string): Handle
@@ -69,7 +72,10 @@ export class Client implements Store, ClientState, HandleOwner {
   readonly retries = new Set<() => void>()
   readonly #tenant: TenantId
   readonly #options: ClientOptions
-  readonly #dialer: Dialer
+  /** By line. */
+  readonly #dialers = new Map<number, Dialer>()
+  #source: TokenSource
+  #wake: { readonly atMs: number; readonly cancel: () => void } | undefined
   readonly #watch: StorageWatch
   readonly #listeners = new Set<Listener>()
   #status: StoreStatus
@@ -107,23 +113,21 @@ export class Client implements Store, ClientState, HandleOwner {
       // Nothing stands there.
       writeProbe: () => this.writer.write([{ kind: 'delete', key: ['probe'] }]),
     })
-    this.#dialer = new Dialer(world, options.token ?? '', {
-      sync: () => this.sync,
-      report: (thrown) => this.#report(thrown),
-    })
+    this.#source = options.token ?? ''
     this.sync = new Sync(
       {
         clock: world.clock,
         monotonicMs: () => world.monotonicMs(),
         random: world.random,
+        newDevice: () => randomDevice(world.random),
         defer: () => world.defer(() => this.sync.flush()),
-        wakeAt: (atMs) => this.#dialer.wakeAt(this.#isClosed ? undefined : atMs),
-        requestToken: () => this.#dialer.requestToken(),
-        dial: (socket, url) => this.#dialer.dial(socket, url),
-        ask: (place, timeoutMs) => void this.#ask(place, timeoutMs),
+        wakeAt: (atMs) => this.#wakeAt(this.#isClosed ? undefined : atMs),
+        requestToken: (line) => this.#dialer(line).requestToken(this.#source),
+        dial: (line, socket, url) => this.#dialer(line).dial(socket, url),
+        ask: (line, place, timeoutMs) => void this.#ask(line, place, timeoutMs),
         isMetered: () => world.isMetered?.() ?? false,
-        hangUp: () => this.#dialer.hangUp(),
-        send: (message) => this.#dialer.send(message),
+        hangUp: (line) => this.#dialer(line).hangUp(),
+        send: (line, message) => this.#dialer(line).send(message),
         write: (batch) => {
           this.writer.write(batch)
           this.tabs?.wrote()
@@ -150,6 +154,7 @@ export class Client implements Store, ClientState, HandleOwner {
         marked: (document, record, mark) => {
           if (this.sync.leads) this.#post({ type: 'marked', document, record, mark })
         },
+        wanted: (document, id, regions) => this.#post({ type: 'want', document, id, regions }),
         documentChanged: (document) => this.#documentChanged(document),
         connectionChanged: () => this.#changed(),
       },
@@ -158,7 +163,7 @@ export class Client implements Store, ClientState, HandleOwner {
         opening: this.opening,
         places,
         leads: options.tabs === undefined,
-        tokens: this.#dialer.tokens,
+        tokens: typeof this.#source === 'string' ? 'fixed' : 'provided',
         ...(options.times === undefined ? {} : { times: options.times }),
         ...(options.compactCount === undefined ? {} : { compactCount: options.compactCount }),
       },
@@ -175,6 +180,10 @@ export class Client implements Store, ClientState, HandleOwner {
 
   get status(): StoreStatus {
     return this.#status
+  }
+
+  get regions(): readonly RegionInfo[] {
+    return this.sync.options.places.named
   }
 
   get pending(): number {
@@ -202,14 +211,15 @@ export class Client implements Store, ClientState, HandleOwner {
 
   refreshToken(token?: string): void {
     if (this.#isClosed) return
-    if (token !== undefined) this.#dialer.replaceToken(token)
+    // In place of the one that the app gave first; a token function is asked as before.
+    if (token !== undefined && typeof this.#source === 'string') this.#source = token
     this.#post({ type: 'token', token })
     this.takeToken(token)
   }
 
   takeToken(token: string | undefined): void {
     if (!this.sync.leads) return
-    if (token === undefined) this.#dialer.requestToken()
+    if (token === undefined) for (const { number } of this.sync.lines) this.#dialer(number).requestToken(this.#source)
     else this.sync.receive({ type: 'token', token })
   }
 
@@ -260,15 +270,17 @@ export class Client implements Store, ClientState, HandleOwner {
     return slot.loading
   }
 
-  async saved(handle: DocumentHandle, signal: Signal | undefined): Promise<void> {
+  async saved(handle: DocumentHandle, { signal, regions = 1 }: SavedOptions): Promise<void> {
     throwIfAborted(signal)
+    if (!Number.isInteger(regions) || regions < 1) throw new MeridianError('CONFIG_INVALID', { message: 'regions is 1 or more.' })
+    const wait = regions === 1 ? undefined : wanted(regions)
     const slot = this.#slotOf(handle)
     const age = slot.live?.isLoaded === true ? this.sync.age : undefined
-    const outcome = age === undefined ? 'pending' : this.sync.outcome(slot.name, age)
+    const outcome = age === undefined ? 'pending' : this.sync.outcome(slot.name, age, wait)
     if (outcome === 'saved') return
     if (outcome !== 'pending') throw new MeridianError(outcome)
     await abortable(signal, (resolve, reject) => {
-      const waiter: Waiter = { age, handle, resolve, reject }
+      const waiter: Waiter = { age, handle, wait, resolve, reject }
       slot.waiters.push(waiter)
       return () => {
         slot.waiters = slot.waiters.filter((other) => other !== waiter)
@@ -335,12 +347,37 @@ export class Client implements Store, ClientState, HandleOwner {
     if (!this.#isClosed && this.#options.autoConnect !== false) this.sync.receive({ type: 'start' })
   }
 
-  async #ask(place: Place, timeoutMs: number): Promise<void> {
+  #dialer(line: number): Dialer {
+    let dialer = this.#dialers.get(line)
+    if (dialer === undefined) {
+      dialer = new Dialer(this.world, {
+        receive: (event) => this.sync.receive(event, line),
+        message: (socket, message) => this.sync.message(socket, message, line),
+        report: (thrown) => this.#report(thrown),
+      })
+      this.#dialers.set(line, dialer)
+    }
+    return dialer
+  }
+
+  #wakeAt(atMs: number | undefined): void {
+    if (this.#wake?.atMs === atMs) return
+    this.#wake?.cancel()
+    this.#wake = undefined
+    if (atMs === undefined) return
+    const cancel = this.world.after(Math.max(0, atMs - this.world.monotonicMs()), () => {
+      this.#wake = undefined
+      this.sync.receive({ type: 'time' })
+    })
+    this.#wake = { atMs, cancel }
+  }
+
+  async #ask(line: number, place: Place, timeoutMs: number): Promise<void> {
     const { world } = this
     const fromMs = world.monotonicMs()
     const text = await world.get(place.listUrl, timeoutMs).catch(() => undefined)
     if (this.#isClosed) return
-    this.sync.answered(place, text === undefined ? undefined : world.monotonicMs() - fromMs, text ?? '')
+    this.sync.answered(line, place, text === undefined ? undefined : world.monotonicMs() - fromMs, text ?? '')
   }
 
   #openSlot(document: DocumentName, found: Slot | undefined): Slot {
@@ -377,7 +414,7 @@ export class Client implements Store, ClientState, HandleOwner {
     }
     this.#watch.end()
     this.sync.receive({ type: 'close' })
-    this.#dialer.wakeAt(undefined)
+    this.#wakeAt(undefined)
     for (const cancel of this.retries) cancel()
     const closed = new MeridianError('CLOSED', { message: 'The store was closed.' })
     for (const slot of this.slots.values()) {
@@ -400,6 +437,7 @@ export class Client implements Store, ClientState, HandleOwner {
 
   #documentChanged(document: DocumentName): void {
     if (this.sync.leads && this.tabs?.isWanted(document) === true) this.tabs.tellStatus(document)
+    this.tabs?.judgeWants(document)
     const slot = this.slots.get(document)
     if (slot === undefined) return
     if (slot.waiters.length > 0) judgeWaiters(slot, this.sync)

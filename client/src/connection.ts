@@ -264,6 +264,7 @@ export class Connection {
   /** When the newest ping went, or the welcome came. */
   #pingedMs = 0
   #pinged = false
+  #lateCount = 0
   #heartbeatMs = 0
   #nonce = 0
   #code: ErrorCode = 'CLOSED'
@@ -298,6 +299,7 @@ export class Connection {
   heard(): void {
     if (this.#phase !== 'online') return
     this.#pinged = false
+    this.#lateCount = 0
     // A probe is answered; the next ping goes a heartbeat after the last one, however much is heard: the node wants a sign of life, too.
     this.#dueMs = this.#pingedMs + this.#heartbeatMs
   }
@@ -424,15 +426,21 @@ export class Connection {
       this.#effects.requestToken()
     }
     if (this.#dueMs === undefined || now < this.#dueMs) return
-    if (this.#pinged) return this.#wait('TIMEOUT', 'backoff', 0)
+    if (this.#pinged) {
+      // Who comes late was asleep or busy, and has not read yet what came meanwhile: that says nothing of the other side.
+      if (now - this.#dueMs <= lateMs || this.#lateCount >= lateCountMax) return this.#wait('TIMEOUT', 'backoff', 0)
+      this.#lateCount++
+      this.#dueMs = now + lateMs
+      return
+    }
     this.#ping()
     this.#dueMs = now + this.#heartbeatMs
   }
 
   #probe(timeoutMs: number): void {
     this.#ping()
-    const due = this.#effects.monotonicMs() + timeoutMs
-    if (this.#dueMs === undefined || due < this.#dueMs) this.#dueMs = due
+    const now = this.#effects.monotonicMs()
+    if (this.#dueMs === undefined || this.#dueMs <= now || now + timeoutMs < this.#dueMs) this.#dueMs = now + timeoutMs
   }
 
   #ping(): void {
@@ -503,6 +511,10 @@ export class Connection {
     }
   }
 }
+
+/** Milliseconds by which a timer may be late, and how often in a row a late one is forgiven. */
+const lateMs = 500
+const lateCountMax = 3
 
 /** What a code of the table says to do, for codes that come without advice of their own. */
 export const retryOf = (code: ErrorCode): Retry => errorTable[code].retry

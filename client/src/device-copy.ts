@@ -11,14 +11,20 @@ import { stateOf } from './yjs.js'
 
 /** Milliseconds between tries to read a local copy that the region needs. */
 const storeRetryMs = 5_000
+/** Reads of one document in a row, at most, while other tabs write to it. */
+const readsMax = 3
 
 /** @throws MeridianError STORE_FAILED */
 export async function readStored({ storage }: ClientState, document: DocumentName): Promise<StoredDocument> {
-  const [found, marks] = await Promise.all([
-    storage.read(records.documentPrefix(document)),
-    storage.read(records.outboxDocumentPrefix(document)),
-  ])
-  return records.readDocument(found, marks)
+  for (let time = 1; ; time++) {
+    // The log first: what stands there and has no mark is saved. The other way round an edit that another tab wrote in between would be taken for that.
+    const found = await storage.read(records.documentPrefix(document))
+    const marks = await storage.read(records.outboxDocumentPrefix(document))
+    const stored = records.readDocument(found, marks)
+    const held = new Set(stored.log.map(({ name }) => records.recordText(name)))
+    if (time === readsMax || stored.marks.every(({ name }) => held.has(records.recordText(name)))) return stored
+    // Another tab has written in between: its mark is here, and the edit is not.
+  }
 }
 
 /** @throws MeridianError STORE_FAILED */

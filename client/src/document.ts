@@ -71,6 +71,11 @@ export class ClientDocument {
   /** Somebody has it open. */
   open = false
   link: Link = { kind: 'loading' }
+  /** The number of the connection that it belongs on. */
+  line = 0
+  /** The regions that may have it, if one that may not has said so; and how often one did in a row. */
+  redirects: readonly Redirect[] = []
+  hops = 0
   /** 0 if the document was never attached. */
   life = 0
   group: GroupId | undefined
@@ -125,6 +130,7 @@ export class ClientDocument {
       this.life = Math.max(this.life, stored.head.life)
       this.group ??= stored.head.group
       merge(this.cursor, stored.head.cursor)
+      if (this.redirects.length === 0) this.redirects = stored.head.redirects
     }
     // What was made or received since it was opened is known already.
     const payloads = new Map<string, Uint8Array>()
@@ -226,7 +232,10 @@ export class ClientDocument {
       case 'redirected':
         return { ...mirror, pending }
       default:
-        return { kind: 'offline', pending }
+        // The connection to where it may be is not there yet, or not any more.
+        return this.redirects.length > 0 && this.line > 0
+          ? { kind: 'redirected', pending, redirects: this.redirects }
+          : { kind: 'offline', pending }
     }
   }
 

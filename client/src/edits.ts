@@ -13,6 +13,7 @@ import type { OutboxItem } from './outbox.js'
 import type { Mark, RecordName } from './records.js'
 import { recordText } from './records.js'
 import type { SyncState } from './sync-state.js'
+import { lineOf } from './sync-state.js'
 import { coalesce } from './yjs.js'
 
 /** What the app made in this turn becomes items of the outbox. */
@@ -27,7 +28,7 @@ export function takeEdits(sync: SyncState): void {
 
 export function enqueue(sync: SyncState, document: ClientDocument, payload: Uint8Array): void {
   const record = sync.journal.nextName()
-  const item = sync.outbox.create(document.name, record.number, record, payload)
+  const item = lineOf(sync, document).outbox.create(document.name, record.number, record, payload)
   document.items.set(item.age, item)
   sync.journal.log(document, record, payload)
   sync.journal.mark(document, item, unsavedMark)
@@ -35,7 +36,7 @@ export function enqueue(sync: SyncState, document: ClientDocument, payload: Uint
   sync.changed.add(document)
   if (document.halted !== undefined) setAside(sync, document, item, document.halted)
   else if (document.attachment?.access === 'read') setAside(sync, document, item, 'WRITE_DENIED')
-  else sync.outbox.add(item)
+  else lineOf(sync, document).outbox.add(item)
 }
 
 /** An edit of an earlier opening, found on the device. */
@@ -43,9 +44,9 @@ export function foundEdit(sync: SyncState, document: ClientDocument, { name, mar
   const text = ageText(document.name, name)
   const age = sync.ages.get(text) ?? sync.journal.nextName().number
   sync.ages.delete(text)
-  const item = sync.outbox.create(document.name, age, name, payload)
+  const item = lineOf(sync, document).outbox.create(document.name, age, name, payload)
   document.items.set(age, item)
-  if (mark.kind !== 'kept') return sync.outbox.add(item)
+  if (mark.kind !== 'kept') return lineOf(sync, document).outbox.add(item)
   item.state = 'kept'
   item.dot = mark.dot
   document.keptCount++
@@ -59,7 +60,7 @@ function marked(sync: SyncState, document: ClientDocument, item: OutboxItem, mar
 
 /** Its region has saved it, but more regions are to have it before it is forgotten. */
 export function keep(sync: SyncState, document: ClientDocument, item: OutboxItem, dot: Dot | undefined): void {
-  sync.outbox.remove(item, 'kept')
+  lineOf(sync, document).outbox.remove(item, 'kept')
   item.dot = dot
   document.keptCount++
   marked(sync, document, item, { kind: 'kept', dot })
@@ -69,7 +70,7 @@ export function forget(sync: SyncState, document: ClientDocument, item: OutboxIt
   if (item.state === 'kept') document.keptCount--
   if (item.state === 'refused') document.refusedCount--
   if (item.isHeld) document.heldCount--
-  sync.outbox.remove(item, 'kept')
+  lineOf(sync, document).outbox.remove(item, 'kept')
   document.items.delete(item.age)
   marked(sync, document, item, undefined)
   sync.changed.add(document)
@@ -78,7 +79,7 @@ export function forget(sync: SyncState, document: ClientDocument, item: OutboxIt
 export function setAside(sync: SyncState, document: ClientDocument, item: OutboxItem, code: ErrorCode): void {
   if (item.state === 'refused') return
   if (item.state === 'kept') document.keptCount--
-  sync.outbox.remove(item, 'refused')
+  lineOf(sync, document).outbox.remove(item, 'refused')
   item.code = code
   document.refusedCount++
   marked(sync, document, item, { kind: 'refused', code })
@@ -93,7 +94,7 @@ export function refuseAll(sync: SyncState, document: ClientDocument, code: Error
 export function requeue(sync: SyncState, document: ClientDocument, item: OutboxItem): void {
   if (item.state === 'kept') document.keptCount--
   if (item.state === 'refused') document.refusedCount--
-  sync.outbox.add(item)
+  lineOf(sync, document).outbox.add(item)
   marked(sync, document, item, unsavedMark)
   sync.changed.add(document)
 }

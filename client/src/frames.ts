@@ -8,6 +8,8 @@ import { decodeServerFrame } from '@meridian/core/wires/native/server-frames'
 import { acked, replicated } from './acks.js'
 import { arrived, current } from './arrivals.js'
 import { attached, detachChannel, erase } from './attaching.js'
+import { durable, enoughRegions } from './durable.js'
+import { redirected } from './redirects.js'
 import { denied, refused } from './refusals.js'
 import type { SyncState } from './sync-state.js'
 
@@ -51,13 +53,18 @@ function take(sync: SyncState, frame: ServerFrame): void {
       return acked(sync, frame)
     case 'replicated':
       return replicated(sync, frame.group, frame.version)
+    case 'durable': {
+      durable(sync, frame)
+      if (frame.regions === enoughRegions && frame.regions <= frame.count) replicated(sync, frame.group, frame.version)
+      return
+    }
     case 'refused':
       return refused(sync, frame)
     case 'denied':
       return denied(sync, frame.channel, frame.code, frame.retryAfterMs)
     case 'redirect':
       return detachChannel(sync, frame.channel, (document) => {
-        document.link = { kind: 'redirected', redirects: frame.redirects }
+        redirected(sync, document, frame.redirects)
       })
     case 'erased':
       return detachChannel(sync, frame.channel, (document) => erase(sync, document, frame.life))

@@ -14,6 +14,11 @@ export interface WaitOptions {
   readonly signal?: Signal | undefined
 }
 
+export interface SavedOptions extends WaitOptions {
+  /** Regions that are to have made them durable. Default 1. More than there are of the document's: REGIONS_TOO_FEW, at once. */
+  readonly regions?: number | undefined
+}
+
 /** Where the local copy came from, when a handle is ready. */
 export type Origin =
   /** The device had it. */
@@ -43,8 +48,8 @@ export interface Handle {
   readonly status: DocumentStatus
   /** Called after each change of status or pending; the answer ends it. */
   subscribe(listener: Listener): () => void
-  /** Resolves when a region has made all edits so far durable. Rejects if one is refused for good, or when the handle is closed. */
-  saved(options?: WaitOptions): Promise<void>
+  /** Resolves when a region, or as many as are asked for, has made all edits so far durable. Rejects if one is refused for good, or when the handle is closed. */
+  saved(options?: SavedOptions): Promise<void>
   /** Resolves when all edits so far are durable on this device. Rejects with STORE_FULL or STORE_FAILED if they are not, for now. */
   stored(options?: WaitOptions): Promise<void>
   /** What is not saved is pushed on. The `Y.Doc` is destroyed with its last handle. */
@@ -54,7 +59,7 @@ export interface Handle {
 /** The client, as its handles know it. */
 export interface HandleOwner {
   statusOf(document: DocumentName): DocumentStatus
-  saved(handle: DocumentHandle, signal: Signal | undefined): Promise<void>
+  saved(handle: DocumentHandle, options: SavedOptions): Promise<void>
   stored(handle: DocumentHandle, signal: Signal | undefined): Promise<void>
   closeHandle(handle: DocumentHandle): Promise<void>
   tell(listeners: ReadonlySet<Listener>): void
@@ -96,8 +101,8 @@ export class DocumentHandle implements Handle {
     return subscribe(this.#listeners, listener)
   }
 
-  saved(options: WaitOptions = {}): Promise<void> {
-    return this.#owner.saved(this, options.signal)
+  saved(options: SavedOptions = {}): Promise<void> {
+    return this.#owner.saved(this, options)
   }
 
   stored(options: WaitOptions = {}): Promise<void> {

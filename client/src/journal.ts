@@ -19,6 +19,7 @@ const compactFactor = 8
 export class Journal {
   readonly #opening: string
   #number = 0
+  #voids = 0
   #batch: StoreOperation[] = []
   readonly #tokens = new Map<GroupId, MutableVersion>()
   readonly #changedTokens = new Set<GroupId>()
@@ -31,6 +32,11 @@ export class Journal {
   /** Grows with every record of this opening, and so with every edit. */
   get number(): number {
     return this.#number
+  }
+
+  /** How often a token was cut down: what was to be waited for by it may never come. */
+  get voids(): number {
+    return this.#voids
   }
 
   nextName(): RecordName {
@@ -55,6 +61,7 @@ export class Journal {
   /** After a rescue: drops from the token what the region lacks. */
   replaceToken(group: GroupId, version: Version): Version {
     const token = mutableVersion(version)
+    this.#voids++
     this.#tokens.set(group, token)
     this.#changedTokens.add(group)
     return token
@@ -154,8 +161,12 @@ export class Journal {
   /** The batch of this turn; empty if there is nothing to write. */
   take(): StoreOperation[] {
     for (const document of this.#changedHeads) {
-      const { life, group, cursor } = document
-      this.#batch.push({ kind: 'put', key: records.headKey(document.name), value: records.encodeHead({ life, group, cursor }) })
+      const { life, group, cursor, redirects } = document
+      this.#batch.push({
+        kind: 'put',
+        key: records.headKey(document.name),
+        value: records.encodeHead({ life, group, cursor, redirects }),
+      })
     }
     this.#changedHeads.clear()
     for (const group of this.#changedTokens) {

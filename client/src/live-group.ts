@@ -2,7 +2,7 @@
 
 import type { ErrorCode } from '@meridian/core/errors'
 import type { GroupId } from '@meridian/core/ids'
-import type { MutableVersion } from '@meridian/core/version'
+import type { MutableVersion, Version } from '@meridian/core/version'
 import type { Ack } from '@meridian/core/wires/native/server-frames'
 
 export interface LiveGroup {
@@ -16,6 +16,8 @@ export interface LiveGroup {
   stopped: boolean
   /** What the region has shown that it holds. */
   readonly held: MutableVersion
+  /** What so many regions hold, by their number; null: it was asked for. */
+  readonly durable: Map<number, Version | null>
   /** The newest ack: it may come before the answer to the attach of what it acks. */
   acked: Ack | undefined
 }

@@ -41,6 +41,9 @@ const gainMs = 5
 const gainShare = 0.2
 /** A connection that lasted less did not hold. */
 const heldMs = 10_000
+/** A connection that lasted so long says that nobody is slow; and the most that silence is borne longer because of that. */
+const steadyMs = 60_000
+const slownessMax = 8
 /** Milliseconds that a place is avoided after it did not hold, doubled each time, at most. */
 const avoidMs = 15_000
 const avoidMsMax = 600_000
@@ -63,6 +66,7 @@ interface Round {
 
 export class Locator {
   readonly places: Places
+  readonly #all: () => readonly Place[]
   readonly #effects: LocatorEffects
   #current: Place
   #round: Round | undefined
@@ -70,32 +74,39 @@ export class Locator {
   #dialledMs: number | undefined
   #enteredMs: number | undefined
   /** The one that served last. */
-  #region: RegionId | undefined
+  #served: Place | undefined
   /** What the last look found to be nearer. */
   #nearer: Place | undefined
+  /** Connections that were lost soon, one after the other, doubled each: all may be slow, and then nothing is gained by going on. */
+  slowness = 1
   readonly #returnMs = new Map<Place, number>()
 
-  constructor(places: Places, effects: LocatorEffects) {
+  /** @param all those that are allowed, the best liked first; never none. */
+  constructor(places: Places, all: () => readonly Place[], effects: LocatorEffects) {
     this.places = places
+    this.#all = all
     this.#effects = effects
-    const [first] = places.all
+    const [first] = all()
     if (first === undefined) throw new RangeError('there is a place')
     this.#current = first
+  }
+
+  get all(): readonly Place[] {
+    return this.#all()
   }
 
   get current(): Place {
     return this.#current
   }
 
-  /** The region that is dialled or in use, if it is another one than served before. */
-  get destination(): RegionId | undefined {
-    const { region } = this.#current
-    return this.#region === undefined || region === this.#region ? undefined : region
+  /** Whether the place that is dialled or in use is another one than served before. */
+  get isElsewhere(): boolean {
+    return this.#served !== undefined && this.#served !== this.#current
   }
 
   /** Whether there is a choice. */
   get isFree(): boolean {
-    return this.places.all.length > 1
+    return this.all.length > 1
   }
 
   /** When `time` is to come next, in monotonic milliseconds. */
@@ -113,7 +124,7 @@ export class Locator {
   /** What the device kept was read: the place that served last is the first to be dialled. */
   remember(): void {
     if (this.#enteredMs !== undefined || this.#dialledMs !== undefined) return
-    const last = this.places.all.find(({ url }) => url === this.places.last)
+    const last = this.all.find(({ url }) => url === this.places.last)
     if (last !== undefined) this.#current = last
   }
 
@@ -129,12 +140,8 @@ export class Locator {
     this.#dialledMs = undefined
     this.#round = undefined
     this.#enteredMs = now
-    this.#region = region
-    this.places.named(this.#current, region)
-    if (this.places.last !== this.#current.url) {
-      this.places.last = this.#current.url
-      this.places.isChanged = true
-    }
+    this.#served = this.#current
+    this.places.name(this.#current, region)
     this.#lookMs = now + this.#spread(lookFirstMs)
   }
 
@@ -155,16 +162,20 @@ export class Locator {
   lost(): number {
     const now = this.#effects.monotonicMs()
     const { current } = this
-    const held = this.#enteredMs !== undefined && now - this.#enteredMs >= heldMs
+    const lastedMs = this.#enteredMs === undefined ? 0 : now - this.#enteredMs
+    const held = lastedMs >= heldMs
+    this.slowness = lastedMs >= steadyMs ? 1 : Math.min(slownessMax, this.slowness * 2)
     this.left()
     if (!this.isFree) return 0
     if (held) current.failureCount = 0
     else {
-      current.avoidUntilMs = now + Math.min(avoidMsMax, this.#spread(avoidMs) * 2 ** current.failureCount)
+      // Once may be the network of the device.
+      if (current.failureCount > 0)
+        current.avoidUntilMs = now + Math.min(avoidMsMax, this.#spread(avoidMs) * 2 ** (current.failureCount - 1))
       current.failureCount++
     }
     this.#returnMs.set(current, now + this.#spread(returnMs))
-    this.#begin('race', this.places.all)
+    this.#begin('race', this.all)
     return answerMs
   }
 
@@ -187,7 +198,7 @@ export class Locator {
       this.#returnMs.set(this.#current, now + this.#spread(returnMs))
       this.#begin(
         'doubt',
-        this.places.all.filter((one) => one !== this.#current),
+        this.all.filter((one) => one !== this.#current),
       )
     }
     if (this.#lookMs !== undefined && now >= this.#lookMs) this.#look()
@@ -199,7 +210,7 @@ export class Locator {
     const metered = this.#effects.isMetered()
     this.#lookMs = this.#effects.monotonicMs() + this.#spread(lookMs)
     if (metered && this.isFree) return
-    this.#begin('look', metered ? [this.#current] : this.places.all)
+    this.#begin('look', metered ? [this.#current] : this.all)
   }
 
   #begin(why: Round['why'], places: readonly Place[]): void {
@@ -221,7 +232,7 @@ export class Locator {
       this.#round = undefined
       if (round.why === 'doubt') return
       // Nobody answers: who blocks such questions may let a connection through. In turn, so that each is tried.
-      const { all } = this.places
+      const { all } = this
       const next = all[(all.indexOf(this.#current) + 1) % all.length]
       if (next !== undefined) this.#current = next
       return
@@ -234,7 +245,7 @@ export class Locator {
 
   #judgeLook(round: Round, now: number): void {
     this.#round = undefined
-    const isWhole = round.pending.size === 0 && round.answered.length === this.places.all.length
+    const isWhole = round.pending.size === 0 && round.answered.length === this.all.length
     const best = this.#best(
       round.answered.filter((one) => one === this.#current || (this.#returnMs.get(one) ?? now) <= now),
       now,
@@ -271,7 +282,7 @@ export class Locator {
 
   #cost(place: Place, now: number): number {
     const roundTripMs = place.roundTripMs ?? 0
-    const dislike = place === this.places.all[0] ? 0 : preferenceMs
+    const dislike = place === this.all[0] ? 0 : preferenceMs
     const isBad = place.avoidUntilMs > now || (place.isLeaving && place !== this.#current)
     return roundTripMs + dislike + (isBad ? answerMs * 10 : 0)
   }

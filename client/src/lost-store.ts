@@ -9,19 +9,20 @@ import { mutableVersion } from '@meridian/core/version'
 import { attachLoaded, detach } from './attaching.js'
 import type { ClientDocument } from './document.js'
 import { takeEdits } from './edits.js'
-import type { SyncState } from './sync-state.js'
+import type { SyncRoot, SyncState } from './sync-state.js'
+import { lineOf } from './sync-state.js'
 import { settle } from './turn.js'
 
 /**
  * Everything that this opening holds. Documents of which it holds no copy begin anew, so that the region sends them whole. Of edits the
  * leader writes all but those that another tab has still to write itself, and each other tab its own.
  */
-export function writeAnew(sync: SyncState): void {
+export function writeAnew(sync: SyncRoot): void {
   sync.anewCount++
   takeEdits(sync)
   for (const document of sync.documents.values()) writeDocumentAnew(sync, document)
   sync.journal.tokensAnew()
-  attachLoaded(sync, [...sync.documents.values()])
+  for (const line of sync.lines) attachLoaded(line, [...sync.documents.values()])
   settle(sync)
 }
 
@@ -30,7 +31,7 @@ export function writeDocumentAnew(sync: SyncState, document: ClientDocument): vo
   const state = sync.effects.snapshot(document.name)
   if (state === undefined && document.link.kind !== 'loading') {
     document.cursor = mutableVersion()
-    detach(sync, document)
+    detach(lineOf(sync, document), document)
   }
   sync.journal.anew(document, state, (item) => {
     const isOurs = item.record.opening === sync.options.opening || (sync.leads && !item.isHeld)
@@ -43,10 +44,10 @@ export function writeDocumentAnew(sync: SyncState, document: ClientDocument): vo
 }
 
 /** That tab is gone: what it had said to be on the device may have been so before the store was lost, and nobody else wrote it. */
-export function distrust(sync: SyncState, opening: string): void {
+export function distrust(sync: SyncRoot, opening: string): void {
   if (sync.anewCount === 0) return
   for (const document of sync.documents.values())
     if ([...document.log.values()].some((record) => record.opening === opening)) writeDocumentAnew(sync, document)
-  attachLoaded(sync, [...sync.documents.values()])
+  for (const line of sync.lines) attachLoaded(line, [...sync.documents.values()])
   settle(sync)
 }

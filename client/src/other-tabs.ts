@@ -11,8 +11,8 @@ import type { OutboxItem } from './outbox.js'
 import type { Mark, RecordName } from './records.js'
 import { recordText } from './records.js'
 import type { ConnectionStatus, DocumentStatus } from './status.js'
-import type { SyncState } from './sync-state.js'
-import { connecting } from './sync-state.js'
+import type { SyncRoot, SyncState } from './sync-state.js'
+import { connecting, lineOf } from './sync-state.js'
 import { settle } from './turn.js'
 
 /**
@@ -20,7 +20,7 @@ import { settle } from './turn.js'
  * leader has heard of it before and its outbox has it no more; whoever told of it did not know yet.
  */
 export function foreignEdit(
-  sync: SyncState,
+  sync: SyncRoot,
   name: DocumentName,
   record: RecordName,
   payload: Uint8Array,
@@ -37,20 +37,20 @@ export function foreignEdit(
   }
   document.log.set(text, record)
   document.logBytes += payload.length
-  const item = sync.outbox.create(name, sync.journal.nextName().number, record, payload)
+  const item = lineOf(sync, document).outbox.create(name, sync.journal.nextName().number, record, payload)
   item.isHeld = !isOrphan
   item.isUnwritten = isOrphan
   if (!isOrphan) document.heldCount++
   else if (sync.leads) writeFor(sync, document, item)
   document.items.set(item.age, item)
-  sync.outbox.add(item)
+  lineOf(sync, document).outbox.add(item)
   sync.changed.add(document)
   settle(sync)
   return 'new'
 }
 
 /** The device has the records of another tab up to that number; or it will not, and they are written here. */
-export function release(sync: SyncState, opening: string, number: number, isDurable: boolean): void {
+export function release(sync: SyncRoot, opening: string, number: number, isDurable: boolean): void {
   for (const document of sync.documents.values()) {
     if (document.heldCount > 0)
       unhold(sync, document, ({ record }) => record.opening === opening && record.number <= number, isDurable)
@@ -76,7 +76,7 @@ export function writeFor(sync: SyncState, document: ClientDocument, item: Outbox
 }
 
 /** What the leader's outbox made of an edit. */
-export function mirrorMark(sync: SyncState, name: DocumentName, record: RecordName, mark: Mark | undefined): void {
+export function mirrorMark(sync: SyncRoot, name: DocumentName, record: RecordName, mark: Mark | undefined): void {
   const document = sync.documents.get(name)
   const item = document?.item(record)
   if (sync.leads || document === undefined || item === undefined) return
@@ -87,21 +87,21 @@ export function mirrorMark(sync: SyncState, name: DocumentName, record: RecordNa
   item.isUnwritten = false
   switch (mark?.kind) {
     case undefined:
-      sync.outbox.remove(item, 'kept')
+      lineOf(sync, document).outbox.remove(item, 'kept')
       document.items.delete(item.age)
       break
     case 'kept':
-      sync.outbox.remove(item, 'kept')
+      lineOf(sync, document).outbox.remove(item, 'kept')
       item.dot = mark.dot
       document.keptCount++
       break
     case 'refused':
-      sync.outbox.remove(item, 'refused')
+      lineOf(sync, document).outbox.remove(item, 'refused')
       item.code = mark.code
       document.refusedCount++
       break
     case 'unsaved':
-      sync.outbox.add(item)
+      lineOf(sync, document).outbox.add(item)
       break
   }
   sync.changed.add(document)
@@ -114,7 +114,7 @@ export function forgottenOf(sync: SyncState, name: DocumentName, found: readonly
   return found.filter((record) => document?.item(record) === undefined)
 }
 
-export function mirrorStatus(sync: SyncState, name: DocumentName, status: DocumentStatus): void {
+export function mirrorStatus(sync: SyncRoot, name: DocumentName, status: DocumentStatus): void {
   const document = sync.documents.get(name)
   if (sync.leads || document === undefined) return
   document.mirror = status
@@ -122,7 +122,7 @@ export function mirrorStatus(sync: SyncState, name: DocumentName, status: Docume
   settle(sync)
 }
 
-export function mirrorErased(sync: SyncState, name: DocumentName): void {
+export function mirrorErased(sync: SyncRoot, name: DocumentName): void {
   const document = sync.documents.get(name)
   if (sync.leads || document === undefined || document.link.kind === 'erased') return
   erase(sync, document, document.life)
@@ -130,7 +130,7 @@ export function mirrorErased(sync: SyncState, name: DocumentName): void {
   settle(sync)
 }
 
-export function mirrorConnection(sync: SyncState, status: ConnectionStatus): void {
+export function mirrorConnection(sync: SyncRoot, status: ConnectionStatus): void {
   if (sync.leads) return
   sync.mirrored = status
   if (status.kind !== 'online') for (const document of sync.documents.values()) document.mirror = undefined
@@ -139,7 +139,7 @@ export function mirrorConnection(sync: SyncState, status: ConnectionStatus): voi
 }
 
 /** This tab has the connection from now on. What the device holds by now is to be `loaded` before. */
-export function lead(sync: SyncState): void {
+export function lead(sync: SyncRoot): void {
   sync.leads = true
   sync.mirrored = undefined
   for (const document of sync.documents.values()) {
@@ -151,8 +151,8 @@ export function lead(sync: SyncState): void {
 }
 
 /** Another one has it. */
-export function follow(sync: SyncState): void {
-  sync.connection.receive({ type: 'stop' })
+export function follow(sync: SyncRoot): void {
+  for (const line of sync.lines) line.connection.receive({ type: 'stop' })
   sync.leads = false
   sync.mirrored = connecting
   settle(sync)

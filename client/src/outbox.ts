@@ -17,6 +17,7 @@
  * - OUT4 After a loss a name is used again only if everything unacked is of one document. A node drops what comes for a document that
  *   it no longer serves, and takes what comes for another; if the word of it is lost with the connection, the dropped one would be found
  *   below a saved one of the other and be taken for its resend.
+ * - OUT5 Nor is it used again in another region.
  */
 
 import type { ErrorCode } from '@meridian/core/errors'
@@ -117,6 +118,19 @@ export class Outbox {
       for (const item of again) item.state = 'waiting'
       this.#resend = [...new Set(again)].sort((a, b) => a.counter - b.counter)
     } else this.#requeue(again)
+  }
+
+  /** These are another line's from now on. */
+  let(items: readonly OutboxItem[]): void {
+    const gone = new Set(items)
+    this.#take((item) => gone.has(item))
+    this.#resend = this.#resend.filter((item) => !gone.has(item))
+    this.#fresh = this.#fresh.filter((item) => !gone.has(item))
+  }
+
+  /** OUT5: another region is asked, which may hold some of what was sent to the last one and not what came before that. */
+  rename(): void {
+    this.#requeue([...this.#resend])
   }
 
   /**

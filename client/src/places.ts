@@ -28,6 +28,15 @@ export interface Place {
   failureCount: number
 }
 
+/** A region as an app sees it. */
+export interface RegionInfo {
+  readonly region: RegionId
+  /** The country whose law holds there, as the cluster file says; undefined if nobody has said. */
+  readonly jurisdiction: string | undefined
+  /** Milliseconds of a round trip; undefined while it was not measured. */
+  readonly roundTripMs: number | undefined
+}
+
 interface Listed {
   readonly region: RegionId
   readonly jurisdiction: string | undefined
@@ -40,6 +49,8 @@ export class Places {
   #places: Place[]
   /** What is to be kept on the device changed. */
   isChanged = false
+  /** A list was read: these are all there are. */
+  isListed = false
   /** The URL of the place that served last. */
   last: string | undefined
 
@@ -55,6 +66,14 @@ export class Places {
     return this.#places
   }
 
+  /** Those that have a name by now. */
+  get named(): RegionInfo[] {
+    const found: RegionInfo[] = []
+    for (const { region, jurisdiction, roundTripMs } of this.#places)
+      if (region !== undefined && !found.some((one) => one.region === region)) found.push({ region, jurisdiction, roundTripMs })
+    return found
+  }
+
   get regionCount(): number {
     return new Set(this.#places.map(({ region, url }) => region ?? url)).size
   }
@@ -66,8 +85,15 @@ export class Places {
     )
   }
 
+  /** The first connection leads there. */
+  served({ url }: Place): void {
+    if (this.last === url) return
+    this.last = url
+    this.isChanged = true
+  }
+
   /** A node has answered on a connection to this place. */
-  named(found: Place, region: RegionId): void {
+  name(found: Place, region: RegionId): void {
     if (found.region === region) return
     found.region = region
     this.#places = this.#places.filter((one) => one === found || one.isGiven || one.region !== region)
@@ -106,6 +132,7 @@ export class Places {
   }
 
   #adopt(regions: readonly Listed[]): void {
+    this.isListed = true
     const names = new Set(regions.map(({ region }) => region))
     this.#places = this.#places.filter((one) => one.isGiven || (one.region !== undefined && names.has(one.region)))
     for (const listed of regions) {

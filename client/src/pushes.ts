@@ -11,11 +11,13 @@ export function pump(sync: SyncState, nowMs: number): void {
   if (phase !== 'online' && phase !== 'greeting') return
   const windowBytes = sync.session.welcome?.unackedBytesMax ?? greetingBytesMax / 2
   const tooLarge: OutboxItem[] = []
-  const anyStopped = [...sync.session.groups.values()].some((group) => group.stopped)
+  const anyStopped = sync.session.isStopped || [...sync.session.groups.values()].some((group) => group.stopped)
   sync.outbox.pump(
     windowBytes,
     (item) => {
       const document = sync.documents.get(item.document)
+      // RES5: a document that no region has answered for yet may be one that this region may not have.
+      if (document?.group === undefined && sync.locator.isFree) return 'pass'
       if (document?.channel === undefined || document.needs !== 'nothing' || document.halted !== undefined) return 'pass'
       if (document.heldCount > 0) return 'pass'
       if (document.blockedUntilMs !== undefined && document.blockedUntilMs > nowMs) return 'pass'
@@ -70,10 +72,13 @@ export function listen(sync: SyncState, nowMs: number): number | undefined {
   if (sync.connection.phase !== 'online' || !sync.locator.isFree) return undefined
   const { isWaiting } = sync.outbox
   if (sync.askedMs > sync.heardMs || (!isWaiting && sync.effects.isMetered())) return undefined
-  const dueMs = isWaiting ? Math.max(sync.heardMs, sync.progressMs) + waitingQuietMs : sync.heardMs + idleQuietMs
+  const { slowness } = sync.locator
+  const dueMs = isWaiting
+    ? Math.max(sync.heardMs, sync.progressMs) + waitingQuietMs * slowness
+    : sync.heardMs + idleQuietMs * slowness
   if (nowMs < dueMs) return dueMs
   sync.askedMs = nowMs
-  sync.connection.receive({ type: 'probe', timeoutMs: quietAnswerMs })
+  sync.connection.receive({ type: 'probe', timeoutMs: quietAnswerMs * slowness })
   return undefined
 }
 

@@ -17,10 +17,11 @@
  * had read here or written before. Payloads stand once: an edit is one log record and a mark of a few bytes that goes when it is saved.
  */
 
+import type { Redirect } from '@meridian/core/effects'
 import type { ErrorCode } from '@meridian/core/errors'
 import { errorCodeOf, errorTable, MeridianError } from '@meridian/core/errors'
 import type { DocumentName, GroupId } from '@meridian/core/ids'
-import { parseDocument, parseGroup, parseReplica } from '@meridian/core/ids'
+import { parseDocument, parseGroup, parseRegion, parseReplica } from '@meridian/core/ids'
 import type { Dot, MutableVersion, Version } from '@meridian/core/version'
 import { mutableVersion, readVersion, writeVersion } from '@meridian/core/version'
 import type { Decoder } from 'lib0/decoding'
@@ -61,6 +62,8 @@ export interface Head {
   /** Undefined if the document was never attached. */
   readonly group: GroupId | undefined
   readonly cursor: Version
+  /** The regions that may have it, if one that may not has said so (RES5). */
+  readonly redirects: readonly Redirect[]
 }
 
 /** What the outbox knows of an edit. `kept`: saved, and held until enough regions have it. `refused`: set aside, tried again at the next opening. */
@@ -144,6 +147,12 @@ export function encodeHead(head: Head): Uint8Array {
     encoding.writeVarUint(body, head.life)
     encoding.writeVarString(body, head.group ?? '')
     writeVersion(body, head.cursor)
+    if (head.redirects.length === 0) return
+    encoding.writeVarUint(body, head.redirects.length)
+    for (const { region, url } of head.redirects) {
+      encoding.writeVarString(body, region)
+      encoding.writeVarString(body, url)
+    }
   })
 }
 
@@ -151,7 +160,15 @@ function decodeHead(value: Uint8Array): Head {
   return decode(value, (body) => {
     const life = decoding.readVarUint(body)
     const group = decoding.readVarString(body)
-    return { life, group: group === '' ? undefined : parseGroup(group), cursor: readVersion(body) }
+    const cursor = readVersion(body)
+    const redirects: Redirect[] = []
+    // Not in what older clients wrote.
+    if (decoding.hasContent(body)) {
+      const count = decoding.readVarUint(body)
+      while (redirects.length < count)
+        redirects.push({ region: parseRegion(decoding.readVarString(body)), url: decoding.readVarString(body) })
+    }
+    return { life, group: group === '' ? undefined : parseGroup(group), cursor, redirects }
   })
 }
 

@@ -23,6 +23,7 @@ export function refused(sync: SyncState, frame: Refused): void {
   sync.progressMs = sync.effects.monotonicMs()
   // A refusal of what was withdrawn, of a group that cannot be told: every group goes on with new counters, which does no harm.
   for (const live of group === undefined ? sync.session.groups.values() : [group]) live.stopped = true
+  if (group === undefined) sync.session.isStopped = true
   // What went out before its document's group was known may be of this one.
   const inGroup = (name: DocumentName): boolean => {
     const other = sync.documents.get(name)?.attachment?.group

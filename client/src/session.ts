@@ -16,6 +16,8 @@ export class Session {
   readonly byHandle = new Map<number, ClientDocument>()
   /** Of channels that are gone, too. */
   readonly channelGroups = new Map<number, LiveGroup>()
+  /** The node refused a push before it had named the push's group: it may be any that it names from here on. */
+  isStopped = false
   #channel = 0
 
   /** The connection is gone, and everything that was named on it. */
@@ -26,6 +28,7 @@ export class Session {
     this.byChannel.clear()
     this.byHandle.clear()
     this.channelGroups.clear()
+    this.isStopped = false
     this.#channel = 0
   }
 
@@ -39,8 +42,9 @@ export class Session {
       blockedUntilMs: undefined,
       attempt: 0,
       code: undefined,
-      stopped: false,
+      stopped: this.isStopped,
       held: mutableVersion(),
+      durable: new Map(),
       acked: undefined,
     })
   }

@@ -1,11 +1,13 @@
 /** One document of which there are handles, or that is being loaded to be pushed: its live copy, and who waits for what becomes of it. */
 
+import type { Wanted } from './durable.js'
 import { MeridianError } from '@meridian/core/errors'
 import type { DocumentName } from '@meridian/core/ids'
 import type { DocumentHandle, Origin } from './handle.js'
 import type { LiveDocument } from './live.js'
 import type { DocumentPresence } from './presence.js'
 import type { DocumentStatus } from './status.js'
+import type { Outcome } from './outcome.js'
 import type { Sync } from './sync.js'
 import type { TabMessage } from './tabs.js'
 
@@ -13,6 +15,8 @@ export interface Waiter {
   /** Undefined until the local records are read: they may hold edits that were never saved. */
   age: number | undefined
   readonly handle: DocumentHandle
+  /** For more regions than one. */
+  readonly wait: Wanted | undefined
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -66,11 +70,24 @@ export function judgeWaiters(slot: Slot, sync: Sync): void {
   const left: Waiter[] = []
   slot.waiters = left
   for (const waiter of waiters) {
-    const outcome = waiter.age === undefined ? 'pending' : sync.outcome(slot.name, waiter.age)
+    const outcome = waiter.age === undefined ? 'pending' : sync.outcome(slot.name, waiter.age, waiter.wait)
     if (outcome === 'saved') waiter.resolve()
     else if (outcome === 'pending') left.push(waiter)
     else waiter.reject(new MeridianError(outcome))
   }
+}
+
+/** What the tab with the connection says of a wait for more regions. */
+export function told(slot: Slot | undefined, sync: Sync, id: number, outcome: Outcome): void {
+  if (slot === undefined) return
+  for (const { wait } of slot.waiters) if (wait?.id === id) wait.told = outcome
+  judgeWaiters(slot, sync)
+}
+
+/** Another tab has the connection now. */
+export function askAgain(slot: Slot, sync: Sync): void {
+  for (const { wait } of slot.waiters) if (wait !== undefined) wait.id = 0
+  judgeWaiters(slot, sync)
 }
 
 export function judgeReady(slot: Slot, sync: Sync): void {
@@ -81,8 +98,14 @@ export function judgeReady(slot: Slot, sync: Sync): void {
   else if (status.kind === 'refused') slot.ready.reject(new MeridianError(status.code))
   else if (status.kind === 'erased') slot.ready.reject(new MeridianError('ERASED'))
   else {
-    const { kind } = sync.connectionStatus
-    if (status.kind === 'waiting' || status.kind === 'redirected' || kind === 'idle' || kind === 'waiting' || kind === 'refused')
+    const { kind } = sync.reach(slot.name)
+    if (
+      status.kind === 'waiting' ||
+      (status.kind === 'redirected' && kind !== 'connecting') ||
+      kind === 'idle' ||
+      kind === 'waiting' ||
+      kind === 'refused'
+    )
       ready(slot, 'nowhere')
   }
 }

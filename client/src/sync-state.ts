@@ -4,7 +4,7 @@
  */
 
 import type { Random } from '@meridian/core/effects'
-import type { DeviceId, DocumentName } from '@meridian/core/ids'
+import type { DeviceId, DocumentName, GroupId } from '@meridian/core/ids'
 import type { Connection, ConnectionTimes } from './connection.js'
 import type { ClientDocument } from './document.js'
 import type { Journal } from './journal.js'
@@ -23,16 +23,19 @@ export interface SyncEffects {
   /** Milliseconds that never run backwards. */
   monotonicMs(): number
   readonly random: Random
+  /** For one more connection: counters of pushes are of one. */
+  newDevice(): DeviceId
   /** `flush` is to be called when the running turn is over. */
   defer(): void
   /** `receive({ type: 'time' })` is to be called then, and at no other time asked for before. */
   wakeAt(monotonicMs: number | undefined): void
-  requestToken(): void
-  dial(socket: number, url: string): void
-  hangUp(): void
-  send(message: Uint8Array): void
+  // Of the line with that number.
+  requestToken(line: number): void
+  dial(line: number, socket: number, url: string): void
+  hangUp(line: number): void
+  send(line: number, message: Uint8Array): void
   /** Answered by `answered` with what the place said of regions, later; milliseconds. */
-  ask(place: Place, timeoutMs: number): void
+  ask(line: number, place: Place, timeoutMs: number): void
   /** The user pays for what is sent. */
   isMetered(): boolean
   /** One atomic batch, after all earlier ones. */
@@ -52,6 +55,8 @@ export interface SyncEffects {
   /** What became of an edit in the outbox; without a mark it is forgotten. */
   marked(document: DocumentName, record: RecordName, mark: Mark | undefined): void
   connectionChanged(): void
+  /** More regions are to have what was saved, and another tab has the connection. */
+  wanted(document: DocumentName, id: number, regions: number): void
 }
 
 export interface SyncOptions {
@@ -67,37 +72,67 @@ export interface SyncOptions {
   readonly compactCount?: number
 }
 
-export interface SyncState {
-  readonly effects: SyncEffects
-  readonly options: SyncOptions
+/** What goes over one connection. */
+export interface SyncLine {
+  /** 0: the first one. */
+  readonly number: number
   readonly connection: Connection
   readonly locator: Locator
   readonly session: Session
-  readonly documents: Map<DocumentName, ClientDocument>
   readonly outbox: Outbox
-  readonly journal: Journal
-  /** Places in the order of edits that were found in the outbox and whose documents are not loaded yet. */
-  readonly ages: Map<string, number>
+  /** Frames of the running turn. */
+  readonly out: Outgoing
   /** Documents with a wait that ends. */
   readonly waiters: Set<ClientDocument>
-  /** False while another tab has the connection: then marks, cursors and compaction are that one's, and this one knows what it is told. */
-  leads: boolean
-  /** Of the tab that has the connection. */
-  mirrored: ConnectionStatus | undefined
-  /** What was told last. */
-  told: ConnectionStatus
-  /** How often everything was written anew: what a read found that began before the last time is gone from the device. */
-  anewCount: number
   /** When the node last said what became of a push. */
   progressMs: number
   /** When anything last came from it, and when it was last asked whether it is there. */
   heardMs: number
   askedMs: number
-
-  // Of the running turn.
-  readonly out: Outgoing
-  readonly changed: Set<ClientDocument>
 }
+
+/** What all of a client's connections have together. */
+export interface Shared {
+  readonly effects: SyncEffects
+  readonly options: SyncOptions
+  /** All of them, whatever line they are on. */
+  readonly documents: Map<DocumentName, ClientDocument>
+  readonly journal: Journal
+  /** Places in the order of edits that were found in the outbox and whose documents are not loaded yet. */
+  readonly ages: Map<string, number>
+  /** False while another tab has the connection: then marks, cursors and compaction are that one's, and this one knows what it is told. */
+  readonly leads: boolean
+  /** Of the tab that has the connection. */
+  readonly mirrored: ConnectionStatus | undefined
+  /** How many regions hold a group, as far as one has said. */
+  readonly regionCounts: Map<GroupId, number>
+  /** What was told last. */
+  readonly told: ConnectionStatus
+  /** How often everything was written anew: what a read found that began before the last time is gone from the device. */
+  readonly anewCount: number
+  /** Of the running turn. */
+  readonly changed: Set<ClientDocument>
+  /** The first one, and those for documents that may not be there. */
+  readonly lines: readonly SyncState[]
+  openLine(places: () => readonly Place[]): SyncState
+}
+
+/** As it looks from one line; from the first one for who deals with all documents. */
+export interface SyncState extends Shared, SyncLine {}
+
+/** The sync machine as those may change it who speak for all of it. */
+type Mutable = 'leads' | 'mirrored' | 'told' | 'anewCount'
+export type SyncRoot = { -readonly [Field in Mutable]: Shared[Field] } & Omit<SyncState, Mutable>
+
+/** The line that a document is on. */
+export function lineOf(sync: SyncState, document: ClientDocument): SyncState {
+  const number = document.line
+  return (number === sync.number ? sync : sync.lines.find((line) => line.number === number)) ?? sync
+}
+
+/** The documents on a line. */
+export const onLine = (sync: SyncState): ClientDocument[] =>
+  [...sync.documents.values()].filter(({ line }) => line === sync.number)
 
 export const connecting: ConnectionStatus = { kind: 'connecting' }
 

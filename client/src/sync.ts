@@ -3,56 +3,49 @@
  * Here the events come in; what they do stands in a file for each noun, over one state (`sync-state.ts`).
  */
 
-import { toMeridianError } from '@meridian/core/errors'
 import type { DocumentName, GroupId } from '@meridian/core/ids'
 import type { Version } from '@meridian/core/version'
-import { encodeClientFrame } from '@meridian/core/wires/native/client-frames'
-import type { FrameReader } from '@meridian/core/wires/native/frame'
-import { protocolVersion } from '@meridian/core/wires/native/frame'
-import { attachLoaded, lacksRights, left, showPresence, tryRefusedAgain } from './attaching.js'
-import type { ConnectionEvent } from './connection.js'
-import { Connection, connectionTimes } from './connection.js'
+import { attachLoaded, lacksRights, showPresence, tryRefusedAgain } from './attaching.js'
+import type { Connection, ConnectionEvent } from './connection.js'
 import { ClientDocument } from './document.js'
+import type { Wanted } from './durable.js'
+import { outcomeIn } from './durable.js'
 import { ageText, foundEdit, takeEdits } from './edits.js'
-import { newReader } from './frames.js'
 import { Journal } from './journal.js'
-import { Locator } from './locate.js'
+import { Line } from './line.js'
+import type { Locator } from './locate.js'
 import { writeDocumentAnew } from './lost-store.js'
-import { Outbox } from './outbox.js'
+import type { Outbox } from './outbox.js'
 import type { Outcome } from './outcome.js'
 import { outcomeOf } from './outcome.js'
-import { Outgoing } from './outgoing.js'
+import type { Outgoing } from './outgoing.js'
 import type { Place } from './places.js'
 import type { RecordName, StoredDocument } from './records.js'
 import { recordText } from './records.js'
+import { gather, go } from './redirects.js'
 import { replacePremature, rescue } from './rescue.js'
-import { Session } from './session.js'
+import type { Session } from './session.js'
 import type { ConnectionStatus, DocumentStatus } from './status.js'
-import type { SyncEffects, SyncOptions, SyncState } from './sync-state.js'
-import { connecting, connectionStatus } from './sync-state.js'
-import { settle } from './turn.js'
+import type { SyncEffects, SyncOptions, SyncRoot, SyncState } from './sync-state.js'
+import { connecting, connectionStatus, lineOf } from './sync-state.js'
+import { sendOut, settle } from './turn.js'
 
-export class Sync implements SyncState {
+export class Sync implements SyncRoot {
+  readonly number = 0
   readonly effects: SyncEffects
   readonly options: SyncOptions
-  readonly connection: Connection
-  readonly locator: Locator
-  readonly session = new Session()
   readonly documents = new Map<DocumentName, ClientDocument>()
-  readonly outbox = new Outbox()
   readonly journal: Journal
   readonly ages = new Map<string, number>()
-  readonly waiters = new Set<ClientDocument>()
-  readonly out = new Outgoing()
+  readonly regionCounts = new Map<GroupId, number>()
   readonly changed = new Set<ClientDocument>()
   leads: boolean
   mirrored: ConnectionStatus | undefined
   told: ConnectionStatus
-  progressMs = 0
-  heardMs = 0
-  askedMs = 0
   anewCount = 0
-  #reader: FrameReader
+  lines: readonly Line[] = []
+  readonly #first: Line
+  #lineNumber = 0
   #deferred = false
 
   constructor(effects: SyncEffects, options: SyncOptions) {
@@ -60,40 +53,85 @@ export class Sync implements SyncState {
     this.options = options
     this.leads = options.leads
     if (!options.leads) this.mirrored = connecting
+    this.told = connecting
     this.journal = new Journal(options.opening)
-    this.#reader = newReader(this)
-    this.locator = new Locator(options.places, {
-      monotonicMs: () => effects.monotonicMs(),
-      random: effects.random,
-      ask: (place, timeoutMs) => effects.ask(place, timeoutMs),
-      isMetered: () => effects.isMetered(),
-      move: () => this.connection.receive({ type: 'move' }),
-    })
-    this.connection = new Connection(
-      {
-        clock: effects.clock,
-        monotonicMs: () => effects.monotonicMs(),
-        random: effects.random,
-        requestToken: () => effects.requestToken(),
-        dial: (socket) => {
-          this.locator.dialled()
-          effects.dial(socket, this.locator.current.url)
-        },
-        hangUp: () => effects.hangUp(),
-        send: (frame) => this.out.push(frame),
-        greet: (token) => this.#greet(token),
-        entered: (welcome) => {
-          this.session.welcome = welcome
-          this.heardMs = effects.monotonicMs()
-          this.locator.entered(welcome.region)
-        },
-        left: () => left(this),
-        lost: () => this.locator.lost(),
-        destination: () => this.locator.destination,
+    this.#first = new Line(this, {
+      number: 0,
+      device: options.device,
+      places: () => options.places.all,
+      entered: (region) => {
+        options.places.served(this.locator.current)
+        gather(this, region)
       },
-      { times: options.times ?? connectionTimes, tokens: options.tokens },
-    )
+    })
+    this.lines = [this.#first]
     this.told = this.connectionStatus
+  }
+
+  get connection(): Connection {
+    return this.#first.connection
+  }
+
+  get locator(): Locator {
+    return this.#first.locator
+  }
+
+  get session(): Session {
+    return this.#first.session
+  }
+
+  get outbox(): Outbox {
+    return this.#first.outbox
+  }
+
+  get out(): Outgoing {
+    return this.#first.out
+  }
+
+  get waiters(): Set<ClientDocument> {
+    return this.#first.waiters
+  }
+
+  get progressMs(): number {
+    return this.#first.progressMs
+  }
+
+  get heardMs(): number {
+    return this.#first.heardMs
+  }
+
+  get askedMs(): number {
+    return this.#first.askedMs
+  }
+
+  set progressMs(ms: number) {
+    this.#first.progressMs = ms
+  }
+
+  set askedMs(ms: number) {
+    this.#first.askedMs = ms
+  }
+
+  openLine(places: () => readonly Place[]): SyncState {
+    const line: Line = new Line(this, {
+      number: ++this.#lineNumber,
+      device: this.effects.newDevice(),
+      places,
+      entered: () => undefined,
+    })
+    this.lines = [...this.lines, line]
+    if (this.connection.phase !== 'idle' && this.connection.phase !== 'closed') line.connection.receive({ type: 'start' })
+    return line
+  }
+
+  /** A line that no document is on any more is closed. */
+  #closeLines(): void {
+    const used = new Set([...this.documents.values()].map(({ line }) => line))
+    for (const line of this.lines) {
+      if (line.number === 0 || used.has(line.number)) continue
+      line.connection.receive({ type: 'close' })
+      this.lines = this.lines.filter((other) => other !== line)
+    }
   }
 
   get connectionStatus(): ConnectionStatus {
@@ -111,6 +149,13 @@ export class Sync implements SyncState {
     return this.documents.get(name)?.status
   }
 
+  /** Of the connection that a document is on. */
+  reach(name: DocumentName): ConnectionStatus {
+    const document = this.documents.get(name)
+    const line = document === undefined ? this : lineOf(this, document)
+    return line.number === 0 ? this.connectionStatus : line.connection.status
+  }
+
   /** Now, as an age to ask `outcome` about later. */
   get age(): number {
     takeEdits(this)
@@ -119,13 +164,18 @@ export class Sync implements SyncState {
   }
 
   /** Of the newest record of this opening. */
-  get number(): number {
+  get recordNumber(): number {
     return this.journal.number
   }
 
   /** What became of the edits of a document up to an age. */
-  outcome(name: DocumentName, age: number): Outcome {
-    return outcomeOf(this, name, age)
+  outcome(name: DocumentName, age: number, wait?: Wanted): Outcome {
+    if (wait === undefined) return outcomeOf(this, name, age)
+    const document = this.documents.get(name)
+    const line = document === undefined ? this : lineOf(this, document)
+    const outcome = outcomeIn(line, name, age, wait)
+    sendOut(line)
+    return outcome
   }
 
   // What the store says.
@@ -156,7 +206,7 @@ export class Sync implements SyncState {
     }
     if (interest === 'opened') document.open = true
     this.changed.add(document)
-    attachLoaded(this, [document])
+    attachLoaded(lineOf(this, document), [document])
     settle(this)
   }
 
@@ -179,7 +229,8 @@ export class Sync implements SyncState {
     document.sortItems()
     if (anewCount !== this.anewCount) writeDocumentAnew(this, document)
     this.changed.add(document)
-    attachLoaded(this, [document])
+    go(this, document)
+    attachLoaded(lineOf(this, document), [document])
     settle(this)
   }
 
@@ -203,7 +254,7 @@ export class Sync implements SyncState {
     const document = this.documents.get(name)
     if (document === undefined) return
     document.presence = update
-    showPresence(this, document)
+    showPresence(lineOf(this, document), document)
     settle(this)
   }
 
@@ -231,48 +282,41 @@ export class Sync implements SyncState {
     if (document === undefined) return
     const { needs } = document
     document.needs = 'nothing'
-    if (needs === 'premature') replacePremature(this, document, state)
-    else if (needs === 'rescue') rescue(this, document, state)
+    if (needs === 'premature') replacePremature(lineOf(this, document), document, state)
+    else if (needs === 'rescue') rescue(lineOf(this, document), document, state)
     settle(this)
   }
 
   // What the connection says.
 
-  receive(event: Exclude<ConnectionEvent, { type: 'welcome' | 'goodbye' }>): void {
+  /** @param number of the line whose token, socket or provider it is about; otherwise about all of them. */
+  receive(event: LineEvent, number?: number): void {
     if (event.type === 'close') this.mirrored = undefined
-    if (event.type === 'close' || event.type === 'stop') this.locator.left()
-    if (event.type === 'time') this.locator.time()
-    // A node does not say when it has judged a new token, so whoever needs more than the old one allowed connects anew.
-    if (event.type === 'token' && this.connection.phase === 'online' && lacksRights(this)) {
-      this.connection.receive({ type: 'stop' })
-      this.connection.receive({ type: 'start' })
-    } else this.connection.receive(event)
-    if (event.type === 'reconnect' || event.type === 'token') tryRefusedAgain(this)
+    for (const line of this.lines) {
+      if (number !== undefined && line.number !== number) continue
+      if (event.type === 'close' || event.type === 'stop') line.locator.left()
+      if (event.type === 'time') line.locator.time()
+      // A node does not say when it has judged a new token, so whoever needs more than the old one allowed connects anew.
+      if (event.type === 'token' && line.connection.phase === 'online' && lacksRights(line)) {
+        line.connection.receive({ type: 'stop' })
+        line.connection.receive({ type: 'start' })
+      } else line.connection.receive(event)
+      if (event.type === 'reconnect' || event.type === 'token') tryRefusedAgain(line)
+    }
     settle(this)
+    if (this.lines.length > 1) this.#closeLines()
   }
 
   /** What a place said of regions, and how long that took; undefined: it did not answer. */
-  answered(place: Place, roundTripMs: number | undefined, text: string): void {
-    this.locator.answered(place, roundTripMs, text)
+  answered(number: number, place: Place, roundTripMs: number | undefined, text: string): void {
+    this.lines.find((line) => line.number === number)?.locator.answered(place, roundTripMs, text)
     settle(this)
   }
 
-  message(socket: number, message: Uint8Array): void {
-    if (socket !== this.connection.socket) return
-    this.connection.heard()
-    this.heardMs = this.effects.monotonicMs()
-    try {
-      this.#reader.receive(message)
-    } catch (thrown) {
-      this.connection.receive({ type: 'lost', socket, code: toMeridianError(thrown).code })
-    }
+  message(socket: number, message: Uint8Array, number = 0): void {
+    this.lines.find((line) => line.number === number)?.message(socket, message)
     settle(this)
-  }
-
-  #greet(token: string): void {
-    this.out.clear()
-    this.#reader = newReader(this)
-    this.out.push(encodeClientFrame({ type: 'hello', protocol: protocolVersion, device: this.options.device, token }))
-    attachLoaded(this, [...this.documents.values()])
   }
 }
+
+export type LineEvent = Exclude<ConnectionEvent, { type: 'welcome' | 'goodbye' }>

@@ -7,11 +7,13 @@ import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
 import type { ClientState, OpenTabLink, TabLink } from './client-state.js'
 import { loadUnseen, readOutbox, readPlaces, readStored, readTokens, showAgain } from './device-copy.js'
+import type { Wanted } from './durable.js'
+import { wanted } from './durable.js'
 import { distrust } from './lost-store.js'
 import * as otherTabs from './other-tabs.js'
 import type { RecordName } from './records.js'
 import * as records from './records.js'
-import { apply } from './slot.js'
+import { apply, askAgain, told } from './slot.js'
 import type { OpenTabPort, SaidMessage, TabMessage, TabsEffects } from './tabs.js'
 import { Tabs } from './tabs.js'
 
@@ -27,7 +29,16 @@ export const linkTabs =
 class ClientTabs implements TabLink {
   readonly #client: ClientState
   readonly #tabs: Tabs
+  /** What other tabs asked about while this one was reading the device to lead. */
+  #found: { readonly document: DocumentName; readonly records: readonly RecordName[] }[] = []
   #isTelling = false
+  #wants: {
+    readonly tab: string
+    readonly id: number
+    readonly document: DocumentName
+    readonly age: number
+    readonly wait: Wanted
+  }[] = []
 
   constructor(client: ClientState, port: OpenTabPort) {
     const { opening, sync, slots, world } = client
@@ -36,7 +47,10 @@ class ClientTabs implements TabLink {
       after: (ms, run) => world.after(ms, run),
       connection: () => sync.connectionStatus,
       promoted: (isAlone) => void this.#lead(isAlone),
-      demoted: () => otherTabs.follow(sync),
+      demoted: () => {
+        this.#found = []
+        otherTabs.follow(sync)
+      },
       led: () => this.#introduce(),
       interest: (document, isWanted) => this.#interest(document, isWanted),
       gone: (tab) => {
@@ -111,6 +125,8 @@ class ClientTabs implements TabLink {
         return this.#takeEdit(message)
       case 'found':
         if (sync.leads) void this.#judgeFound(message.document, message.records)
+        // This tab leads and has not read the device yet.
+        else if (this.isLeading) this.#found.push({ document: message.document, records: message.records })
         return
       case 'stored':
         return otherTabs.release(sync, message.tab, message.number, message.isDurable)
@@ -131,12 +147,31 @@ class ClientTabs implements TabLink {
         return message.what === 'probe' ? this.#client.probe() : this.#client.reconnect()
       case 'token':
         return this.#client.takeToken(message.token)
+      case 'want':
+        if (sync.leads) this.#wants.push({ ...message, age: sync.age, wait: wanted(message.regions) })
+        return this.judgeWants(message.document)
+      case 'wanted':
+        if (message.to !== this.#client.opening) return
+        return told(slots.get(message.document), sync, message.id, message.outcome)
       case 'signOut':
         void this.#client.drop()
         return
       default:
         unreachable(message)
     }
+  }
+
+  /** What other tabs wait for: more regions are to have it. */
+  judgeWants(document: DocumentName): void {
+    const { sync } = this.#client
+    if (this.#wants.length === 0) return
+    this.#wants = this.#wants.filter((want) => {
+      if (want.document !== document || !sync.leads) return sync.leads
+      const outcome = sync.outcome(document, want.age, want.wait)
+      const { tab: to, id } = want
+      if (outcome !== 'pending') this.post({ type: 'wanted', to, document, id, outcome })
+      return outcome === 'pending'
+    })
   }
 
   /** The device is read again: what its last leader wrote, and what tabs that are gone left behind, is this one's now. */
@@ -163,6 +198,7 @@ class ClientTabs implements TabLink {
     }
     if (client.isClosed || !this.isLeading) return
     otherTabs.lead(sync)
+    for (const { document, records } of this.#found.splice(0)) void this.#judgeFound(document, records)
     for (const slot of slots.values()) slot.presence?.again()
     this.#tabs.announce()
     client.start()
@@ -186,6 +222,7 @@ class ClientTabs implements TabLink {
     for (const slot of this.#client.slots.values()) {
       this.post({ type: 'opened', document: slot.name })
       slot.presence?.again()
+      askAgain(slot, this.#client.sync)
     }
     this.#tellUnsaved()
   }
@@ -202,11 +239,11 @@ class ClientTabs implements TabLink {
   #tellStored(): void {
     this.#isTelling = true
     const { sync, writer } = this.#client
-    const { number } = sync
+    const { recordNumber: number } = sync
     const told = (isDurable: boolean): void => {
       this.#isTelling = false
       this.post({ type: 'stored', number, isDurable })
-      if (sync.number > number && !this.#client.isClosed) this.#tellStored()
+      if (sync.recordNumber > number && !this.#client.isClosed) this.#tellStored()
     }
     writer.drained().then(
       () => told(true),

@@ -19,6 +19,7 @@
 import type { AwarenessEntry } from '@meridian/core/awareness'
 import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
+import type { Outcome } from './outcome.js'
 import type { Mark, RecordName } from './records.js'
 import type { ConnectionStatus, DocumentStatus } from './status.js'
 
@@ -75,6 +76,22 @@ export type TabMessage =
   /** For whoever leads. */
   | { readonly type: 'ask'; readonly tab: string; readonly what: 'reconnect' | 'probe' }
   | { readonly type: 'token'; readonly tab: string; readonly token: string | undefined }
+  /** `saved({ regions })` of a tab, for whoever leads, once a region has saved what it waits for; and the answer. */
+  | {
+      readonly type: 'want'
+      readonly tab: string
+      readonly document: DocumentName
+      readonly id: number
+      readonly regions: number
+    }
+  | {
+      readonly type: 'wanted'
+      readonly tab: string
+      readonly to: string
+      readonly document: DocumentName
+      readonly id: number
+      readonly outcome: Outcome
+    }
   /** The user has signed out in one tab. */
   | { readonly type: 'signOut'; readonly tab: string }
 
@@ -261,6 +278,8 @@ export class Tabs {
       case 'presence':
       case 'ask':
       case 'token':
+      case 'want':
+      case 'wanted':
       case 'signOut':
         return this.#effects.heard(message)
       default:

@@ -4,19 +4,26 @@ import { attachLoaded, detach } from './attaching.js'
 import type { ClientDocument } from './document.js'
 import { refuseAll } from './edits.js'
 import { listen, pump, watch } from './pushes.js'
-import type { SyncState } from './sync-state.js'
-import { connectionStatus } from './sync-state.js'
+import type { SyncRoot, SyncState } from './sync-state.js'
+import { connectionStatus, lineOf } from './sync-state.js'
 
-export function settle(sync: SyncState): void {
+export function settle(sync: SyncRoot): void {
   const nowMs = sync.effects.monotonicMs()
-  const dueMs = earliest(earliest(retry(sync, nowMs), watch(sync, nowMs)), earliest(listen(sync, nowMs), sync.locator.dueMs))
-  pump(sync, nowMs)
-  for (const document of sync.changed) tidy(sync, document)
+  let dueMs: number | undefined
+  for (const line of sync.lines) {
+    for (const atMs of [retry(line, nowMs), watch(line, nowMs), listen(line, nowMs), line.locator.dueMs])
+      dueMs = earliest(dueMs, atMs)
+    pump(line, nowMs)
+  }
+  for (const document of sync.changed) tidy(lineOf(sync, document), document)
   if (sync.leads && sync.options.places.isChanged) sync.journal.regions(sync.options.places.encode())
   const batch = sync.journal.take()
   if (batch.length > 0) sync.effects.write(batch)
-  sendOut(sync)
-  sync.effects.wakeAt(earliest(sync.connection.dueMs, dueMs))
+  for (const line of sync.lines) {
+    sendOut(line)
+    dueMs = earliest(dueMs, line.connection.dueMs)
+  }
+  sync.effects.wakeAt(dueMs)
   const changed = [...sync.changed]
   // Edits of a turn that is not over yet keep their document marked.
   sync.changed.clear()
@@ -63,7 +70,8 @@ function tidy(sync: SyncState, document: ClientDocument): void {
   if (sync.documents.get(document.name) === document) sync.documents.delete(document.name)
 }
 
-function sendOut(sync: SyncState): void {
+/** One round of messages. */
+export function sendOut(sync: SyncState): void {
   const { phase } = sync.connection
   const messages =
     phase === 'online' && sync.session.welcome !== undefined
@@ -71,7 +79,7 @@ function sendOut(sync: SyncState): void {
       : phase === 'greeting'
         ? sync.out.takeGreeting()
         : []
-  for (const message of messages) sync.effects.send(message)
+  for (const message of messages) sync.effects.send(sync.number, message)
 }
 
 /** Log records of an open document after which it is compacted. */

@@ -109,6 +109,8 @@ export interface Engine {
   admissible(update: Uint8Array, basis: Uint8Array): Uint8Array
   /** One thing that a premature update lacks, as the inspection of an update that needs nothing else: small, to be judged again and again. */
   lacking(index: EngineIndex, inspection: Inspection): Inspection | undefined
+  /** How many authors `index` has once the update is included: however small the updates, each author costs memory. */
+  authorsWith(index: EngineIndex, inspection: Inspection): number
   /** Adds to `index` what an update that was judged `new` holds. */
   include(index: EngineIndex, inspection: Inspection): void
   /** What a peer is told that is held: its state vector (heads). */

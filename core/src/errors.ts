@@ -67,7 +67,7 @@ const rows = {
     number: 15,
     close: 4413,
     retry: 'never',
-    advice: 'Split the document into several, or raise limits.documentBytesMax.',
+    advice: 'Split the document into several, or raise limits.documentBytesMax or limits.documentAuthorsMax.',
   },
   PREMATURE: {
     number: 16,
@@ -155,6 +155,12 @@ const rows = {
     close: 4422,
     retry: 'never',
     advice: 'Correct what the findings name; `meridian policy validate` finds the same.',
+  },
+  REGIONS_TOO_FEW: {
+    number: 38,
+    close: 4400,
+    retry: 'never',
+    advice: 'Ask for no more regions than the group of the document has.',
   },
 } as const satisfies Record<string, ErrorRow>
 

@@ -25,9 +25,10 @@ import type { EngineAside } from './engine-aside.js'
 import type { Control, Draft, Entry, PushName } from './entry.js'
 import { encodeControl } from './entry.js'
 import { assert, MeridianError } from './errors.js'
+import { Holders } from './holders.js'
 import type { HybridTime } from './hybrid-time.js'
 import { nextTime, zeroTime } from './hybrid-time.js'
-import type { DocumentName, GroupId, Position, ReplicaId } from './ids.js'
+import type { DocumentName, GroupId, Position, RegionId, ReplicaId } from './ids.js'
 import { replicaParts, toPosition } from './ids.js'
 import type { HubLimits } from './limits.js'
 import { hubLimits } from './limits.js'
@@ -38,7 +39,7 @@ import type { Appended, DocumentInfo, LogErrorCode, Outcome, RegionLog, Snapshot
 import type { Subscriber, Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
 import { UnopenedTails } from './unopened-tails.js'
-import type { Chain } from './version.js'
+import type { Chain, Version } from './version.js'
 import { include } from './version.js'
 
 /** What links to other regions hear of this one: all that became durable, in the order of the log. */
@@ -49,6 +50,10 @@ export interface HubLinks {
   included(entries: readonly Entry[]): void
   /** The log opened anew, and may hold more than was told. */
   reopened(): void
+  /** How many regions hold a group, this one included. */
+  regionCount(group: GroupId): number
+  /** Whether a region is connected now. */
+  isLinked(region: RegionId): boolean
 }
 
 export interface HubEffects {
@@ -127,6 +132,7 @@ export class Hub {
   readonly #options: HubOptions
   readonly #documents = new Map<DocumentName, LiveDocument>()
   readonly #groups = new Map<GroupId, GroupSlot>()
+  readonly #holders = new Map<GroupId, Holders>()
   readonly #handles = new Set<number>()
   readonly #replicas: ReplicaId[]
   readonly #replicaIndex = new Map<ReplicaId, number>()
@@ -393,8 +399,8 @@ export class Hub {
    */
   included(entries: readonly Entry[]): void {
     const [first] = entries
-    if (first === undefined) return
-    const before = toPosition(first.position - 1)
+    // Without one all of them were held already: it may be by a commit that failed, which is found out now.
+    const before = first === undefined ? undefined : toPosition(first.position - 1)
     const { replica } = this.effects.log
     const reopened = replica !== this.#replica
     this.#replica = replica
@@ -402,6 +408,7 @@ export class Hub {
     const doubtful = this.#doubtful.size > 0 || reopened ? this.#settleDoubt(before) : []
     const resealed = new Set<LiveGroup>()
     const watchers = new Set<() => void>()
+    let from = before ?? this.tail.head
     for (const entry of entries) {
       this.stats.included++
       if (entry.time > this.#time) this.#time = entry.time
@@ -411,15 +418,42 @@ export class Hub {
         for (const run of group.watchers) watchers.add(run)
         if (entry.kind === 'control') resealed.add(group)
       }
+      if (this.#isBehindAnother(entry)) {
+        this.#fanOut(from)
+        from = toPosition(entry.position - 1)
+        this.#commit++
+      }
       this.#take(entry)
     }
-    this.#fanOut(before)
+    this.#fanOut(from)
     for (const run of watchers) run()
     for (const group of resealed) this.#reload(group)
     this.effects.links?.included(entries)
     for (const { kind, group, payload } of entries) if (kind === 'control') this.effects.controlled?.(group, payload)
     if (reopened) this.#reopened()
     for (const { document, from } of doubtful) this.#recover(document, from)
+  }
+
+  /** Another region has told what it holds of a group durably. */
+  held(group: GroupId, region: RegionId, version: Version): void {
+    this.#holdersOf(group).hold(region, version)
+  }
+
+  /** How many regions hold a group, this one included. */
+  regionCount(group: GroupId): number {
+    return this.effects.links?.regionCount(group) ?? 1
+  }
+
+  /** Whether what this region lacks may be on its way here. */
+  mayCome(lacking: Version): boolean {
+    const { links, log } = this.effects
+    if (links === undefined) return false
+    const here = replicaParts(log.replica).region
+    for (const replica of lacking.sequences.keys()) {
+      const { region } = replicaParts(replica)
+      if (region !== here && links.isLinked(region)) return true
+    }
+    return false
   }
 
   /** A commit of a link failed: whether its entries are durable is found out when something else has become so (LOG3). */
@@ -602,6 +636,15 @@ export class Hub {
   #reopened(): void {
     for (const slot of this.#groups.values()) this.#reload(slot.group)
     this.effects.links?.reopened()
+  }
+
+  /**
+   * A commit of a link may hold an effect together with its cause. A fan-out goes document by document, so that it ends before an entry of a document
+   * behind which it has one of another (SES5).
+   */
+  #isBehindAnother(entry: Entry): boolean {
+    const document = entry.document === undefined ? undefined : this.#documents.get(entry.document)
+    return document?.commit === this.#commit && this.#touched.at(-1) !== document
   }
 
   /** What another region's entry changes of a document that is open here. */
@@ -831,7 +874,7 @@ export class Hub {
   #group(id: GroupId): GroupSlot {
     const held = this.#groups.get(id)
     if (held !== undefined) return held
-    const slot: GroupSlot = { group: new LiveGroup(id, this.#newHandle()), state: 'loading', waiting: [] }
+    const slot: GroupSlot = { group: new LiveGroup(id, this.#newHandle(), this.#holdersOf(id)), state: 'loading', waiting: [] }
     this.#groups.set(id, slot)
     this.effects.log.openGroup(id, (outcome) => {
       if (outcome.kind === 'done') {
@@ -841,6 +884,15 @@ export class Hub {
       for (const run of slot.waiting.splice(0)) run(outcome.kind === 'done' ? undefined : outcome.code)
     })
     return slot
+  }
+
+  #holdersOf(group: GroupId): Holders {
+    let holders = this.#holders.get(group)
+    if (holders === undefined) {
+      holders = new Holders()
+      this.#holders.set(group, holders)
+    }
+    return holders
   }
 
   #reload(group: LiveGroup): void {

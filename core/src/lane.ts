@@ -373,6 +373,8 @@ export class Lane implements Receipt {
       this.#hub.makeRoom(document)
       return refuse('DOCUMENT_TOO_LARGE')
     }
+    if (payload !== undefined && engine.authorsWith(index, inspection) > this.#limits.documentAuthorsMax)
+      return refuse('DOCUMENT_TOO_LARGE')
     this.#admitted = push.counter
     if (payload === undefined && push.isPart) {
       this.#unackedBytes -= push.payload.length

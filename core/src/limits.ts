@@ -16,6 +16,8 @@ export interface SessionLimits {
   readonly updateBytesMax: number
   /** Bytes of a document: its snapshot and the updates behind it, as they are stored. Beyond it updates are refused, and reads go on. */
   readonly documentBytesMax: number
+  /** Authors of a document (Yjs client ids). The index of an open document has some 70 bytes for each (heap, 262,144 of them); beyond it updates are refused, and reads go on. */
+  readonly documentAuthorsMax: number
   /** Payload bytes of one session that were pushed and not yet acked; one push is always allowed. */
   readonly unackedBytesMax: number
   /** Pushes of one session and group that wait to be judged. However small they are, each is held with what it takes to go on with it. */
@@ -43,6 +45,7 @@ export const sessionLimits: SessionLimits = {
   documentsMax: 1_000,
   updateBytesMax: 64 * 1024 * 1024,
   documentBytesMax: 256 * 1024 * 1024,
+  documentAuthorsMax: 262_144,
   unackedBytesMax: 4 * 1024 * 1024,
   waitingPushesMax: 65_536,
   presenceBytesMax: 4 * 1024,

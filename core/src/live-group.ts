@@ -3,6 +3,7 @@
  * Invariant: `version` never shrinks while the node runs, and claims nothing that is not durable (LOG1).
  */
 
+import { Holders } from './holders.js'
 import type { GroupId, ReplicaId } from './ids.js'
 import { replicaParts } from './ids.js'
 import type { GroupInfo } from './log.js'
@@ -22,10 +23,12 @@ export class LiveGroup {
   isStale = false
   /** Told after each commit that brought something for the group: it can be read in the log. They keep nothing and read on when they can. */
   readonly watchers = new Set<() => void>()
+  readonly holders: Holders
 
-  constructor(id: GroupId, handle: number) {
+  constructor(id: GroupId, handle: number, holders = new Holders()) {
     this.id = id
     this.handle = handle
+    this.holders = holders
   }
 
   /** Adopts what the log says; also after a seal, and after the log had to reopen. */

@@ -62,6 +62,9 @@ type State = 'greeting' | 'authenticating' | 'open' | 'closed'
 /** Milliseconds over which clients come back after a drain. */
 const drainSpreadMs = 1_000
 
+/** Milliseconds that an attach waits for what its client has seen elsewhere, at least; ticks come once a second. */
+const visibleMs = 500
+
 /** Milliseconds after which what was refused for a passing reason may be tried again. */
 const retryAfterMs = 500
 
@@ -93,6 +96,11 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
   readonly #channels = new Map<number, Attachment>()
   /** Documents that were detached before the log had answered: it still works for them. */
   readonly #abandoned = new Set<Attachment>()
+  /** Attaches that wait for what their clients have seen elsewhere. */
+  readonly #expected = new Map<
+    Attachment,
+    { expected: 'yes' | 'no longer'; readonly untilMs: number; readonly answer: () => void }
+  >()
   readonly #lanes = new Map<LiveGroup, Lane>()
   readonly #catchUp: CatchUp
   readonly #presence: PresenceRate
@@ -217,6 +225,11 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     this.#bufferedBefore = bufferedBytes
     if (nowMs - this.#heardAt >= this.limits.silenceMs) return this.#end('TIMEOUT')
     this.#presence.tick()
+    for (const expected of [...this.#expected.values()]) {
+      if (nowMs < expected.untilMs) continue
+      expected.expected = 'no longer'
+      expected.answer()
+    }
     for (const lane of this.#lanes.values()) lane.tick(nowMs)
     this.conversation.tick(nowMs)
     this.flush()
@@ -312,6 +325,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     if (this.#channels.get(attachment.channel) !== attachment) return
     this.#channels.delete(attachment.channel)
     this.#catchUp.forget(attachment)
+    this.#expectNothing(attachment)
     this.#presence.forget(attachment)
     if (attachment.document.state === 'loading') this.#abandoned.add(attachment)
     const { presence } = attachment
@@ -482,11 +496,35 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
       return this.deny(attachment, document.state === 'loading' ? 'LOG_UNAVAILABLE' : document.state)
     if (document.ended || (opening.life !== 0 && opening.life < document.life)) return this.#erase(attachment)
     if (document.engine !== undefined && document.engine !== opening.engine) return this.deny(attachment, 'ENGINE_MISMATCH')
-    const behind = document.group.lacks(opening.cursor) !== undefined || document.group.lacks(opening.seen) !== undefined
+    const lacking = document.group.lacks(opening.cursor) ?? document.group.lacks(opening.seen)
     if (!isEmpty(opening.seen)) this.#lane(document.group).require(opening.seen)
+    const { expected } = this.#expected.get(attachment) ?? {}
+    if (lacking !== undefined && expected !== 'no longer' && this.hub.mayCome(lacking)) return this.#expect(attachment, opening)
+    this.#expectNothing(attachment)
+    const behind = lacking !== undefined
     const next = this.conversation.attached(attachment, { behind })
     if (behind) attachment.cursor = emptyVersion
     if (next === 'catch up') this.#catchUp.open(attachment)
+  }
+
+  /** SES5: what the client has seen elsewhere may be on its way here, and then it is waited for, not long. */
+  #expect(attachment: Attachment, opening: Opening): void {
+    if (this.#expected.has(attachment)) return
+    const { watchers } = attachment.document.group
+    const answer = (): void => {
+      if (this.holds(attachment)) this.#answer(attachment, opening)
+      this.flush()
+    }
+    watchers.add(answer)
+    const untilMs = this.hub.effects.clock.now() + visibleMs
+    this.#expected.set(attachment, { expected: 'yes', untilMs, answer })
+  }
+
+  #expectNothing(attachment: Attachment): void {
+    const expected = this.#expected.get(attachment)
+    if (expected === undefined) return
+    this.#expected.delete(attachment)
+    attachment.document.group.watchers.delete(expected.answer)
   }
 
   #erase(attachment: Attachment): void {
@@ -527,6 +565,8 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     for (const attachment of [...this.#channels.values()]) this.detach(attachment)
     for (const lane of this.#lanes.values()) lane.close()
     this.#lanes.clear()
+    for (const attachment of [...this.#expected.keys()]) this.#expectNothing(attachment)
+    this.conversation.closed?.()
     this.#outflow.close()
     this.#state = 'closed'
     this.hub.sessionCount--

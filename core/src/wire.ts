@@ -100,6 +100,8 @@ export interface Conversation {
   tick(nowMs: number): void
   /** The last words before the connection is closed. */
   goodbye(end: Ending): void
+  /** The connection is gone. */
+  closed?(): void
 }
 
 export interface Ending {

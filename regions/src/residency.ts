@@ -8,7 +8,8 @@
  * | is in a cluster | unknown | no (RES2, RES3) |
  * | | known | what `policy/combine.ts` decides |
  *
- * Answers are kept, at most `keptMax`, for as long as policy, cluster file and time do not change what they were made from.
+ * Answers are kept, at most `keptMax`, for as long as policy, cluster file and time do not change what they were made from: one a document, and
+ * one a tenant where there is neither a cluster nor a policy, as there all of its documents are alike.
  */
 
 import type { Admit, Clock, Decision, Redirect, Verb } from '@meridian/core/effects'
@@ -46,10 +47,13 @@ interface Kept {
   readonly decision: Decision
 }
 
+/** A tenant's name has no `/`, so it is no document's. */
+type AnswerKey = DocumentName | TenantId
+
 /** Two halves: when there are enough younger ones they become the older, and what is still asked for moves back. */
 interface Answers {
-  young: Map<DocumentName, Kept>
-  old: Map<DocumentName, Kept>
+  young: Map<AnswerKey, Kept>
+  old: Map<AnswerKey, Kept>
 }
 
 export type CollectionDecision =
@@ -139,19 +143,21 @@ export class Residency {
   /** A question that was asked lately costs three look-ups, and makes nothing. [hot] */
   #ask(verb: Verb, document: DocumentName, place: Place, form: Form): Kept {
     const answers = this.#answersOf(verb, place, form)
-    const kept = answers.young.get(document) ?? answers.old.get(document)
     const topology = this.#config.topology?.()
     const nowMs = this.#config.clock.now()
-    const tenant = kept?.tenant ?? documentParts(document).tenant
+    const ofDocument = topology === undefined ? undefined : find(answers, document)
+    const tenant = ofDocument?.tenant ?? documentParts(document).tenant
     const effective = this.#config.policyOf?.(tenant)
+    const key = topology === undefined && effective === undefined ? tenant : document
+    const kept = ofDocument ?? find(answers, key)
     if (kept !== undefined && kept.effective === effective && kept.topology === topology && nowMs < kept.untilMs) {
-      if (!answers.young.has(document)) this.#keep(answers, document, kept)
+      if (!answers.young.has(key)) this.#keep(answers, key, kept)
       return kept
     }
     const ruling = this.#rule(verb, document, place, form, effective, topology, nowMs)
     const untilMs = effective === undefined ? Infinity : this.#untilMs(effective, nowMs)
     const made: Kept = { tenant, effective, topology, untilMs, ruling, decision: this.#decision(ruling, place, topology) }
-    this.#keep(answers, document, made)
+    this.#keep(answers, key, made)
     return made
   }
 
@@ -210,11 +216,11 @@ export class Residency {
     return untilMs
   }
 
-  #keep(answers: Answers, document: DocumentName, kept: Kept): void {
+  #keep(answers: Answers, key: AnswerKey, kept: Kept): void {
     if (this.#youngCount >= this.#keptMax / 2) this.#age()
-    if (answers.old.delete(document)) this.#oldCount--
-    if (!answers.young.has(document)) this.#youngCount++
-    answers.young.set(document, kept)
+    if (answers.old.delete(key)) this.#oldCount--
+    if (!answers.young.has(key)) this.#youngCount++
+    answers.young.set(key, kept)
   }
 
   #age(): void {
@@ -234,6 +240,8 @@ export class Residency {
     return { topology, moment: { nowMs, skewMs: this.#skewMs } }
   }
 }
+
+const find = (answers: Answers, key: AnswerKey): Kept | undefined => answers.young.get(key) ?? answers.old.get(key)
 
 function byDefault(tenant: TenantId): Ruling {
   return {

@@ -76,7 +76,8 @@ const limits = z.strictObject({
     64 * MiB,
     'Bytes of one WebSocket message, once the client is known.',
   ),
-  greetingBytesMax: bound(sessionLimits.greetingBytesMax, KiB, MiB, 'Bytes that a client may send before it is known.'),
+  // Clients send as much before they know a bound (FRAME3): the largest token and the first frames.
+  greetingBytesMax: bound(sessionLimits.greetingBytesMax, 64 * KiB, MiB, 'Bytes that a client may send before it is known.'),
   greetingMs: bound(sessionLimits.greetingMs, 100, 120_000, 'Milliseconds that a socket has to say who it is.'),
   greetingSocketsMax: bound(2_000, 1, 1_000_000, 'Connections whose client is not known yet; above it the oldest one is closed.'),
   documentsMax: bound(sessionLimits.documentsMax, 1, 1_000_000, 'Documents that one session has attached at once.'),
@@ -86,6 +87,12 @@ const limits = z.strictObject({
     KiB,
     16 * 1024 * MiB,
     'Bytes of a document, its snapshot and the updates behind it; beyond it updates are refused.',
+  ),
+  documentAuthorsMax: bound(
+    sessionLimits.documentAuthorsMax,
+    64,
+    16_777_216,
+    'Authors of a document, which are Yjs client ids; beyond it updates are refused.',
   ),
   inlineBytesMax: bound(
     hubLimits.inlineBytesMax,

@@ -11,7 +11,8 @@ import type { Page } from 'playwright'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { NodeProcess } from '../e2e/node-process.js'
 import { contrastsBelow, namelessControls } from './accessibility.js'
-import { Profile, Tab } from './profile.js'
+import { badge, editorTakesKeys, newNote, openPage, openProfile, row, textOf, write } from './notes-app.js'
+import { Tab } from './profile.js'
 
 const limitMs = 90_000
 
@@ -27,64 +28,6 @@ async function startNode(flags: readonly string[] = []): Promise<NodeProcess> {
     await rm(directory, { recursive: true, force: true, maxRetries: 20 })
   })
   return node
-}
-
-interface PersonOptions {
-  readonly name: string
-  readonly color?: number
-}
-
-/** A browser of somebody who has told the app a name. */
-async function openProfile({ name, color = 0 }: PersonOptions): Promise<Profile> {
-  const profile = await Profile.open()
-  onTestFinished(() => profile.close())
-  await profile.context.addInitScript(
-    (person) => localStorage.setItem('meridian-notes:person', person),
-    JSON.stringify({ name, color }),
-  )
-  return profile
-}
-
-/** What the page threw or complained of, looked at when the test is over: an error that nobody sees is one, too. */
-async function openPage(profile: Profile, url: string): Promise<Page> {
-  const tab = await profile.open(url)
-  onTestFinished(() => {
-    // The browser itself says what it could not load while it is offline.
-    expect(tab.errors.filter((error) => !/net::ERR_|WebSocket connection/.test(error))).toEqual([])
-  })
-  return tab.page
-}
-
-const textOf = (page: Page) => page.locator('.cm-content')
-const badge = (page: Page, kind: string) => page.locator(`.badge[data-kind="${kind}"]`)
-
-/** The editor of a note is there, does not show `other`, and takes what is typed: keys that come before go nowhere. */
-async function editorTakesKeys(page: Page, other?: string): Promise<void> {
-  await page.waitForFunction((before) => {
-    const editor = document.querySelector('.cm-content')
-    return editor !== null && editor === document.activeElement && editor.textContent !== before
-  }, other)
-}
-
-const shownText = (page: Page): Promise<string | undefined> =>
-  page.evaluate(() => document.querySelector('.cm-content')?.textContent ?? undefined)
-
-/** Into the editor that has the focus, at its cursor. Typed again if nothing came of it: a busy page may take the focus away in between. */
-async function write(page: Page, text: string): Promise<void> {
-  await editorTakesKeys(page)
-  const before = await shownText(page)
-  await page.keyboard.insertText(text)
-  if ((await shownText(page)) !== before) return
-  await textOf(page).focus()
-  await write(page, text)
-}
-
-async function newNote(page: Page, text: string): Promise<void> {
-  const before = await shownText(page)
-  await page.getByRole('button', { name: 'New', exact: true }).click()
-  await editorTakesKeys(page, before)
-  await write(page, text)
-  await badge(page, 'saved').waitFor()
 }
 
 /** Edits of notes that the device keeps and no node has saved. */
@@ -106,9 +49,6 @@ const keptEditCount = (page: Page): Promise<number> =>
     }
     return count
   })
-
-/** The note's name is in the list, and so in the index document, as soon as somebody rests. */
-const row = (page: Page, title: string) => page.getByRole('navigation').getByRole('link', { name: title })
 
 describe('two people', () => {
   it('write in one note, see each other and each other’s cursor, and take back only what is theirs', async () => {

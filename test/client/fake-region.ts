@@ -3,7 +3,7 @@
  * against. It is written from PROTOCOL.md and shares nothing with the node but the frames. Faults are the caller's to order.
  */
 
-import type { Random } from '@meridian/core/effects'
+import type { Random, Redirect } from '@meridian/core/effects'
 import type { ErrorCode } from '@meridian/core/errors'
 import type { DocumentName, GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import { documentParts, parseGroup, parseRegion, parseReplica } from '@meridian/core/ids'
@@ -63,6 +63,10 @@ export class FakeRegion {
   readonly placements = new Map<string, string>()
   readonly erased = new Set<DocumentName>()
   readonly readOnly = new Set<string>()
+  /** Collections that may not be here, and where they may be. */
+  readonly elsewhere = new Map<string, readonly Redirect[]>()
+  /** Documents of them that somebody has pushed all the same. */
+  readonly misplaced: DocumentName[] = []
   /** Attaches are answered by `answer` only. */
   slow = false
   /** How many pushes were recognised as resends, and found to add nothing. */
@@ -75,6 +79,7 @@ export class FakeRegion {
   #docs = new Map<DocumentName, Y.Doc>()
 
   readonly name: RegionId
+  protocol = 3
   /** Versions that the other regions of a cluster are known to hold; undefined: it is the only one. */
   others: (() => readonly FakeRegion[]) | undefined
 
@@ -280,7 +285,11 @@ export class FakeSession {
   readonly #close: () => void
   readonly #reader: FrameReader
   readonly #channels = new Map<number, Attached>()
-  readonly #groups = new Map<GroupId, { handle: number; admitted: number; stoppedAt: number | undefined; required: Version }>()
+  readonly #redirected = new Map<number, DocumentName>()
+  readonly #groups = new Map<
+    GroupId,
+    { asked: Map<number, number>; handle: number; admitted: number; stoppedAt: number | undefined; required: Version }
+  >()
   readonly #replicas: ReplicaId[] = []
   #handles = 0
   #out: Uint8Array[] = []
@@ -355,6 +364,7 @@ export class FakeSession {
     for (const [group, lane] of this.#groups) {
       if (this.#region.others === undefined) continue
       this.say({ type: 'replicated', group: lane.handle, version: this.#region.heldBy(group, 2) })
+      this.#tellDurable(group)
     }
   }
 
@@ -388,7 +398,7 @@ export class FakeSession {
         const region = this.#region.name
         this.say({
           type: 'welcome',
-          protocol: 1,
+          protocol: this.#region.protocol,
           region,
           session: this.id,
           subject: this.subject,
@@ -419,6 +429,12 @@ export class FakeSession {
         this.#present(frame.channel, new Uint8Array(0))
         this.#channels.delete(frame.channel)
         return
+      case 'durable': {
+        const attached = this.#channels.get(frame.channel)
+        if (attached === undefined) return
+        this.#lane(attached.group).asked.set(frame.regions, -1)
+        return this.#tellDurable(attached.group)
+      }
       case 'ping':
         return this.say({ type: 'pong', nonce: frame.nonce })
       case 'token':
@@ -426,6 +442,15 @@ export class FakeSession {
         return
       case 'presence':
         return this.#present(frame.channel, frame.payload)
+    }
+  }
+
+  #tellDurable(group: GroupId): void {
+    const { asked, handle } = this.#lane(group)
+    const count = 1 + (this.#region.others?.().length ?? 0)
+    for (const regions of asked.keys()) {
+      const version = regions > count ? emptyVersion : this.#region.heldBy(group, regions)
+      this.say({ type: 'durable', group: handle, regions, count, version })
     }
   }
 
@@ -458,6 +483,11 @@ export class FakeSession {
     if (fault !== undefined)
       return this.say({ type: 'denied', channel, code: fault.code, retryAfterMs: fault.retryAfterMs, text: '' })
     if (this.#region.erased.has(document)) return this.say({ type: 'erased', channel, life: 1 })
+    const redirects = this.#region.elsewhere.get(documentParts(document).collection)
+    if (redirects !== undefined) {
+      this.#redirected.set(channel, document)
+      return this.say({ type: 'redirect', channel, redirects })
+    }
     const group = this.#region.groupOf(document)
     const lane = this.#lane(group)
     lane.required = frame.seen
@@ -507,6 +537,8 @@ export class FakeSession {
 
   #push(channel: number, counter: number, payload: Uint8Array): void {
     const attached = this.#channels.get(channel)
+    const misplaced = this.#redirected.get(channel)
+    if (misplaced !== undefined) this.#region.misplaced.push(misplaced)
     if (attached === undefined) return
     const { group, document } = attached
     const lane = this.#lane(group)
@@ -533,6 +565,7 @@ export class FakeSession {
     let lane = this.#groups.get(group)
     if (lane === undefined) {
       lane = {
+        asked: new Map(),
         handle: this.#groups.size + 1,
         admitted: this.#region.lastCounter(group, this.device),
         stoppedAt: undefined,

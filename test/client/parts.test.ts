@@ -127,7 +127,12 @@ describe('records', () => {
   }
 
   it('come back as they were', () => {
-    const head = { life: 2, group: parseGroup('acme/default'), cursor: version }
+    const head = {
+      life: 2,
+      group: parseGroup('acme/default'),
+      cursor: version,
+      redirects: [{ region: parseRegion('us-east'), url: 'wss://us.test' }],
+    }
     const dot = { replica: parseReplica('eu-west#1.0123456789abcdef'), sequence: 5 }
     const marks = [
       { kind: 'unsaved' },

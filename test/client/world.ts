@@ -199,6 +199,10 @@ export class Device {
     return this.#wires.at(-1)
   }
 
+  get wires(): readonly Wire[] {
+    return this.#wires.filter((wire) => !wire.ended)
+  }
+
   get session(): FakeSession | undefined {
     return this.wire?.session
   }
@@ -285,6 +289,7 @@ export class Device {
         }
       },
       get: (url, timeoutMs) => {
+        world.asked++
         const site = world.siteAt(url)
         const answersMs = site === undefined || site.state === 'down' || world.sites.length === 1 ? 0 : site.roundTripMs
         return new Promise((resolve, reject) => {
@@ -473,6 +478,8 @@ export class World {
   readonly sites: Site[] = []
   readonly devices: Device[] = []
   readonly dialled: string[] = []
+  /** Lists of regions that were asked for. */
+  asked = 0
   readonly reported: unknown[] = []
   nowMs = 0
   wallMs = Date.UTC(2026, 0, 1)
@@ -524,7 +531,7 @@ export class World {
     const site = this.site(index)
     site.state = 'down'
     site.region.restart()
-    for (const device of this.devices) if (device.wire?.region === site.region) device.cut()
+    for (const device of this.devices) for (const wire of device.wires) if (wire.region === site.region) wire.cut()
   }
 
   /** Its disk is destroyed as well: what it alone had is nowhere but on devices. It may come back, empty. */
@@ -575,15 +582,15 @@ export class World {
   async settle(): Promise<void> {
     for (let round = 0; round < 1_000; round++) {
       await this.turn()
-      const busy = this.devices.map((device) => device.wire).filter((wire) => wire?.isBusy === true)
+      const busy = this.devices.flatMap((device) => device.wires).filter((wire) => wire.isBusy)
       const talking = this.browsers.filter((browser) => browser.isBusy)
       const exchanged = this.isLinked && this.sites.length > 1 && this.exchange()
       const isWaiting = this.sites.some(({ state, region }) => state === 'up' && region.waitingCount > 0)
       if (busy.length === 0 && talking.length === 0 && !isWaiting && !exchanged) return
       for (const browser of talking) browser.deliver()
       for (const wire of busy) {
-        wire?.step('up')
-        wire?.step('down')
+        wire.step('up')
+        wire.step('down')
       }
       for (const { state, region } of this.sites) if (state === 'up') region.commit()
     }

@@ -384,6 +384,22 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
         expect(await include(foreign(south, 3, stubFields))).toMatchObject({ entries: [{ kind: 'stub' }] })
         expect((await dots()).map(([position]) => position)).toEqual([1, 3])
       })
+
+      test('[RES7] given an erase that a link brought, when an update of that life is appended behind it, then it is a stub', async () => {
+        const own = log.replica
+        await setPeers(peer)
+        await include(foreign(east, 1, { kind: 'erase', payload: new Uint8Array(0) }))
+        await append('too late')
+        for (let round = 0; round < 2; round++) {
+          expect(await linked()).toEqual([
+            [1, east, 1, 'erase'],
+            [2, own, 1, 'stub'],
+          ])
+          expect((await dots()).map(([position]) => position)).toEqual([1])
+          expect(await openDocument(notes)).toMatchObject({ life: 1, ended: true })
+          await reopen()
+        }
+      })
     })
 
     test('given a random history of several regions, when sought from any version, then the position is what a scan says', async () => {

@@ -561,6 +561,18 @@ describe('what is refused', () => {
     }
   })
 
+  test('[SES3] given as many authors as a document may have, when one more comes, then DOCUMENT_TOO_LARGE, and nothing of it is held', () => {
+    const rig = new Rig({ limits: { documentAuthorsMax: 2 } })
+    const writer = attached(rig, one)
+    const authors = [1, 2, 3].map((client) => new Author(client))
+    authors.forEach((author, index) => writer.push(1, index + 1, author.type(`${index}`)))
+    rig.settle()
+    expect([refused(writer), acked(writer).at(-1)]).toEqual([['3 DOCUMENT_TOO_LARGE'], 2])
+    writer.send({ type: 'resume', channel: 1, counter: 3 }).push(1, 3, authors[0]?.type('more') ?? new Uint8Array())
+    rig.settle()
+    expect(acked(writer).at(-1)).toBe(3)
+  })
+
   test('[SES3] given a document at its bound, when its entries are folded, then there is room again', () => {
     const author = new Author(1)
     const updates = Array.from({ length: 20 }, () => author.type('a'))

@@ -49,6 +49,8 @@ export class Cluster {
   readonly nodes = new Map<string, NodeProcess>()
   /** By `a b`, the name that comes first in front: it dials. */
   readonly proxies = new Map<string, CutProxy>()
+  /** By region: the network between it and its clients. */
+  readonly doors = new Map<string, CutProxy>()
   readonly #fine: Weather
 
   private constructor(options: ClusterOptions) {
@@ -69,6 +71,8 @@ export class Cluster {
         proxy.setWeather(cluster.#fine)
         cluster.proxies.set(`${one} ${other}`, proxy)
       }
+    for (const name of names)
+      cluster.doors.set(name, resources.own(await CutProxy.start({ port: () => cluster.nodes.get(name)?.port ?? 1 })))
     const started = names.map(async (here) => {
       const directory = resources.directory()
       const regions = Object.fromEntries(
@@ -78,7 +82,7 @@ export class Cluster {
           const fields = {
             jurisdiction: countries[name] ?? 'IE',
             operator: 'example-hosting',
-            client: address,
+            client: `ws://127.0.0.1:${cluster.door(name).port}`,
             link: `${address}/v1/link`,
           }
           return [name, { ...fields, publicKey: keys.get(name)?.publicKey }]
@@ -104,6 +108,25 @@ export class Cluster {
     const node = this.nodes.get(name)
     if (node === undefined) throw new Error(`there is no region ${name}`)
     return node
+  }
+
+  door(name: string): CutProxy {
+    const door = this.doors.get(name)
+    if (door === undefined) throw new Error(`there is no region ${name}`)
+    return door
+  }
+
+  /** Nothing comes in or goes out of a region, and nobody is told. */
+  silence(name: string): void {
+    for (const proxy of this.#around(name)) proxy.setWeather({ kind: 'swallow' })
+  }
+
+  endSilence(name: string): void {
+    for (const proxy of this.#around(name)) proxy.setWeather(proxy === this.door(name) ? { kind: 'fine' } : this.#fine)
+  }
+
+  #around(name: string): CutProxy[] {
+    return [this.door(name), ...this.names.filter((other) => other !== name).map((other) => this.proxy(name, other))]
   }
 
   proxy(one: string, other: string): CutProxy {

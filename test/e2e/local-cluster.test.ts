@@ -1,48 +1,12 @@
 /** What `npm start` runs: three regions as processes, their switches, and the page's requests. */
 
-import { createServer } from 'node:net'
-import { LocalCluster } from '@meridian/server/console/local-cluster'
-import { createPage, servePage } from '@meridian/server/console/page'
-import { plannedRegions } from '@meridian/server/console/plan'
 import { afterEach, describe, expect, it } from 'vitest'
+import { startConsole } from './console.js'
 import { Resources } from './resources.js'
 import { every, until } from './waiting.js'
 
 const resources = new Resources()
 afterEach(() => resources.dispose(), 60_000)
-
-/** One that nobody has now. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const address = server.address()
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve())
-  })
-  if (address === null || typeof address === 'string') throw new Error('it had a port')
-  return address.port
-}
-
-interface Started {
-  readonly cluster: LocalCluster
-  readonly page: string
-  urlOf(region: string): string
-}
-
-async function start(): Promise<Started> {
-  const regions = await Promise.all(plannedRegions.map(async (region) => ({ ...region, port: await freePort() })))
-  const cluster = await LocalCluster.start({ regions, dataDir: resources.directory(), delayMs: 5 })
-  resources.later(() => cluster.close())
-  const page = await servePage(createPage(cluster, new Map(), []), 0)
-  resources.later(() => page.close())
-  return {
-    cluster,
-    page: page.url,
-    urlOf: (name) => `http://127.0.0.1:${regions.find((region) => region.name === name)?.port}`,
-  }
-}
 
 const order = async (
   page: string,
@@ -95,7 +59,7 @@ describe('a local cluster', () => {
   it('given links that are cut and healed, and a region that is killed, then what is written anywhere is everywhere it may be', {
     timeout: 120_000,
   }, async () => {
-    const { cluster, page, urlOf } = await start()
+    const { cluster, page, urlOf } = await startConsole(resources)
     expect(await write(urlOf('eu-west'), 'notes/1', 'from Ireland')).toBeLessThan(300)
     await reads(urlOf('us-east'), 'notes/1', 'from Ireland')
     await reads(urlOf('ap-south'), 'notes/1', 'from Ireland')
@@ -138,7 +102,7 @@ describe('a local cluster', () => {
   })
 
   it('given orders that are not right or come from elsewhere, then nothing happens', { timeout: 60_000 }, async () => {
-    const { cluster, page } = await start()
+    const { cluster, page } = await startConsole(resources)
     expect(await order(page, 'links', { one: 'eu-west', other: 'mars', do: 'cut' })).toBe(404)
     expect(await order(page, 'links', { one: 'eu-west' })).toBe(400)
     expect(await order(page, 'regions', { region: 'eu-west', do: 'erase' })).toBe(400)

@@ -53,6 +53,15 @@ describe('residency of a node without a cluster', () => {
     }
   })
 
+  it('[SES3] given many documents of one tenant, then one answer a verb and place is kept for all of them', () => {
+    const residency = new Residency({ region, clock })
+    for (let index = 0; index < 100; index++) residency.admit('store', parseDocument(`acme/notes/${index}`))
+    expect(residency.keptCount).toBe(1)
+    residency.admit('access', parseDocument('acme/notes/1'))
+    residency.admit('store', parseDocument('other/notes/1'))
+    expect(residency.keptCount).toBe(3)
+  })
+
   it('[RES0] given two tenants, then their documents are in groups of their own', () => {
     const { admit } = new Residency({ region, clock })
     const groupOf = (name: string): unknown => {

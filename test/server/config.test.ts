@@ -42,7 +42,8 @@ function issues(given: Given): string[] {
 function samples(setting: Setting): readonly (readonly [text: string, value: unknown])[] {
   if (setting.kind === 'number') {
     const standard = typeof setting.standard === 'number' ? setting.standard : 32 * 1024 * 1024
-    const step = standard >= 10 ? -1 : 1
+    // The default of this one is its least.
+    const step = standard >= 10 && setting.path !== 'limits.greetingBytesMax' ? -1 : 1
     return [1, 2, 3].map((count) => [String(standard + step * count), standard + step * count])
   }
   const texts: Record<string, readonly string[]> = {
@@ -100,6 +101,12 @@ describe('where a setting comes from', () => {
       expect(read({ file })).toEqual([inFile[1], expect.stringMatching(/^node\.yaml:\d+:\d+$/)])
     },
   )
+
+  it('[FRAME3] takes no less for `limits.greetingBytesMax` than what clients may send before they know a bound', () => {
+    const given = (bytes: number): readonly string[] => issues({ flags: { dev: true, 'limits.greetingBytesMax': String(bytes) } })
+    expect(given(64 * 1024)).toEqual([])
+    expect(given(64 * 1024 - 1)).toEqual([expect.stringContaining('limits.greetingBytesMax')])
+  })
 
   it('has a default for every setting that has a unit, and says in a sentence what each is for', () => {
     for (const setting of settings) {

@@ -20,6 +20,8 @@ import type { Scheduler } from './scheduler.js'
 export interface DeviceWorld {
   readonly scheduler: Scheduler
   readonly network: Network
+  /** Told whenever something of a device runs: promises may hang on it. */
+  touched?(): void
   token(device: number): string | Promise<string>
 }
 
@@ -63,7 +65,9 @@ class DeviceStore implements ClientStore {
     const ms = random.chance(0.03) ? random.between(0, writeMs.hiccup) : random.between(0, writeMs.most)
     return new Promise((resolve) => {
       world.scheduler.after(ms, () => {
-        if (this.#isAlive()) resolve()
+        this.#device.enter(() => {
+          if (this.#isAlive()) resolve()
+        })
       })
     })
   }
@@ -79,6 +83,10 @@ export class Device {
   /** False: dialling fails. */
   reachable = true
   storeFault: ErrorCode | undefined
+  /** The nodes that its next process is configured with, the nearest first. */
+  url: string | readonly string[] = 'http://region.test'
+  /** Milliseconds by which its wall clock is wrong. */
+  skewMs = 0
   client: Client
   link: Link | undefined
   /** What would keep the process of the newest opening alive. */
@@ -86,9 +94,12 @@ export class Device {
   /** Openings so far. */
   openings = 0
   #alive = { yes: true }
+  /** What waits while the device sleeps. */
+  #asleep: (() => void)[] | undefined
   readonly #options: Partial<ClientOptions>
 
   constructor(world: DeviceWorld, number: number, random: SeededRandom, disk: MemoryDisk, options: Partial<ClientOptions> = {}) {
+    if (options.url !== undefined) this.url = options.url
     this.world = world
     this.number = number
     this.random = random
@@ -110,19 +121,49 @@ export class Device {
     this.client = this.#start()
   }
 
+  get isAsleep(): boolean {
+    return this.#asleep !== undefined
+  }
+
+  /** The lid is closed: nothing of it runs, and nobody hears of that. */
+  sleep(): void {
+    this.#asleep ??= []
+  }
+
+  /** What was due meanwhile happens at once, in its order. */
+  wake(): void {
+    const waiting = this.#asleep ?? []
+    this.#asleep = undefined
+    for (const run of waiting) run()
+  }
+
+  /** Now, or when the device is awake. */
+  enter(run: () => void): void {
+    if (this.#asleep !== undefined) this.#asleep.push(run)
+    else {
+      this.world.touched?.()
+      run()
+    }
+  }
+
   #start(): Client {
     this.openings++
     const alive = { yes: true }
     this.#alive = alive
+    this.#asleep = undefined
     const { scheduler } = this.world
-    const guard = (run: () => void) => (): void => {
-      if (alive.yes) run()
-    }
+    const guard = (run: () => void) => (): void =>
+      this.enter(() => {
+        if (alive.yes) run()
+      })
     const world: ClientWorld = {
-      clock: { now: () => scheduler.nowMs },
+      clock: { now: () => scheduler.nowMs + this.skewMs },
       random: this.random.fork(),
       monotonicMs: () => scheduler.nowMs - epochMs,
-      defer: (run) => void Promise.resolve().then(guard(run)),
+      defer: (run) =>
+        void Promise.resolve().then(() => {
+          if (alive.yes) run()
+        }),
       after: (ms, run) => {
         const timer = {}
         this.timers.add(timer)
@@ -135,13 +176,12 @@ export class Device {
         )
         return () => this.timers.delete(timer)
       },
-      dial: (_url, events) => {
+      dial: (url, events) => {
         const link = this.world.network.dial(
+          { url, device: this.number },
           {
             opened: guard(() => events.opened()),
-            message: (bytes) => {
-              if (alive.yes) events.message(bytes)
-            },
+            message: (bytes) => guard(() => events.message(bytes))(),
             lost: guard(() => events.lost()),
           },
           () => this.reachable,
@@ -153,7 +193,6 @@ export class Device {
       report: (thrown) => this.reported.push(thrown),
     }
     return new Client(world, {
-      url: 'http://region.test',
       tenant: 'acme',
       token: () => this.world.token(this.number),
       storage: new DeviceStore(this, this.disk, () => alive.yes),
@@ -161,6 +200,7 @@ export class Device {
         if (alive.yes) this.errors.push(error)
       },
       ...this.#options,
+      url: this.url,
     })
   }
 }

@@ -303,7 +303,8 @@ export class MemoryStore {
   #insert(draft: Draft, replica: ReplicaId): Entry {
     const { push, ...rest } = draft
     const end = this.group(draft.group).ends.get(replica) ?? { sequence: 0, chain: emptyChain }
-    const entry = this.#put({ ...rest, replica, sequence: end.sequence + 1, chain: chainOf(draft, end.chain) })
+    const foreign: Foreign = { ...rest, replica, sequence: end.sequence + 1, chain: chainOf(draft, end.chain) }
+    const entry = this.#put(this.#isLate(foreign) ? stubOf(foreign) : foreign)
     if (push !== undefined) {
       const key = pushKey(draft.group, push.device)
       const held = this.pushes.get(key)
@@ -736,8 +737,11 @@ export class MemoryLog implements LinkedLog {
       operation,
       perform: () => {
         const outcome: Outcome<T> = this.state === 'stopped' ? { kind: 'failed', code: this.#stoppedBy } : perform()
+        const { position } = this.store
         return () => {
-          if (operation !== 'putSnapshot' && outcome.kind === 'done') this.position = toPosition(this.store.position)
+          // What was performed since is answered later.
+          if (operation !== 'putSnapshot' && outcome.kind === 'done')
+            this.position = toPosition(Math.max(this.position, position))
           done(outcome)
         }
       },

@@ -13,12 +13,27 @@ import type { Scheduler } from './scheduler.js'
 export interface NetworkWorld {
   readonly scheduler: Scheduler
   readonly random: SeededRandom
-  /** The node that answers now; none while its process is down. */
-  node(): SimNode | undefined
+  /** The node that answers at this address now; none while its process is down. */
+  node(url: string): SimNode | undefined
+  /** Milliseconds of one way; the defaults suit a region in the neighbourhood. */
+  readonly delayMs?: DelayMs
+  /** Told of each message that arrives. */
+  readonly arrived?: (link: Link, direction: 'up' | 'down', message: Uint8Array) => void
+}
+
+/** Who dials whom. */
+export interface Dialled {
+  readonly url: string
+  readonly device: number
 }
 
 /** Milliseconds of one way; a message now and then takes much longer. */
-const delayMs = { least: 1, most: 40, hiccup: 900 }
+export interface DelayMs {
+  readonly least: number
+  readonly most: number
+  readonly hiccup: number
+}
+const neighbourhood: DelayMs = { least: 1, most: 40, hiccup: 900 }
 
 export class Network {
   readonly links = new Set<Link>()
@@ -29,19 +44,20 @@ export class Network {
   }
 
   /** `reachable` is asked when the dialled socket would open. */
-  dial(events: SocketEvents, reachable: () => boolean): Link {
-    const link = new Link(this.#world, events, () => this.links.delete(link))
+  dial({ url, device }: Dialled, events: SocketEvents, reachable: () => boolean): Link {
+    const link = new Link(this.#world, { url, device }, events, () => this.links.delete(link))
     this.links.add(link)
-    this.#world.scheduler.after(this.#world.random.between(delayMs.least, delayMs.most), () => {
-      const node = reachable() ? this.#world.node() : undefined
+    const { least, most } = this.#world.delayMs ?? neighbourhood
+    this.#world.scheduler.after(this.#world.random.between(least, most), () => {
+      const node = reachable() ? this.#world.node(url) : undefined
       link.open(node)
     })
     return link
   }
 
-  /** The process of the node died: its system resets what it can reach, and dead links stay silent. */
-  nodeDied(): void {
-    for (const link of this.links) link.nodeDied()
+  /** The process of a node died: its system resets what it can reach, and dead links stay silent. */
+  nodeDied(node: SimNode): void {
+    for (const link of this.links) if (link.socket?.node === node) link.nodeDied()
   }
 
   /** Dead links are found out and slow ones run on. */
@@ -56,7 +72,10 @@ export class Network {
 export class Link implements ClientSocket {
   isDead = false
   socket: SimSocket | undefined
+  readonly url: string
+  readonly device: number
   readonly #world: NetworkWorld
+  readonly #delayMs: DelayMs
   readonly #events: SocketEvents
   readonly #gone: () => void
   #clientEnded = false
@@ -65,8 +84,11 @@ export class Link implements ClientSocket {
   #upAt = 0
   #downAt = 0
 
-  constructor(world: NetworkWorld, events: SocketEvents, gone: () => void) {
+  constructor(world: NetworkWorld, { url, device }: Dialled, events: SocketEvents, gone: () => void) {
+    this.url = url
+    this.device = device
     this.#world = world
+    this.#delayMs = world.delayMs ?? neighbourhood
     this.#events = events
     this.#gone = gone
   }
@@ -81,7 +103,12 @@ export class Link implements ClientSocket {
     const socket = node.connect()
     this.socket = socket
     socket.onClose = () => this.#down(() => this.#lose())
-    socket.listen((message) => this.#down(() => this.#events.message(message)))
+    socket.listen((message) =>
+      this.#down(() => {
+        this.#world.arrived?.(this, 'down', message)
+        this.#events.message(message)
+      }),
+    )
     if (!this.#clientEnded) this.#events.opened()
   }
 
@@ -90,7 +117,10 @@ export class Link implements ClientSocket {
   send(message: Uint8Array): void {
     // The bytes are the sender's to use again.
     const bytes = new Uint8Array(message)
-    this.#up(() => this.socket?.receive(bytes))
+    this.#up(() => {
+      this.#world.arrived?.(this, 'up', bytes)
+      this.socket?.receive(bytes)
+    })
   }
 
   close(): void {
@@ -106,8 +136,8 @@ export class Link implements ClientSocket {
     if (this.#ended) return
     this.isDead = true
     const { scheduler, random } = this.#world
-    scheduler.after(random.between(0, delayMs.most), () => this.#hangUp())
-    scheduler.after(random.between(0, delayMs.most), () => this.#lose())
+    scheduler.after(random.between(0, this.#delayMs.most), () => this.#hangUp())
+    scheduler.after(random.between(0, this.#delayMs.most), () => this.#lose())
   }
 
   /** Nothing passes any more and nobody hears of it. */
@@ -152,7 +182,8 @@ export class Link implements ClientSocket {
 
   #delay(): number {
     const { random } = this.#world
-    return random.chance(0.02) ? random.between(delayMs.most, delayMs.hiccup) : random.between(delayMs.least, delayMs.most)
+    const { least, most, hiccup } = this.#delayMs
+    return random.chance(0.02) ? random.between(most, hiccup) : random.between(least, most)
   }
 
   /** The node's end is told. */

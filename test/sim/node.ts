@@ -1,14 +1,14 @@
 /** A node without a world: hub and sessions over a memory log, sockets that a test fills and drains, and principals by token. */
 
 import type { CompactionPolicy } from '@meridian/core/compaction'
-import type { Admit, Principal } from '@meridian/core/effects'
+import type { Admit, Clock, Principal } from '@meridian/core/effects'
 import type { Engine, EngineName } from '@meridian/core/engine'
 import type { AsideError, EngineAside } from '@meridian/core/engine-aside'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import type { ErrorCode } from '@meridian/core/errors'
 import { MeridianError } from '@meridian/core/errors'
-import { Hub } from '@meridian/core/hub'
-import type { DocumentName, GroupId, TenantId } from '@meridian/core/ids'
+import { Hub, type HubLinks } from '@meridian/core/hub'
+import type { DocumentName, GroupId, RegionId, TenantId } from '@meridian/core/ids'
 import { documentParts, parseGroup, parseRegion } from '@meridian/core/ids'
 import type { HubLimits, SessionLimits } from '@meridian/core/limits'
 import { hubLimits, sessionLimits } from '@meridian/core/limits'
@@ -26,6 +26,12 @@ export interface SimNodeOptions {
   readonly scheduler: Scheduler
   readonly random: SeededRandom
   readonly log: RegionLog
+  /** Default: `eu-west`. */
+  readonly region?: RegionId
+  /** What its wall clock says; by default the right time. */
+  readonly clock?: Clock
+  /** Whether other regions have its groups, too. */
+  readonly aloneInGroups?: boolean
   readonly limits?: Partial<SessionLimits>
   readonly hubLimits?: Partial<HubLimits>
   /** The native one by default. */
@@ -36,6 +42,8 @@ export interface SimNodeOptions {
   /** What tokens say; any other token is a writer of tenant `acme` with that name. */
   readonly tokens?: { get(token: string): Principal | MeridianError | undefined }
   readonly compact?: (document: DocumentName) => void
+  /** What hears of all that becomes durable. */
+  readonly links?: HubLinks
   /** Where a trusted proxy says that connections come from. */
   readonly country?: string
 }
@@ -62,34 +70,61 @@ export class SimNode {
   asideCount = 0
   /** A node that crashed runs nothing more. */
   alive = true
+  readonly region: RegionId
+  readonly clock: Clock
+  /** What waits while the process is stopped. */
+  #stopped: (() => void)[] | undefined
 
   constructor(options: SimNodeOptions) {
     this.#options = options
     this.scheduler = options.scheduler
+    this.region = options.region ?? region
+    this.clock = options.clock ?? { now: () => this.scheduler.nowMs }
     this.wire = options.wire ?? nativeWire
     this.limits = { ...sessionLimits, ...options.limits }
     this.hub = new Hub(
       {
         log: options.log,
-        clock: { now: () => this.scheduler.nowMs },
+        clock: this.clock,
         random: options.random,
         admit: options.admit ?? admitAll,
         engines: options.engines ?? { yjs: yjsEngine },
         aside: this.#aside(options.engines ?? { yjs: yjsEngine }),
         schedule: (run) => this.later(run),
         compact: (document) => options.compact?.(document),
+        ...(options.links === undefined ? {} : { links: options.links }),
       },
       {
         limits: { ...hubLimits, ...options.hubLimits },
         ...(options.compaction === undefined ? {} : { compaction: options.compaction }),
+        aloneInGroups: options.aloneInGroups ?? true,
       },
     )
   }
 
   later(run: () => void, delayMs = 0): void {
-    this.scheduler.after(delayMs, () => {
-      if (this.alive) run()
-    })
+    this.scheduler.after(delayMs, () => this.enter(run))
+  }
+
+  /** Something of the process runs: now, when it goes on after a stop, or never. */
+  enter(run: () => void): void {
+    if (this.#stopped !== undefined) this.#stopped.push(run)
+    else if (this.alive) run()
+  }
+
+  /** SIGSTOP, or a long pause of its machine: nothing runs, its sockets stay open. */
+  stop(): void {
+    this.#stopped ??= []
+  }
+
+  continue(): void {
+    const waiting = this.#stopped ?? []
+    this.#stopped = undefined
+    for (const run of waiting) this.enter(run)
+  }
+
+  get isStopped(): boolean {
+    return this.#stopped !== undefined
   }
 
   /** The same work a moment later, and as it crosses between threads. */
@@ -135,7 +170,7 @@ export class SimNode {
   }
 
   tick(): void {
-    for (const socket of this.sessions) socket.session.tick(this.scheduler.nowMs)
+    for (const socket of this.sessions) socket.session.tick(this.clock.now())
   }
 
   crash(): void {
@@ -170,7 +205,7 @@ export class SimSocket implements SessionSocket {
     this.node = node
     node.sessions.add(this)
     this.session = new Session(node.hub, this, node.wire, {
-      region,
+      region: node.region,
       limits: node.limits,
       request,
       ...(node.country === undefined ? {} : { country: node.country }),
@@ -237,8 +272,10 @@ export class SimSocket implements SessionSocket {
 
   /** Bytes of the client arrive. */
   receive(message: Uint8Array): void {
-    this.#inbox.push(message)
-    this.#read()
+    this.node.enter(() => {
+      this.#inbox.push(message)
+      this.#read()
+    })
   }
 
   get unreadCount(): number {
@@ -247,9 +284,11 @@ export class SimSocket implements SessionSocket {
 
   /** The connection is cut. */
   cut(): void {
-    this.node.sessions.delete(this)
-    this.gone()
-    this.session.closed()
+    this.node.enter(() => {
+      this.node.sessions.delete(this)
+      this.gone()
+      this.session.closed()
+    })
   }
 
   gone(): void {

@@ -76,10 +76,11 @@ export class Region {
   crash(): void {
     if (this.node === undefined) return
     this.restarts++
-    this.node.crash()
+    const { node } = this
+    node.crash()
     this.node = undefined
     this.log.crash()
-    this.network.nodeDied()
+    this.network.nodeDied(node)
   }
 
   /** SIGTERM: clients are told, what is on its way is answered, and the log closes. */

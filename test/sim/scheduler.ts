@@ -14,6 +14,7 @@ export const epochMs = 1_790_000_000_000
 export class Scheduler {
   #now = epochMs
   #number = 0
+  /** A binary heap: each task comes before its two children. */
   readonly #tasks: Task[] = []
 
   get nowMs(): number {
@@ -24,24 +25,31 @@ export class Scheduler {
     return this.#tasks.length
   }
 
+  /** Tasks that were ever asked for. */
+  get askedCount(): number {
+    return this.#number
+  }
+
   after(delayMs: number, run: () => void): void {
+    const tasks = this.#tasks
     const task = { at: this.#now + delayMs, number: this.#number++, run }
-    let low = 0
-    let high = this.#tasks.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      const other = this.#tasks[middle]
-      if (other !== undefined && other.at <= task.at) low = middle + 1
-      else high = middle
+    let index = tasks.length
+    tasks.push(task)
+    while (index > 0) {
+      const above = (index - 1) >>> 1
+      const other = tasks[above]
+      if (other === undefined || isBefore(other, task)) break
+      tasks[index] = other
+      tasks[above] = task
+      index = above
     }
-    this.#tasks.splice(low, 0, task)
   }
 
   /** Runs the next task; false if there is none up to this time. */
   step(untilMs = Number.POSITIVE_INFINITY): boolean {
     const task = this.#tasks[0]
     if (task === undefined || task.at > untilMs) return false
-    this.#tasks.shift()
+    this.#take()
     this.#now = Math.max(this.#now, task.at)
     task.run()
     return true
@@ -57,4 +65,27 @@ export class Scheduler {
     for (let count = 0; this.step(until); count++) assert(count < 10_000_000, 'a world that comes to rest')
     this.#now = until
   }
+
+  /** The first task leaves, and the last one sinks from its place. */
+  #take(): void {
+    const tasks = this.#tasks
+    const task = tasks.pop()
+    if (task === undefined || tasks.length === 0) return
+    let index = 0
+    for (;;) {
+      let below = index * 2 + 1
+      let child = tasks[below]
+      const right = tasks[below + 1]
+      if (child !== undefined && right !== undefined && isBefore(right, child)) {
+        child = right
+        below++
+      }
+      if (child === undefined || isBefore(task, child)) break
+      tasks[index] = child
+      index = below
+    }
+    tasks[index] = task
+  }
 }
+
+const isBefore = (one: Task, other: Task): boolean => one.at < other.at || (one.at === other.at && one.number < other.number)

@@ -102,6 +102,16 @@ export class YjsIndex implements EngineIndex {
     return undefined
   }
 
+  /** Structs of one client stand together. */
+  clientsWith({ structs }: YjsInspection): number {
+    let count = this.clients.size
+    for (let at = 0; at < structs.length; at += 3) {
+      const client = structs[at] ?? 0
+      if (client !== structs[at - 3] && !this.clients.has(client | 0)) count++
+    }
+    return count
+  }
+
   include({ structs, deletes }: YjsInspection): void {
     for (let at = 0; at < structs.length; ) {
       const client = structs[at] ?? 0

@@ -40,6 +40,8 @@ export const yjsEngine: Engine = {
 
   judge: (index: EngineIndex, inspection: Inspection): Judgement => ownIndex(index).judge(ownInspection(inspection)),
 
+  authorsWith: (index: EngineIndex, inspection: Inspection): number => ownIndex(index).clientsWith(ownInspection(inspection)),
+
   pack: (inspection: Inspection): PackedInspection => {
     const { bytes, structs, needs, deletes } = ownInspection(inspection)
     return { bytes, lists: [structs, needs, deletes].map((list) => Uint32Array.from(list)) }

@@ -19,7 +19,7 @@ export function Guide({ policy }: { readonly policy: string }) {
           </li>
           <li>
             <b>Keep a note in the EU</b>: choose “EU only” on the left, and write. The other regions never hold it, on disk or in
-            memory; “why” says what the policy says. The app on the right is sent to Ireland for it.
+            memory; “kept out” says why, in the words of the policy.
           </li>
         </ol>
       </details>

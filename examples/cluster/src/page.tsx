@@ -5,11 +5,13 @@ import { type Cluster, give, type Order, useCluster } from './cluster.js'
 import { Guide } from './guide.js'
 import { Pane } from './pane.js'
 import { RegionCard } from './region-card.js'
+import { type Question, Why } from './why.js'
 import { WorldMap } from './world-map.js'
 
 export function Page() {
   const { cluster, isLive } = useCluster()
   const [trouble, setTrouble] = useState<string>()
+  const [question, setQuestion] = useState<Question>()
   if (cluster === undefined) return <p className="waiting">Waiting for the cluster …</p>
   const order = (given: Order): void => {
     setTrouble(undefined)
@@ -27,9 +29,18 @@ export function Page() {
           <WorldMap cluster={cluster} onOrder={order} />
           <div className="cards">
             {cluster.regions.map((region) => (
-              <RegionCard key={region.name} region={region} onOrder={order} />
+              <RegionCard
+                key={region.name}
+                region={region}
+                asked={question?.region === region.name ? question.collection : undefined}
+                onOrder={order}
+                onAsk={(collection) => setQuestion(collection === undefined ? undefined : { region: region.name, collection })}
+              />
             ))}
           </div>
+          {question === undefined ? null : (
+            <Why question={question} regions={cluster.regions} onClose={() => setQuestion(undefined)} />
+          )}
           <Guide policy={cluster.policy} />
         </section>
         <Sides cluster={cluster} />
@@ -43,8 +54,8 @@ function Sides({ cluster: { regions } }: { readonly cluster: Cluster }) {
   const [right, setRight] = useState(regions[1]?.name ?? '')
   return (
     <section className="sides" aria-label="The sample app, twice">
-      <Pane label="Left" regions={regions} chosen={left} onChoose={setLeft} />
-      <Pane label="Right" regions={regions} chosen={right} onChoose={setRight} />
+      <Pane key={`left ${left}`} label="Left" regions={regions} chosen={left} onChoose={setLeft} />
+      <Pane key={`right ${right}`} label="Right" regions={regions} chosen={right} onChoose={setRight} />
     </section>
   )
 }

@@ -103,7 +103,7 @@ function LinkLine({ link, regions, onOrder }: LinkLineProps) {
       <path className="line" d={path} />
       <g className="switch" transform={`translate(${middle.x} ${middle.y})`}>
         <rect x="-34" y="-12" width="68" height="24" rx="12" />
-        <text y="4">{link.isOpen ? (rate > busyBytes ? rateOf(rate) : 'Cut') : 'Heal'}</text>
+        <text y="4">{link.isOpen ? (state === 'busy' ? rateOf(rate) : 'Cut') : 'Heal'}</text>
       </g>
     </g>
   )

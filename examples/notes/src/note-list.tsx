@@ -60,7 +60,7 @@ export function NoteList({ notes, index, shelf, openId, searchRef, onCreate, onP
       </div>
       <ShelfChoice chosen={shelf} />
       <Elsewhere shelf={shelf} index={index} />
-      <Rows notes={notes} found={found} shelf={shelf} openId={openId} query={query} />
+      <Rows notes={notes} index={index} found={found} shelf={shelf} openId={openId} query={query} />
       <footer className="list-foot">
         <Me onPerson={onPerson} />
         <ConnectionLine onSignIn={onSignIn} />
@@ -105,13 +105,15 @@ function Elsewhere({ shelf, index }: { readonly shelf: Shelf; readonly index: Ha
 
 interface RowsProps {
   readonly notes: Notes
+  readonly index: Handle | undefined
   readonly found: readonly NoteSummary[]
   readonly shelf: Shelf
   readonly openId: string | undefined
   readonly query: string
 }
 
-function Rows({ notes, found, shelf, openId, query }: RowsProps) {
+function Rows({ notes, index, found, shelf, openId, query }: RowsProps) {
+  const status = useStatus(index)
   if (!notes.isReady && notes.list.length === 0)
     return (
       <div className="rows" aria-busy="true">
@@ -124,12 +126,7 @@ function Rows({ notes, found, shelf, openId, query }: RowsProps) {
         <p className="unseen">Loading notes</p>
       </div>
     )
-  if (found.length === 0)
-    return (
-      <p className="rows-empty">
-        {query.trim() === '' ? 'No notes yet.' : `Nothing found for “${query.trim()}”. Try fewer words.`}
-      </p>
-    )
+  if (found.length === 0) return <p className="rows-empty">{emptiness(query.trim(), status?.kind === 'current')}</p>
   return (
     <ul className="rows">
       {found.map((note, position) => (
@@ -160,6 +157,12 @@ function Rows({ notes, found, shelf, openId, query }: RowsProps) {
       ))}
     </ul>
   )
+}
+
+/** @param isAll whether the device has all that there is */
+function emptiness(query: string, isAll: boolean): string {
+  if (query !== '') return `Nothing found for “${query}”. Try fewer words.`
+  return isAll ? 'No notes yet.' : 'None on this device.'
 }
 
 /** Arrow keys walk the list from the search on; above the first row stands the search again. */
@@ -201,7 +204,7 @@ function ConnectionLine({ onSignIn }: { readonly onSignIn: () => void }) {
     case 'connecting':
       return (
         <p className="connection" data-kind="connecting">
-          Connecting
+          {connection.kind === 'connecting' && connection.region !== undefined ? `Moving to ${connection.region}` : 'Connecting'}
         </p>
       )
     default:

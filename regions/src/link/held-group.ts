@@ -4,10 +4,10 @@
  * and with a fresh opening of the group when the log had to reopen itself (LOG3).
  */
 
-import { decodeControl, type Entry } from '@meridian/core/entry'
+import { decodeControl } from '@meridian/core/entry'
 import type { GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import { replicaParts } from '@meridian/core/ids'
-import type { GroupInfo } from '@meridian/core/log'
+import type { Foreign, GroupInfo } from '@meridian/core/log'
 import type { Chain, MutableVersion, Version } from '@meridian/core/version'
 import { include, includes, merge, mutableVersion, raiseFloor } from '@meridian/core/version'
 import type { Held } from '@meridian/core/wires/link/frames'
@@ -45,7 +45,7 @@ export class HeldGroup implements Held {
   }
 
   /** These entries became durable here, whoever brought them. */
-  include(entries: readonly Entry[]): void {
+  include(entries: readonly Foreign[]): void {
     for (const entry of entries) {
       this.#raise(entry.replica, entry.sequence, entry.chain)
       if (entry.kind === 'control') this.#seal(entry)
@@ -123,7 +123,7 @@ export class HeldGroup implements Held {
     for (const replica of this.#heard.keys()) if (regionOf(replica) === region) this.#heard.delete(replica)
   }
 
-  #seal(entry: Entry): void {
+  #seal(entry: Foreign): void {
     const control = decodeControl(entry.payload)
     if (control.kind !== 'seal') return
     const [replica] = control.last.keys()

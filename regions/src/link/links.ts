@@ -12,13 +12,12 @@
  */
 
 import type { EngineName } from '@meridian/core/engine'
-import type { Entry } from '@meridian/core/entry'
 import type { MeridianError } from '@meridian/core/errors'
 import { type GroupId, groupTenant, type RegionId, type ReplicaId, type TenantId } from '@meridian/core/ids'
 import type { Done, Foreign, GroupInfo, Included, LinkedLog } from '@meridian/core/log'
-import type { Chain } from '@meridian/core/version'
+import type { Chain, Version } from '@meridian/core/version'
 import type { StopReason } from '@meridian/core/wires/link/frames'
-import { peersOf, type Topology } from '../topology.js'
+import { isPlace, peersOf, type Topology } from '../topology.js'
 import { HeldGroup } from './held-group.js'
 import { type Lag, LagMeter } from './lag.js'
 import { Link } from './link.js'
@@ -32,6 +31,8 @@ export interface LinksEffects {
   readonly log: LinkedLog
   /** Into the log, and out of it to whoever listens on this node, before `done`. */
   include(entries: readonly Foreign[], done: Done<Included>): void
+  /** A region has told what it holds of a group durably. */
+  held(group: GroupId, region: RegionId, version: Version): void
   /** As `LinkEffects.merge`. */
   merge(engine: EngineName, updates: readonly Uint8Array[]): Uint8Array | undefined
   alarm(alarm: LinkAlarm): void
@@ -103,6 +104,14 @@ export class Links {
     return this.#links
   }
 
+  /** How many regions hold a group, this one included. */
+  regionCount(group: GroupId): number {
+    let count = 0
+    for (const region of this.#config.topology().regions.values())
+      if (isPlace(region) && this.#config.placement.isPlaced(group, region.name)) count++
+    return Math.max(1, count)
+  }
+
   get groupCount(): number {
     return this.#groups.size
   }
@@ -125,7 +134,13 @@ export class Links {
         },
         readGroup: (group, after, limit, done) => log.readLinked(group, after, limit, done),
         seekGroup: (group, version, done) => log.seekGroup(group, version, done),
-        include: (entries, done) => this.#effects.include(entries, done),
+        include: (entries, done) =>
+          this.#effects.include(entries, (outcome) => {
+            // What was left out is held as well, by a commit that failed and is durable after all: nobody has told of it (LOG3).
+            const included = outcome.kind === 'done' && outcome.value.kind === 'included' ? outcome.value.entries : undefined
+            if (included !== undefined && included.length < entries.length) this.included(entries)
+            done(outcome)
+          }),
         merge: (engine, updates) => this.#effects.merge(engine, updates),
         may: (verb, document, region) => this.#config.placement.may(verb, document, region),
         policyOf: (group) => this.#config.placement.policyOf(group),
@@ -133,7 +148,10 @@ export class Links {
         wanted: (group) => {
           if (this.#isShared(group, peer)) this.#open(group)
         },
-        acked: (group, version) => log.retain(group, peer, version),
+        acked: (group, version) => {
+          log.retain(group, peer, version)
+          this.#effects.held(group, peer, version)
+        },
       },
     })
     this.#links.set(peer, link)
@@ -147,14 +165,19 @@ export class Links {
     this.#tell(group, (held) => held.append(replica, sequence, chain))
   }
 
-  included(entries: readonly Entry[]): void {
-    const byGroup = new Map<GroupId, Entry[]>()
+  included(entries: readonly Foreign[]): void {
+    const byGroup = new Map<GroupId, Foreign[]>()
     for (const entry of entries) {
       const list = byGroup.get(entry.group)
       if (list === undefined) byGroup.set(entry.group, [entry])
       else list.push(entry)
     }
     for (const [group, list] of byGroup) this.#tell(group, (held) => held.include(list))
+  }
+
+  /** Whether a link to that region is open. */
+  isLinked(region: RegionId): boolean {
+    return this.#links.has(region)
   }
 
   reopened(): void {

@@ -60,6 +60,8 @@ export class Sender {
   #isReading = false
   /** There may be something beyond the cursor. */
   #hasMore = false
+  /** Everything that was trimmed up to here is held by the receiver, as the log said when it was asked. */
+  #trimmed: Position = toPosition(0)
   #retryAtMs: number | undefined
   /** What is there is read for a batch then, and not before; undefined: at once. */
   #dueAtMs: number | undefined
@@ -95,6 +97,7 @@ export class Sender {
     this.#dueAtMs = undefined
     this.#isUnclaimed = false
     this.#hasMore = true
+    this.#trimmed = toPosition(0)
     if (this.#isFork(start.held)) return
     this.#seek(start)
   }
@@ -210,7 +213,7 @@ export class Sender {
 
   #seek(start: Start): void {
     this.#state = 'seeking'
-    this.#port.effects.seekGroup(this.group, start.held.version, (outcome) => {
+    this.#port.effects.seekGroup(this.group, this.#known, (outcome) => {
       if (this.#start !== start || this.#state !== 'seeking') return
       if (outcome.kind === 'failed') this.#retryAtMs = this.#port.effects.nowMs() + this.#port.options.retryMs
       else this.#sought(start, outcome.value)
@@ -221,6 +224,8 @@ export class Sender {
     for (const [replica, chain] of sought.chains) {
       const theirs = start.held.chains.get(replica)
       if (theirs === undefined || theirs === chain) continue
+      // The receiver has acked more since: what it began with is not what was asked for.
+      if (start.held.version.sequences.get(replica) !== this.#known.sequences.get(replica)) continue
       this.#port.stop(this.group, 'fork', 'egress', `Two histories of ${replicaParts(replica).region}.`)
       return
     }
@@ -240,8 +245,11 @@ export class Sender {
       return
     }
     const { entries, asOf, more, trimmed } = outcome.value
-    if (trimmed > this.#cursor) {
-      this.#port.stop(this.group, 'behind', 'egress', 'Entries were trimmed here before the region had them; it has to join.')
+    if (trimmed > this.#cursor && trimmed > this.#trimmed) {
+      // The receiver may hold what is gone from elsewhere, before the cursor came to it: the log says whether it lacks any of it.
+      this.#trimmed = trimmed
+      this.#hasMore = true
+      this.#seek(start)
       return
     }
     const taken: Item[] = []

@@ -1,11 +1,10 @@
 /** `meridian cluster`: three regions on this machine, and the page that shows them. */
 
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { styleText } from 'node:util'
 import type { Command } from 'commander'
 import { LocalCluster } from '../console/local-cluster.js'
-import { createPage, servePage } from '../console/page.js'
+import { createPage, pageFolder, servePage } from '../console/page.js'
 import { pagePort, plannedCollections, plannedRegions } from '../console/plan.js'
 import { readAppFiles } from '../http/app-files.js'
 import { openBrowser } from './open-browser.js'
@@ -16,9 +15,6 @@ interface Flags {
   readonly delay: string
   readonly open?: true
 }
-
-/** Where `npm run build` puts the page. */
-const pageFolder = fileURLToPath(new URL('../../page/', import.meta.url))
 
 export function addClusterCommand(program: Command): void {
   program

@@ -4,6 +4,7 @@
  */
 
 import { createServer, type Server } from 'node:http'
+import { fileURLToPath } from 'node:url'
 import { getRequestListener } from '@hono/node-server'
 import { MeridianError, toMeridianError } from '@meridian/core/errors'
 import { Hono } from 'hono'
@@ -13,6 +14,9 @@ import { type AppFiles, answerFile, indexPath } from '../http/app-files.js'
 import { createGuard } from '../http/guard.js'
 import { HttpProblem, problem, problemOf, problemResponse } from '../http/problem.js'
 import type { LocalCluster } from './local-cluster.js'
+
+/** Where `npm run build` puts the page. */
+export const pageFolder = fileURLToPath(new URL('../../page/', import.meta.url))
 
 const linkOrder = z.strictObject({ one: z.string(), other: z.string(), do: z.enum(['cut', 'heal']) })
 const regionOrder = z.strictObject({ region: z.string(), do: z.enum(['kill', 'start']) })

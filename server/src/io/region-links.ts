@@ -94,6 +94,7 @@ export class RegionLinks implements HubLinks {
             else if (outcome.value.kind === 'included') this.#hub?.included(outcome.value.entries)
             done(outcome)
           }),
+        held: (group, peer, version) => this.#hub?.held(group, peer, version),
         merge: (engine, updates) => options.engines[engine]?.merge(updates),
         alarm: ({ peer, reason, door, detail }) =>
           options.logger.error({ peer, reason, door, detail }, 'a group stands still on a link until somebody acts'),
@@ -135,6 +136,14 @@ export class RegionLinks implements HubLinks {
 
   reopened(): void {
     this.links.reopened()
+  }
+
+  regionCount(group: GroupId): number {
+    return this.links.regionCount(group)
+  }
+
+  isLinked(region: RegionId): boolean {
+    return this.links.isLinked(region)
   }
 
   speaksAt(url: string | undefined): boolean {

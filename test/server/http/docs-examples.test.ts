@@ -24,8 +24,8 @@ it('given the examples of the page, when run one after the other, then each does
     })
     out.push(stdout)
   }
-  expect(out).toHaveLength(6)
-  const [begun, read, edited, pushed, listed, erased] = out
+  expect(out).toHaveLength(7)
+  const [begun, read, edited, pushed, listed, erased, regions] = out
   expect(JSON.parse(begun ?? '')).toMatchObject({ life: 1 })
   expect((read ?? '').trim().split('\n')).toEqual(['{"content":"Hello","meta":{"done":false},"tags":["new"]}', 'Hello'])
   expect((edited ?? '').trim().split('\n')).toHaveLength(2)
@@ -33,6 +33,7 @@ it('given the examples of the page, when run one after the other, then each does
   expect(listed).toContain('{"documents":[{"key":"welcome","engine":"yjs","life":1,"erased":false}]}')
   expect(listed).toMatch(/event: changed\nid: \S+\ndata: \{"key":"welcome"/)
   expect(JSON.parse(erased ?? '')).toMatchObject({ life: 1 })
+  expect(JSON.parse(regions ?? '')).toMatchObject({ regions: [{ jurisdiction: null, url: null, state: 'active' }] })
   const welcome = await (await fetch(`${node.url}/v1/documents/dev/notes/welcome`)).json()
   expect(welcome).toEqual({ content: 'Hello, world', tags: ['new', 'greeting'], meta: { done: true, by: 'ann' } })
   expect((await fetch(`${node.url}/v1/documents/dev/notes/copy`)).status).toBe(410)

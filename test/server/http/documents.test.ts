@@ -378,6 +378,7 @@ describe('a document over HTTP', () => {
       '/v1/documents/{tenant}/{collection}/{key}': ['get', 'post', 'patch', 'put', 'delete'],
       '/v1/collections/{tenant}/{collection}': ['get'],
       '/v1/collections/{tenant}/{collection}/changes': ['get'],
+      '/v1/regions': ['get'],
       '/v1/policies/validate': ['post'],
       '/v1/policies/{tenant}': ['get', 'put'],
       '/v1/policies/{tenant}/explain': ['get'],

@@ -118,12 +118,12 @@ describe('before a client is known', () => {
   const shared = useTestNode({ 'limits.closeMs': '100' })
 
   it('[SES3] given greetingBytesMax bytes, then it is welcome; given one more, then FRAME_TOO_LARGE', async () => {
-    const { node } = await startTestNode({ 'limits.greetingBytesMax': '4096' })
+    const { node } = await startTestNode({ 'limits.greetingBytesMax': '65600' })
     const exact = await new RawClient(node.url).open()
-    exact.socket.send(greetingOf(4096))
+    exact.socket.send(greetingOf(65_600))
     await exact.frame('welcome')
     const over = await new RawClient(node.url).open()
-    over.socket.send(greetingOf(4097))
+    over.socket.send(greetingOf(65_601))
     expect(await over.frame('goodbye')).toMatchObject({ code: 'FRAME_TOO_LARGE', retry: 'never' })
     expect(await over.closed).toEqual({ code: 4413, reason: 'FRAME_TOO_LARGE' })
   })

@@ -12,7 +12,7 @@ import { MeridianError } from '../../errors.js'
 import type { DeviceId, DocumentName } from '../../ids.js'
 import { parseDevice, parseDocument } from '../../ids.js'
 import type { Version } from '../../version.js'
-import { readVersion, writeVersion } from '../../version.js'
+import { readVersion, versionRegionsMax, writeVersion } from '../../version.js'
 import { encodeFrame } from './frame.js'
 
 export interface Hello {
@@ -83,9 +83,27 @@ export interface Ping {
   readonly nonce: number
 }
 
-export type ClientFrame = Hello | TokenFrame | Attach | Detach | Seen | Push | Resume | ClientPresence | Ping
+/** Asks to be told, from now on, what so many regions hold of the group of a channel (CLI2). */
+export interface AskDurable {
+  readonly type: 'durable'
+  readonly channel: number
+  readonly regions: number
+}
 
-const number = { hello: 1, token: 2, attach: 3, detach: 4, seen: 5, push: 6, presence: 7, ping: 8, resume: 9 } as const
+export type ClientFrame = Hello | TokenFrame | Attach | Detach | Seen | Push | Resume | ClientPresence | Ping | AskDurable
+
+const number = {
+  hello: 1,
+  token: 2,
+  attach: 3,
+  detach: 4,
+  seen: 5,
+  push: 6,
+  presence: 7,
+  ping: 8,
+  resume: 9,
+  durable: 10,
+} as const
 
 export const channelMax = 2 ** 31
 export const tokenBytesMax = 16 * 1024
@@ -129,6 +147,10 @@ export function encodeClientFrame(frame: ClientFrame): Uint8Array {
         return
       case 'ping':
         encoding.writeVarUint(body, frame.nonce)
+        return
+      case 'durable':
+        encoding.writeVarUint(body, frame.channel)
+        encoding.writeVarUint(body, frame.regions)
         return
     }
   })
@@ -194,6 +216,13 @@ export function decodeClientFrame(type: number, body: Decoder, end: number): Cli
       return { type: 'presence', channel: readCount(body, channelMax, 'A channel'), payload: readBytes(body) }
     case number.ping:
       return { type: 'ping', nonce: readVarUint(body) }
+    case number.durable: {
+      const channel = readCount(body, channelMax, 'A channel')
+      const regions = readVarUint(body)
+      if (regions === 0 || regions > versionRegionsMax)
+        throw new MeridianError('FRAME_INVALID', { message: `What 1 to ${versionRegionsMax} regions hold can be asked for.` })
+      return { type: 'durable', channel, regions }
+    }
     default:
       body.pos = end
       return undefined

@@ -15,8 +15,9 @@ import { MeridianError } from '../../errors.js'
  * Bumped with every change that an older peer would misread.
  * 1: first.
  * 2: a token frame is answered by `granted`, a push on a channel that is not attached by `refused` NOT_ATTACHED. Peers of 1 skip and ignore both.
+ * 3: `durable` in both directions; a node of 2 skips the question.
  */
-export const protocolVersion = 2
+export const protocolVersion = 3
 /** The oldest version that is still spoken. */
 export const protocolFloor = 1
 

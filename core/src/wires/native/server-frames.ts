@@ -97,6 +97,16 @@ export interface Replicated {
   readonly version: Version
 }
 
+/** Answer to `durable` and after it whenever it is more: what so many regions hold of a group, and how many hold the group at all (CLI2). */
+export interface Durable {
+  readonly type: 'durable'
+  readonly group: number
+  readonly regions: number
+  /** Regions that hold the group. If it is less than `regions`, the version is empty, and no more is said. */
+  readonly count: number
+  readonly version: Version
+}
+
 /** One push was not admitted, and those behind it in its group are dropped until it, or a later edition of it, comes again. */
 export interface Refused {
   readonly type: 'refused'
@@ -180,6 +190,7 @@ export type ServerFrame =
   | Pong
   | Goodbye
   | Granted
+  | Durable
 
 const number = {
   welcome: 1,
@@ -199,6 +210,7 @@ const number = {
   pong: 15,
   goodbye: 16,
   granted: 17,
+  durable: 18,
 } as const
 
 const retries: readonly Retry[] = ['now', 'backoff', 'never']
@@ -247,6 +259,12 @@ export function encodeServerFrame(frame: ServerFrame): Uint8Array {
         return
       case 'replicated':
         encoding.writeVarUint(body, frame.group)
+        writeVersion(body, frame.version)
+        return
+      case 'durable':
+        encoding.writeVarUint(body, frame.group)
+        encoding.writeVarUint(body, frame.regions)
+        encoding.writeVarUint(body, frame.count)
         writeVersion(body, frame.version)
         return
       case 'refused':
@@ -407,6 +425,14 @@ export function decodeServerFrame(type: number, body: Decoder, end: number): Ser
       return { type: 'current', handle: readCount(body, handleMax, 'A handle'), version: readVersion(body) }
     case number.replicated:
       return { type: 'replicated', group: readCount(body, handleMax, 'A handle'), version: readVersion(body) }
+    case number.durable:
+      return {
+        type: 'durable',
+        group: readCount(body, handleMax, 'A handle'),
+        regions: readVarUint(body),
+        count: readVarUint(body),
+        version: readVersion(body),
+      }
     case number.refused:
       return {
         type: 'refused',

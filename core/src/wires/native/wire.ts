@@ -22,6 +22,7 @@ import type { ClientFrame } from './client-frames.js'
 import { decodeClientFrame } from './client-frames.js'
 import { FrameReader, fragments, pieceBytesOf, protocolFloor, protocolVersion } from './frame.js'
 import type { ServerFrame } from './server-frames.js'
+import { Replication } from './replication.js'
 import { encodeServerFrame, encodeUpdate, writePong } from './server-frames.js'
 
 export const nativeWire: Wire = {
@@ -63,9 +64,16 @@ class NativeConversation implements Conversation {
   #acks: Lane[] = []
   readonly #toldGroups = new Set<LiveGroup>()
   #toldReplicas = 0
+  readonly #replication: Replication
 
   constructor(session: WireSession) {
     this.#session = session
+    this.#replication = new Replication(session, (group, frame) => {
+      const named = this.#newGroup(group)
+      if (named !== undefined) session.send(named)
+      this.beforeUpdates()
+      this.#send(frame)
+    })
     const { messageBytesMax, updateBytesMax } = session.limits
     this.#reader = new FrameReader({ messageBytesMax, frameBytesMax: updateBytesMax + 1024 }, (type, body, end) => {
       const frame = decodeClientFrame(type, body, end)
@@ -130,6 +138,11 @@ class NativeConversation implements Conversation {
       case 'presence': {
         const attachment = session.attachment(frame.channel)
         if (attachment !== undefined) session.show(attachment, frame.payload)
+        return
+      }
+      case 'durable': {
+        const attachment = session.attachment(frame.channel)
+        if (attachment !== undefined) this.#replication.ask(attachment.document.group, frame.regions)
         return
       }
       case 'ping':
@@ -260,7 +273,11 @@ class NativeConversation implements Conversation {
   }
 
   tick(): void {
-    // Everything that waits here waits for a flush.
+    this.#replication.tick()
+  }
+
+  closed(): void {
+    this.#replication.close()
   }
 
   goodbye(ending: Ending): void {
@@ -275,7 +292,8 @@ class NativeConversation implements Conversation {
     if (group !== undefined) add(group)
     if (this.#toldReplicas <= ack.replica) add(this.#newReplicas())
     const inStream = !this.#session.stalled && this.#session.isAtHead(lane.group)
-    add(encodeServerFrame({ type: 'ack', group: lane.group.handle, ...ack, inStream, replicated: true }))
+    const replicated = this.#replication.acked(lane.group, this.#session.hub.replicas[ack.replica], ack.sequence)
+    add(encodeServerFrame({ type: 'ack', group: lane.group.handle, ...ack, inStream, replicated }))
   }
 
   #newReplicas(): Uint8Array {

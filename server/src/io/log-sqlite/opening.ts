@@ -138,6 +138,15 @@ const incarnationMs = 10_000
 /** Beyond `logBytesMax`: room for settling and for the snapshots that make room again. */
 const reserve = 1 / 8
 
+/** Where an entry stands, and whose it is. */
+interface EntryDot {
+  readonly position: number
+  readonly document: number
+  readonly replica: number
+  readonly sequence: number
+  readonly chain: Buffer
+}
+
 interface DocumentState {
   readonly ref: number
   group: number
@@ -332,16 +341,21 @@ export class Opening {
     const state = draft.document === '' ? undefined : this.document(draft, group)
     const isErase = draft.kind === kindNumber.erase
     if (draft.kind === kindNumber.stub || (state !== undefined && !isErase && isLate(state, draft.life))) {
-      const stub = { ...draft, kind: kindNumber.stub, document: '', engine: 0, life: 0, payload: noBytes }
-      this.putEntry(stub, group, { ...dot, document: 0 })
-      this.statements.putStub.run([group.ref, position])
-      this.waits = true
+      this.putLate(draft, group, dot)
       return 'stub'
     }
     if (state !== undefined && turns(state, draft)) this.turnLife(state, group, draft)
     this.putEntry(draft, group, { ...dot, document: state?.ref ?? 0 })
     if (draft.kind === kindNumber.control) this.control(group, draft.payload, dot.chain)
     return 'entry'
+  }
+
+  /** RES7: what comes when its life has ended is a stub from the beginning. */
+  private putLate(draft: DraftRow, group: GroupState, dot: Omit<EntryDot, 'document'>): void {
+    const stub = { ...draft, kind: kindNumber.stub, document: '', engine: 0, life: 0, payload: noBytes }
+    this.putEntry(stub, group, { ...dot, document: 0 })
+    this.statements.putStub.run([group.ref, dot.position])
+    this.waits = true
   }
 
   private endOf(group: GroupState, replica: string): ForeignEnd {
@@ -394,28 +408,20 @@ export class Opening {
     group.chain = chainOf(draft.record, group.chain)
     group.position = position
     const chain = chainBytes(group.chain)
-    let document = 0
-    if (draft.document !== '') {
-      const state = this.document(draft, group)
-      document = state.ref
-      if (turns(state, draft)) this.turnLife(state, group, draft)
+    const dot = { position, replica: this.replicaRef, sequence, chain }
+    const state = draft.document === '' ? undefined : this.document(draft, group)
+    // It was on its way here when an erase came by a link, and nobody could refuse it any more.
+    if (state !== undefined && draft.kind !== kindNumber.erase && isLate(state, draft.life)) {
+      this.putLate(draft, group, dot)
+      return sequence
     }
-    this.putEntry(draft, group, { position, document, replica: this.replicaRef, sequence, chain })
+    if (state !== undefined && turns(state, draft)) this.turnLife(state, group, draft)
+    this.putEntry(draft, group, { ...dot, document: state?.ref ?? 0 })
     if (draft.kind === kindNumber.control) this.control(group, draft.payload, chain)
     return sequence
   }
 
-  private putEntry(
-    draft: DraftRow,
-    group: { readonly ref: number },
-    dot: {
-      readonly position: number
-      readonly document: number
-      readonly replica: number
-      readonly sequence: number
-      readonly chain: Buffer
-    },
-  ): void {
+  private putEntry(draft: DraftRow, group: { readonly ref: number }, dot: EntryDot): void {
     const { position, document, replica, sequence, chain } = dot
     const row = {
       position,
