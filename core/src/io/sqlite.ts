@@ -266,9 +266,12 @@ class LibsqlDatabase implements SqliteDatabase {
       }
       return bound ?? parameters
     }
+    // libsql 0.5.29: after a `run` or an `all` that came to the end, the next `get` finds nothing, whatever there is; the one after it does.
+    let isAtEnd = false
     return {
       run(parameters) {
         const bound = bind(parameters)
+        isAtEnd = true
         try {
           native.run(bound)
         } catch (thrown) {
@@ -278,7 +281,8 @@ class LibsqlDatabase implements SqliteDatabase {
       get(parameters) {
         const bound = bind(parameters)
         try {
-          const row = native.get(bound)
+          const row = native.get(bound) ?? (isAtEnd ? native.get(bound) : undefined)
+          isAtEnd = false
           return row === undefined ? undefined : rowOfArray(row)
         } catch (thrown) {
           throw toSqliteError(thrown)
@@ -286,6 +290,7 @@ class LibsqlDatabase implements SqliteDatabase {
       },
       all(parameters) {
         const bound = bind(parameters)
+        isAtEnd = true
         try {
           return (native.all(bound) as unknown[]).map(rowOfArray)
         } catch (thrown) {
@@ -294,6 +299,7 @@ class LibsqlDatabase implements SqliteDatabase {
       },
       *iterate(parameters) {
         const bound = bind(parameters)
+        isAtEnd = true
         try {
           for (const row of native.iterate(bound)) yield rowOfArray(row)
         } catch (thrown) {

@@ -44,6 +44,9 @@ const drivers =
 const killRounds = Math.ceil(Number(process.env['MERIDIAN_KILL_ROUNDS'] ?? 24) / drivers.length)
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 
+/** What another thread does in its own time. */
+const patience = { timeout: 20_000, interval: 20 }
+
 beforeAll(() => hashReady)
 
 test('given this Node, when a store is opened, then the built-in driver is used where there is one, and libsql is not even loaded', () => {
@@ -57,6 +60,22 @@ test('given this Node, when a store is opened, then the built-in driver is used 
   const cwd = fileURLToPath(new URL('../../..', import.meta.url))
   const said = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd, encoding: 'utf8' })
   expect(said.trim()).toBe(builtIn ? 'node false' : 'libsql true')
+})
+
+test.each(drivers)('given a statement of %s that was run to its end, when one row is asked for, then it is there', (driver) => {
+  const database = openSqlite(':memory:', { driver })
+  database.exec('CREATE TABLE numbers (number INTEGER PRIMARY KEY); INSERT INTO numbers VALUES (1), (2)')
+  const beyond = database.prepare('SELECT number FROM numbers WHERE number > ?')
+  expect(beyond.all([2])).toEqual([])
+  expect(beyond.get([0])).toEqual([1])
+  expect([...beyond.iterate([2])]).toEqual([])
+  expect(beyond.get([1])).toEqual([2])
+  expect(beyond.get([2])).toBeUndefined()
+  const put = database.prepare('INSERT INTO numbers VALUES (?) RETURNING number')
+  put.run([3])
+  expect(put.get([4])).toEqual([4])
+  expect(beyond.all([0])).toEqual([[1], [2], [3], [4]])
+  database.close()
 })
 
 test('given more appends than an int32 counts, when a batch goes through the mailbox, then it keeps its id', () => {
@@ -194,7 +213,7 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
         const push = await value<LastPush | undefined>((done) => opened.lastPush(acme, device(number), done))
         expect((push?.counter ?? 0) % 5).toBe(number)
       }
-    }, 60_000)
+    }, 120_000)
 
     test('[LOG2] given a directory that a process has open, when another opens it, then LOG_LOCKED; when that one is killed, then it opens', async () => {
       const child = startChild(directory, driver, 1)
@@ -284,11 +303,11 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       expect(await code((done: Done<Read>) => opened.readDocument(notes, toPosition(0), unlimited, done))).toBe('done')
       stranger.rollback()
       stranger.close()
-      await vi.waitFor(() => expect(opened.status().state).toBe('open'), { timeout: 8000 })
+      await vi.waitFor(() => expect(opened.status().state).toBe('open'), patience)
       expect(opened.replica).not.toBe(replica)
       expect(await append(log, draft(notes, 'c'))).toEqual({ replica: opened.replica, position: 2, sequences: [1] })
       expect(alarms.map((alarm) => alarm.kind)).toEqual(expect.arrayContaining(['stopped', 'reopened']))
-    }, 20_000)
+    })
   })
 
   describe('the hand-over to the writer', () => {
@@ -304,7 +323,7 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
         expect(answers.map((answer) => answer.position)).toEqual(batches.map((_, index) => position + index + 1))
         position += batches.length
       }
-    }, 20_000)
+    })
 
     test('[LOG1] given an append and a close in one turn, again and again, when the log is opened, then every append was answered as durable', async () => {
       for (let round = 1; round <= 10; round++) {
@@ -408,7 +427,8 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       expect(group).toMatchObject({ asOf: 14, more: true })
       expect(await code((done: Done<Read>) => log?.readGroup(acme, toPosition(14), unlimited, done))).toBe('DOCUMENT_DAMAGED')
       await append(log, draft(drawing, 'goes on'))
-      expect(log?.status().damagedCount).toBe(1)
+      // The writer hears of the damage by a message, and an append may overtake it.
+      await vi.waitFor(() => expect(log?.status().damagedCount).toBe(1), patience)
       await reopen()
       expect(await code((done: Done<DocumentInfo>) => log?.openDocument(notes, done))).toBe('DOCUMENT_DAMAGED')
       await closed(log)
@@ -495,7 +515,7 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       await filled()
       flip('line 3 ')
       await open({ scrubBytesPerSecond: 1 << 30 })
-      await vi.waitFor(() => expect(log?.status().scrub).toEqual({ scrubbed: 40, total: 40, passes: 1 }), { timeout: 5000 })
+      await vi.waitFor(() => expect(log?.status().scrub).toEqual({ scrubbed: 40, total: 40, passes: 1 }), patience)
       expect(alarms).toEqual([{ kind: 'damaged', reason: 'record', count: 1 }])
       expect(await code((done: Done<DocumentInfo>) => log?.openDocument(drawing, done))).toBe('DOCUMENT_DAMAGED')
       expect(await code((done: Done<DocumentInfo>) => log?.openDocument(notes, done))).toBe('done')
@@ -505,10 +525,10 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       await filled()
       // So slow that the second piece of the pass is seconds behind the first.
       await open({ scrubBytesPerSecond: 8192 })
-      await vi.waitFor(() => expect(log?.status().scrub.total).toBe(40), { timeout: 5000 })
+      await vi.waitFor(() => expect(log?.status().scrub.total).toBe(40), patience)
       for (let index = 0; index < 600; index++) await append(log, draft(notes, `later ${index} ${'n'.repeat(2000)}`))
-      await vi.waitFor(() => expect(log?.status().scrub).toEqual({ scrubbed: 40, total: 40, passes: 1 }), { timeout: 15_000 })
-    }, 20_000)
+      await vi.waitFor(() => expect(log?.status().scrub).toEqual({ scrubbed: 40, total: 40, passes: 1 }), { timeout: 40_000 })
+    })
   })
 
   describe('a full disk', () => {
@@ -526,7 +546,7 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       expect(count).toBeLessThan(140)
       const read = await value<Read>((done) => opened.readDocument(notes, toPosition(0), unlimited, done))
       expect(read.entries.map((entry) => entry.position)).toEqual(Array.from({ length: count }, (_, index) => index + 1))
-      await vi.waitFor(() => expect(opened.status().state).toBe('open'))
+      await vi.waitFor(() => expect(opened.status().state).toBe('open'), patience)
       expect(opened.replica).not.toBe(first)
       expect(alarms).toMatchObject([
         { kind: 'stopped', code: 'LOG_FULL' },
@@ -535,7 +555,7 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       expect(await outcome<Appended>((done) => opened.append([draft(notes, 'x'.repeat(8000))], done))).toMatchObject({
         code: 'LOG_FULL',
       })
-      await vi.waitFor(() => expect(opened.status().state).toBe('open'))
+      await vi.waitFor(() => expect(opened.status().state).toBe('open'), patience)
       const version = { floors: new Map(), sequences: new Map([[first, count]]) }
       const state = { bytes: noise(20_000), index: noise(10) }
       await value<void>((done) =>
@@ -579,7 +599,7 @@ describe.each(drivers)('faults of the SQLite log by %s', (driver) => {
       else rmSync(ballast)
       await vi.waitFor(
         async () => expect((await outcome<Appended>((done) => log?.append([draft(notes, 'room')], done))).kind).toBe('done'),
-        { timeout: 8000, interval: 50 },
+        patience,
       )
       const after = await value<Read>((done) => log?.readDocument(notes, toPosition(0), unlimited, done))
       expect(after.entries).toHaveLength(count + 1)
