@@ -20,6 +20,8 @@ it('[RES1, RES3, RES5, RES6, LINK8] given canaries in contents, keys and presenc
   const cluster = await Cluster.start(resources, {
     names,
     policy: policyOf({ notes: ['anywhere'], 'eu-notes': ['IE'], drafts: ['IE', 'US'] }),
+    // What is looked at is what regions do; a client that goes to another one asks there under the names that it has.
+    clientsStay: true,
     flags: ['--log-level', 'trace', '--log-format', 'json', '--link-dial-ms', '200'],
     tap: (one, other) => {
       const record = new WireRecord()

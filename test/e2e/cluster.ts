@@ -24,6 +24,8 @@ export interface ClusterOptions {
   readonly later?: readonly string[]
   /** Of the tenant `dev`; `everywhere` if absent. */
   readonly policy?: object
+  /** True: the list of regions names addresses that nobody answers at, so that clients stay where they were sent. */
+  readonly clientsStay?: boolean
   /** Sees what crosses the links between two regions. */
   readonly tap?: (one: string, other: string) => NonNullable<ProxyOptions['tap']>
 }
@@ -100,7 +102,7 @@ export class Cluster {
           const fields = {
             jurisdiction: countries[name] ?? 'IE',
             operator: 'example-hosting',
-            client: `ws://127.0.0.1:${this.door(name).port}`,
+            client: `ws://127.0.0.1:${this.#options.clientsStay === true ? 1 : this.door(name).port}`,
             link: `${address}/v1/link`,
             state: states[name] ?? 'active',
           }
