@@ -10,8 +10,8 @@ const report = process.env['MERIDIAN_TEST_REPORT']
 
 const notOurs = ['**/node_modules/**', '**/dist/**']
 
-/** Clients × happenings: minutes of real processes that say nothing about the version of Node.js, so that `.ci/run` runs them once. */
-const tables = ['test/e2e/*-table.test.ts']
+/** Minutes of real processes, whose version of Node.js says little, so that `.ci/run` runs them once. */
+const processes = ['test/e2e/**/*.test.ts', 'test/oracle/**/*.test.ts']
 
 export default defineConfig({
   test: {
@@ -19,9 +19,9 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'node', include: ['test/**/*.test.ts'], exclude: [...notOurs, ...tables, 'test/browser/**'] },
+        test: { name: 'node', include: ['test/**/*.test.ts'], exclude: [...notOurs, ...processes, 'test/browser/**'] },
       },
-      { extends: true, test: { name: 'tables', include: tables, exclude: notOurs } },
+      { extends: true, test: { name: 'e2e', include: processes, exclude: notOurs } },
       {
         extends: true,
         // A browser takes seconds where other work runs beside it; a test that hangs is told by its steps, which have limits of their own.
