@@ -83,7 +83,8 @@ async function forget(cluster: Cluster, regions: readonly string[], names: reado
       async () => ((await cluster.node(region).metrics()).get('meridian_compactions_total{result="done"}') ?? 0) > 0,
       'a compaction',
     )
-  await pause(500)
+  // The log lets go of what all regions hold in passes, a few seconds apart, and nothing says when it has.
+  await pause(12_000)
 }
 
 /** In full it is some thousand documents, and takes half a minute longer. */
