@@ -1101,7 +1101,7 @@ function guarded<T>(read: () => T): T | undefined {
 /** False if the update builds on what is not held, which no log of a right region holds. */
 function included({ engine, index }: Pick<LoadedIndex, 'engine' | 'index'>, inspection: Inspection): boolean {
   const judgement = engine.judge(index, inspection)
-  if (judgement === 'new') engine.include(index, inspection)
+  if (judgement === 'new' || judgement === 'contradiction') engine.include(index, inspection)
   return judgement !== 'premature'
 }
 

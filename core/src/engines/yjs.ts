@@ -33,6 +33,7 @@ import { editYjs } from './yjs-patch.js'
 
 export const yjsEngine: Engine = {
   name: 'yjs',
+  isHeavy: false,
 
   inspect: (update: Uint8Array, limits: InspectLimits): Inspection => inspectYjs(update, limits),
 
