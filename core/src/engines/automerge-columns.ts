@@ -31,7 +31,7 @@ const known: ReadonlySet<number> = new Set(Object.values(column))
 
 const deflated = 0x08
 
-const action = { set: 1, delete: 3, last: 7, mark: 7 } as const
+const action = { delete: 3, increment: 5, mark: 7, last: 7 } as const
 
 /** Types of a value, in the low four bits of its meta. */
 const valueType = { null: 0, true: 2, uint: 3, int: 4, float: 5, text: 6, bytes: 7, counter: 8, time: 9 } as const
@@ -130,6 +130,7 @@ export function inspectColumns(cursor: Cursor, { operationsMax, actorCount, star
     if (what !== action.mark && (expands.value === 1 || markNames.value !== none)) throw invalid('mark', at, 'no mark')
     if (metas.value === none) throw invalid('value', at, 'missing')
     if (what === action.delete && metas.value !== 0) throw invalid('deletion', at, 'one with a value')
+    if (what === action.increment && !isInteger(metas.value % 16)) throw invalid('increment', at, 'no number')
     values.take(metas.value, step)
     operations += step
     preds += predCounts.value * step
@@ -292,12 +293,14 @@ class Runs {
       cursor.key('text of a column')
       this.#within(0)
       const { textFrom: from, textTo: to } = cursor
-      if (this.#lastText !== undefined && sameBytes(cursor.bytes, this.#lastText, [from, to])) throw invalid('run', start, 'no shortest form')
+      if (this.#lastText !== undefined && sameBytes(cursor.bytes, this.#lastText, [from, to]))
+        throw invalid('run', start, 'no shortest form')
       this.#lastText = [from, to]
       this.value = 0
       return
     }
-    const value = this.#kind === 'delta' ? signed(cursor, 'step of a column') : cursor.varUint('value of a column', Number.MAX_SAFE_INTEGER)
+    const value =
+      this.#kind === 'delta' ? signed(cursor, 'step of a column') : cursor.varUint('value of a column', Number.MAX_SAFE_INTEGER)
     this.#within(0)
     if (value === this.#last) throw invalid('run', start, 'no shortest form')
     this.#last = value
@@ -368,6 +371,8 @@ class Values {
   }
 }
 
+const isInteger = (type: number): boolean => type === valueType.uint || type === valueType.int
+
 /** A LEB128 integer of 64 bits or fewer that fills its place in the shortest form. */
 function shortest(bytes: Uint8Array, start: number, end: number, kind: 'signed' | 'unsigned'): void {
   const last = bytes[end - 1] ?? 0
@@ -375,9 +380,7 @@ function shortest(bytes: Uint8Array, start: number, end: number, kind: 'signed' 
   for (let at = start; at < end - 1; at++) if ((bytes[at] ?? 0) < 0x80) throw invalid('value', start, 'no integer')
   const isLong = end - start > 1
   const padded =
-    kind === 'unsigned'
-      ? last === 0
-      : (last === 0 && (before & 0x40) === 0) || (last === 0x7f && (before & 0x40) !== 0)
+    kind === 'unsigned' ? last === 0 : (last === 0 && (before & 0x40) === 0) || (last === 0x7f && (before & 0x40) !== 0)
   const tenth = kind === 'unsigned' ? last > 1 : last !== 0 && last !== 0x7f
   if (last > 0x7f || (isLong && padded) || end - start > 10 || (end - start === 10 && tenth))
     throw invalid('value', start, 'no integer in its shortest form')

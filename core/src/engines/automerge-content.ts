@@ -18,21 +18,59 @@ export const automergeWithContent: Engine = automergeEngineWith({
 /** Which every document here has that does not edit; set because Automerge would draw one by chance. */
 const readerActor = '00'
 
-function using<Result>(
-  changes: readonly Uint8Array[],
-  actor: string | undefined,
-  run: (doc: A.Doc<Root>) => Result | { readonly result: Result; readonly doc: A.Doc<Root> },
-): Result {
-  let doc = A.init<Root>({ actor: actor ?? readerActor })
+/** Changes of one document that Automerge fails at before the document is given up. */
+const brokenMax = 16
+
+function using<Result>(changes: readonly Uint8Array[], actor: string | undefined, run: (doc: A.Doc<Root>) => Result): Result {
+  const doc = load(changes, actor ?? readerActor)
   try {
-    try {
-      ;[doc] = A.applyChanges(doc, [...changes])
-    } catch (cause) {
-      throw new MeridianError('UPDATE_INVALID', { message: 'Automerge cannot apply the changes.', cause })
-    }
-    return run(doc) as Result
+    return run(doc)
   } finally {
+    free(doc)
+  }
+}
+
+/**
+ * All that Automerge can apply. A change can be in order by itself and speak of things that its document never had, at which Automerge
+ * panics. It is left out then, and so is what builds on it, as its author alone could have made that honestly; the rest of the document lives.
+ */
+function load(changes: readonly Uint8Array[], actor: string): A.Doc<Root> {
+  const whole = tryApply(A.init<Root>({ actor }), changes)
+  if (whole !== undefined) return whole
+  const good: Uint8Array[] = []
+  let doc = A.init<Root>({ actor })
+  let broken = 0
+  for (const change of changes) {
+    const next = tryApply(doc, [change])
+    if (next !== undefined) {
+      doc = next
+      good.push(change)
+      continue
+    }
+    broken++
+    const again = broken > brokenMax ? undefined : tryApply(A.init<Root>({ actor }), good)
+    if (again === undefined) throw new MeridianError('UPDATE_INVALID', { message: 'Automerge cannot apply the changes.' })
+    doc = again
+  }
+  return doc
+}
+
+/** Undefined, and `doc` is freed, if Automerge throws. */
+function tryApply(doc: A.Doc<Root>, changes: readonly Uint8Array[]): A.Doc<Root> | undefined {
+  try {
+    return A.applyChanges(doc, [...changes])[0]
+  } catch {
+    free(doc)
+    return undefined
+  }
+}
+
+/** What a panic left behind cannot be freed; it goes with the thread. */
+function free(doc: A.Doc<Root>): void {
+  try {
     A.free(doc)
+  } catch {
+    // Nothing of it is used any more.
   }
 }
 

@@ -59,8 +59,7 @@ export class HashSet {
 
   #spread(): void {
     this.#slots = new Uint32Array(this.#slots.length * 2)
-    for (let place = 0; place < this.count; place++)
-      this.#slots[this.#slot(this.#words, place * hashWords)] = place + 1
+    for (let place = 0; place < this.count; place++) this.#slots[this.#slot(this.#words, place * hashWords)] = place + 1
   }
 }
 
@@ -69,8 +68,7 @@ export function wordsOf(bytes: Uint8Array): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(bytes.length >>> 2)
   for (let index = 0; index < words.length; index++) {
     const at = index * 4
-    words[index] =
-      ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)
+    words[index] = ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)
   }
   return words
 }

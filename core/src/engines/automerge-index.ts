@@ -193,7 +193,8 @@ export class AutomergeIndexDecoding implements IndexDecoding {
       case 'hashes': {
         const from = cursor.offset
         cursor.skip('names of changes', count * hashBytes)
-        if (this.#index.addHashes(cursor.bytes.subarray(from, cursor.offset)) > 0) throw invalid('name of a change', from, 'there twice')
+        if (this.#index.addHashes(cursor.bytes.subarray(from, cursor.offset)) > 0)
+          throw invalid('name of a change', from, 'there twice')
         return this.#next(count, 'counters', () => this.#count)
       }
       case 'counters':
@@ -211,7 +212,8 @@ export class AutomergeIndexDecoding implements IndexDecoding {
         for (let index = 0; index < count; index++) this.#author()
         this.#left -= count
         if (this.#left > 0) return 'more'
-        if (cursor.left > 0) throw invalid('end of the index', cursor.offset, `followed by ${cursor.left} bytes that belong to nothing`)
+        if (cursor.left > 0)
+          throw invalid('end of the index', cursor.offset, `followed by ${cursor.left} bytes that belong to nothing`)
         return this.#index
     }
   }

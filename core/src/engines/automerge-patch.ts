@@ -145,7 +145,9 @@ class Editor {
     for (const part of parts) {
       const key: string | number = Array.isArray(container) ? indexOf(part, container.length - 1) : part
       const next: unknown =
-        typeof key === 'number' || Object.hasOwn(container, key) ? (container as Record<string | number, unknown>)[key] : undefined
+        typeof key === 'number' || Object.hasOwn(container, key)
+          ? (container as Record<string | number, unknown>)[key]
+          : undefined
       if (!Array.isArray(next) && !isPlain(next)) throw new Unfit('there is no object and no array at this path')
       path.push(key)
       container = next

@@ -51,8 +51,7 @@ export function automergeEngineWith(content: AutomergeContent | undefined): Engi
 
     judge: (index: EngineIndex, inspection: Inspection): Judgement => ownIndex(index).judge(ownInspection(inspection)),
 
-    authorsWith: (index: EngineIndex, inspection: Inspection): number =>
-      ownIndex(index).authorsWith(ownInspection(inspection)),
+    authorsWith: (index: EngineIndex, inspection: Inspection): number => ownIndex(index).authorsWith(ownInspection(inspection)),
 
     pack: (inspection: Inspection): PackedInspection => packAutomerge(ownInspection(inspection)),
 
@@ -205,4 +204,3 @@ function ownIndex(index: EngineIndex): AutomergeIndex {
   assert(index instanceof AutomergeIndex, 'an index is used with the engine that made it')
   return index
 }
-

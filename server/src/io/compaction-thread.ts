@@ -1,6 +1,6 @@
 /**
  * The thread that folds a document's entries into one state, or reads, compares and edits what they hold: engine work is heavy, and here it
- * holds up nobody. It knows no log and no document, only updates and an engine. It ends with its limits: the heap by `resourceLimits`, the time by whoever asked.
+ * holds up nobody. Automerge comes with the first document of its kind, as it brings wasm along. It knows no log and no document, only updates and an engine. It ends with its limits: the heap by `resourceLimits`, the time by whoever asked.
  */
 
 import { parentPort } from 'node:worker_threads'
@@ -23,26 +23,39 @@ export type FoldAnswer =
   | { readonly kind: 'folded'; readonly state: Uint8Array; readonly index: Uint8Array }
   | { readonly kind: 'failed'; readonly message: string }
 
-const engines: Partial<Record<EngineName, Engine>> = { yjs: yjsEngine }
+/** Wasm keeps what it once had: a thread that has more than this outside of its heap, in bytes, ends after its answer. */
+const outsideBytesMax = 256 * 1024 * 1024
 
 const port = parentPort
 assert(port !== null, 'this file runs as a thread')
 port.on('message', (request: FoldRequest) => {
-  if (request.task !== undefined) {
-    const answer = perform(request, request.task)
-    return port.postMessage(answer, handedOver(answer))
-  }
-  const answer = fold(request)
-  if (answer.kind === 'failed') return port.postMessage(answer)
-  const state = exact(answer.state)
-  const index = exact(answer.index)
-  port.postMessage({ kind: 'folded', state, index } satisfies FoldAnswer, [state.buffer, index.buffer])
+  // One request at a time: the next one is sent when this one is answered.
+  void engineOf(request.engine).then((engine) => {
+    answer(engine, request)
+    if (request.engine === 'automerge' && process.memoryUsage().external > outsideBytesMax) process.exit()
+  })
 })
 
-function perform(request: FoldRequest, task: EngineTask): TaskAnswer {
-  const engine = engines[request.engine]
-  return engine === undefined ? { kind: 'failed' } : work(engine, updatesOf(request), task)
+async function engineOf(name: EngineName): Promise<Engine> {
+  if (name === 'yjs') return yjsEngine
+  const { automergeWithContent } = await import('@meridian/core/engines/automerge-content')
+  return automergeWithContent
 }
+
+function answer(engine: Engine, request: FoldRequest): void {
+  assert(port !== null, 'this file runs as a thread')
+  if (request.task !== undefined) {
+    const done = perform(engine, request, request.task)
+    return port.postMessage(done, handedOver(done))
+  }
+  const folded = fold(engine, request)
+  if (folded.kind === 'failed') return port.postMessage(folded)
+  const state = exact(folded.state)
+  const index = exact(folded.index)
+  port.postMessage({ kind: 'folded', state, index } satisfies FoldAnswer, [state.buffer, index.buffer])
+}
+
+const perform = (engine: Engine, request: FoldRequest, task: EngineTask): TaskAnswer => work(engine, updatesOf(request), task)
 
 function updatesOf({ bytes, ends }: FoldRequest): Uint8Array[] {
   const updates: Uint8Array[] = []
@@ -54,9 +67,7 @@ function updatesOf({ bytes, ends }: FoldRequest): Uint8Array[] {
   return updates
 }
 
-function fold(request: FoldRequest): FoldAnswer {
-  const engine = engines[request.engine]
-  if (engine === undefined) return { kind: 'failed', message: 'the engine is not known here' }
+function fold(engine: Engine, request: FoldRequest): FoldAnswer {
   try {
     const { bytes: state, index } = engine.snapshot(updatesOf(request))
     return { kind: 'folded', state, index }

@@ -23,7 +23,9 @@ export function automergeHistory(seed: number, { authorCount = 3, editCount = 24
     }
     const doc = docs[author] as Doc
     const heads = A.getHeads(doc)
-    const after = A.change(doc, { time: random(2) * 1_790_000_000, message: random(8) === 0 ? 'm\u00e9' : '' }, (draft) => change(draft, random))
+    const after = A.change(doc, { time: random(2) * 1_790_000_000, message: random(8) === 0 ? 'm\u00e9' : '' }, (draft) =>
+      change(draft, random),
+    )
     docs[author] = after
     updates.push(...A.getChangesSince(after, heads))
   }
@@ -34,7 +36,12 @@ export function automergeHistory(seed: number, { authorCount = 3, editCount = 24
 function change(draft: Record<string, unknown>, random: (below: number) => number): void {
   for (let count = 1 + random(3); count > 0; count--) {
     const key = `k${random(5)}`
-    const { text, list, map, counter } = draft as { text?: string; list?: unknown[]; map?: Record<string, unknown>; counter?: A.Counter }
+    const { text, list, map, counter } = draft as {
+      text?: string
+      list?: unknown[]
+      map?: Record<string, unknown>
+      counter?: A.Counter
+    }
     switch (random(12)) {
       case 0:
       case 1:
@@ -47,7 +54,13 @@ function change(draft: Record<string, unknown>, random: (below: number) => numbe
         break
       case 4:
         if (text !== undefined && text.length > 4)
-          A.mark(draft, ['text'], { start: random(2), end: 2 + random(3), expand: ['both', 'none', 'after'][random(3)] as 'both' }, 'bold', random(2) === 0 ? true : null)
+          A.mark(
+            draft,
+            ['text'],
+            { start: random(2), end: 2 + random(3), expand: ['both', 'none', 'after'][random(3)] as 'both' },
+            'bold',
+            random(2) === 0 ? true : null,
+          )
         break
       case 5:
         if (list === undefined) draft['list'] = [1, 'two', null, { three: [3] }]
@@ -55,7 +68,18 @@ function change(draft: Record<string, unknown>, random: (below: number) => numbe
         break
       case 6:
         if (map === undefined) draft['map'] = { a: { b: {} } }
-        else map[key] = [random(1 << 30), -random(1 << 30), random(100) / 7, true, null, new Date(random(1 << 30)), new Uint8Array([random(256), 0]), new A.ImmutableString('im'), ''][random(9)]
+        else
+          map[key] = [
+            random(1 << 30),
+            -random(1 << 30),
+            random(100) / 7,
+            true,
+            null,
+            new Date(random(1 << 30)),
+            new Uint8Array([random(256), 0]),
+            new A.ImmutableString('im'),
+            '',
+          ][random(9)]
         break
       case 7:
         if (map !== undefined) delete map[key]

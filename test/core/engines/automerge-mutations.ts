@@ -52,7 +52,7 @@ export function mutateAutomerge(first: number, count: number): Mutated {
         const how = random(8)
         if (how === 0) body.splice(place, 1)
         else if (how === 1) body.splice(place, 0, random(256))
-        else if (how < 5) body[place] = ((body[place] ?? 0) + [1, 255, 2, 128][random(4)]!) & 255
+        else if (how < 5) body[place] = ((body[place] ?? 0) + ([1, 255, 2, 128][random(4)] ?? 0)) & 255
         else body[place] = random(256)
       }
       tryOne(seen, { seed, base, mutated: chunkOf(Uint8Array.from(body)), index })
@@ -63,7 +63,12 @@ export function mutateAutomerge(first: number, count: number): Mutated {
 
 function tryOne(
   seen: Mutated,
-  { seed, base, mutated, index }: { seed: number; base: readonly Uint8Array[]; mutated: Uint8Array; index: ReturnType<typeof engine.emptyIndex> },
+  {
+    seed,
+    base,
+    mutated,
+    index,
+  }: { seed: number; base: readonly Uint8Array[]; mutated: Uint8Array; index: ReturnType<typeof engine.emptyIndex> },
 ): void {
   let judgement
   try {

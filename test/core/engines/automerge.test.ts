@@ -1,11 +1,11 @@
 /** The Automerge engine against the conformance suite, and what is Automerge's own: chunks, checksums, columns, contradictions. */
 import * as A from '@automerge/automerge'
-import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { inspectLimits } from '@meridian/core/engine'
 import { automergeWithContent as engine } from '@meridian/core/engines/automerge-content'
 import { codeOf, hex, registerEngineTests } from '../../conformance/engine.js'
 import { actorOf, automergeHeads, automergeHistory, automergeReader, shownAutomerge } from './automerge-edits.js'
+import { bodyOf, chunkOf, mutateAutomerge } from './automerge-mutations.js'
 
 function typed(text: string, author = 1): Uint8Array[] {
   let doc = A.init<{ text: string }>({ actor: actorOf(author) })
@@ -39,3 +39,110 @@ registerEngineTests('automerge', engine, {
     { name: 'the same change twice', bytes: Uint8Array.from([...someUpdate, ...someUpdate]) },
   ],
 })
+
+const inspect = (update: Uint8Array) => engine.inspect(update, inspectLimits)
+const indexOf = (updates: readonly Uint8Array[]) => {
+  const index = engine.emptyIndex()
+  for (const update of updates) engine.include(index, inspect(update))
+  return index
+}
+
+describe('Automerge chunks from strangers', () => {
+  it('given bytes of honest changes changed and checksums made right, then inspection refuses what Automerge could not save and load', () => {
+    const seen = mutateAutomerge(1, 1_500)
+    expect(seen.refused).toBeGreaterThan(500)
+    expect(seen.new).toBeGreaterThan(20)
+    // What speaks of things that the document never had only the document could tell: it is left out when content is read.
+    expect(seen.failures.filter((failure) => !/Panic|mismatching heads|missing ops/.test(failure))).toEqual([])
+  })
+
+  it('given a few bytes that claim very many operations, then they are refused before anything is expanded', () => {
+    const runOf = (count: number): number[] => {
+      const leb: number[] = []
+      for (let rest = count; ; rest = Math.floor(rest / 128)) {
+        leb.push(rest > 63 ? (rest & 127) | 128 : rest)
+        if (rest < 64) return leb
+      }
+    }
+    const change = (count: number): Uint8Array => {
+      // Nulls that are put at one key of the root, with their columns: key, insertion, action, value, what they replace.
+      const columns = [
+        [0x15, [...runOf(count), 1, 0x6b]],
+        [0x34, varUint(count)],
+        [0x42, [...runOf(count), 1]],
+        [0x56, [...runOf(count), 0]],
+        [0x70, [...runOf(count), 0]],
+      ] as const
+      const metas = columns.flatMap(([specification, data]) => [specification, data.length])
+      const data = columns.flatMap(([, column]) => column)
+      return chunkOf(Uint8Array.from([0, 1, 7, 1, 1, 0, 0, 0, columns.length, ...metas, ...data]))
+    }
+    inspect(change(100_000))
+    for (const count of [300_000, 2 ** 31, 2 ** 40]) expect(codeOf(() => inspect(change(count)))).toBe('UPDATE_INVALID')
+  })
+
+  it('given compressed chunks and documents, then they are refused', () => {
+    for (const type of [0, 2, 3, 255]) expect(codeOf(() => inspect(chunkOf(bodyOf(someUpdate), type)))).toBe('UPDATE_INVALID')
+    expect(codeOf(() => inspect(chunkOf(bodyOf(someUpdate))))).toBe('accepted')
+  })
+
+  it('given another change of the same author and number, or one that leaves a number free, then it contradicts, and digests agree whoever came first', () => {
+    const [one = new Uint8Array()] = typed('a')
+    const [other = new Uint8Array(), second = new Uint8Array()] = typed('bc')
+    expect(engine.judge(indexOf([one]), inspect(other))).toBe('contradiction')
+    expect(engine.judge(engine.emptyIndex(), inspect(Uint8Array.from([...one, ...other])))).toBe('contradiction')
+    const gap = A.encodeChange({ ...A.decodeChange(second), seq: 3 })
+    expect(engine.judge(indexOf([other]), inspect(gap))).toBe('contradiction')
+    const early = A.encodeChange({ ...A.decodeChange(second), startOp: 1 })
+    expect(codeOf(() => inspect(early))).toBe('accepted')
+    expect(engine.judge(indexOf([other]), inspect(early))).toBe('contradiction')
+    // Two regions took one each.
+    expect(engine.digest([one, other, second])).toBe(engine.digest([other, second, one]))
+    expect(engine.read([one, other, second], { kind: 'json' })).toBe(engine.read([other, second, one], { kind: 'json' }))
+  })
+
+  it('given a change that speaks of what its document never had, then the rest of the document is read and edited', () => {
+    const updates = typed('abc')
+    const [, second = new Uint8Array(), third = new Uint8Array()] = updates
+    const decoded = A.decodeChange(second)
+    const foreign = A.encodeChange({
+      ...decoded,
+      actor: actorOf(9),
+      seq: 1,
+      ops: decoded.ops.map((op) => ({ ...op, obj: `1@${actorOf(9)}` })),
+    })
+    expect(third.length).toBeGreaterThan(0)
+    expect(engine.read([...updates, foreign], { kind: 'text' })).toBe('abc')
+    const edited = engine.edit([...updates, foreign], { kind: 'merge', value: { text: 'abcd' } }, 9)
+    expect(engine.read([...updates, foreign, edited], { kind: 'text' })).toBe('abcd')
+  })
+
+  it('given an inspection, when it is packed and unpacked for another thread, then it judges alike', () => {
+    const updates = automergeHistory(5)
+    const whole = engine.snapshot(updates).bytes
+    const inspection = engine.unpack(engine.pack(inspect(whole)))
+    expect(engine.judge(engine.emptyIndex(), inspection)).toBe('new')
+    expect(engine.judge(indexOf(updates), inspection)).toBe('nothing')
+    const index = engine.emptyIndex()
+    engine.include(index, inspection)
+    expect(hex(engine.stateVector(index))).toBe(hex(automergeHeads(updates)))
+    expect(hex(engine.encodeIndex(index))).toBe(hex(engine.snapshot(updates).index))
+  })
+
+  it('given a state of which some is held, then the overlap is what is held, and the rest is cut', () => {
+    const updates = typed('abcdef')
+    const whole = engine.snapshot(updates).bytes
+    const index = indexOf(updates.slice(0, 3))
+    const overlap = engine.overlap(index, inspect(whole)) ?? new Uint8Array()
+    expect(hex(engine.cut(whole, overlap))).toBe(hex(Buffer.concat(updates.slice(3))))
+    expect(engine.overlap(index, inspect(updates[3] ?? new Uint8Array()))).toBeUndefined()
+  })
+})
+
+function varUint(value: number): number[] {
+  const bytes_: number[] = []
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    bytes_.push(rest > 127 ? (rest % 128) | 128 : rest)
+    if (rest < 128) return bytes_
+  }
+}
