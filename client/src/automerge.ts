@@ -46,7 +46,7 @@ export class AutomergeHandle<T extends object> {
 
   /** What it is now, frozen; another object after each change. Empty until `ready` if the device holds some of it. */
   get doc(): A.Doc<T> {
-    return this.#live.doc as A.Doc<T>
+    return this.#live.doc as unknown as A.Doc<T>
   }
 
   /** Every change with the document after it, made when they are looked at. */
@@ -72,7 +72,7 @@ export class AutomergeHandle<T extends object> {
 
   /** Edits the document, here at once and elsewhere when it gets there. What throws in `edit` changes nothing. */
   change(edit: (draft: T) => void, options: { readonly message?: string } = {}): void {
-    this.#live.change((doc) => A.change(doc as A.Doc<T>, options, edit))
+    this.#live.change((doc) => A.change(doc as unknown as A.Doc<T>, options, edit))
   }
 
   /** Called after each change of the document, whoever made it, of status or pending; the answer ends it. */
@@ -99,13 +99,15 @@ export class AutomergeHandle<T extends object> {
   }
 }
 
+type Content = Record<string, unknown>
+
 /** Each opening has an actor of its own, never stored: two of one actor would make replicas differ for ever. */
 class LiveAutomerge implements Live {
   readonly engine = 'automerge'
   readonly clientId: number
   readonly waitingBytes = 0
   readonly listeners = new Set<Listener>()
-  doc: A.Doc<unknown>
+  doc: A.Doc<Content>
   isLoaded = false
   readonly #onEdit: (update: Uint8Array) => void
   readonly #report: (thrown: unknown) => void
@@ -119,7 +121,7 @@ class LiveAutomerge implements Live {
   }
 
   /** @param run makes the document after it; Automerge outdates the one before. */
-  change(run: (doc: A.Doc<unknown>) => A.Doc<unknown>): void {
+  change(run: (doc: A.Doc<Content>) => A.Doc<Content>): void {
     const heads = A.getHeads(this.doc)
     this.doc = run(this.doc)
     const changes = A.getChangesSince(this.doc, heads)

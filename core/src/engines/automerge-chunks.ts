@@ -120,9 +120,11 @@ export function compare(one: Uint8Array, other: Uint8Array): number {
   return one.length - other.length
 }
 
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 export function hexOf(bytes: Uint8Array): string {
   let text = ''
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0')
+  for (let at = 0; at < bytes.length; at++) text += hexPairs[bytes[at] ?? 0] ?? ''
   return text
 }
 
