@@ -678,10 +678,8 @@ export class Hub {
   #take(entry: Entry): void {
     const document = entry.document === undefined ? undefined : this.#documents.get(entry.document)
     const { replica, sequence, position } = entry
-    // It is in what was loaded already, or the document is of another life or engine.
-    const isNews =
-      document !== undefined && (document.state === 'loading' || position > document.position) && tells(document, entry)
-    const payload = isNews && entry.kind === 'update' ? entry.payload : noPayload
+    // Also of what was loaded already, by a read that saw the commit before it was told: whoever reads on in the tail, or folds it, needs it.
+    const payload = document !== undefined && tells(document, entry) && entry.kind === 'update' ? entry.payload : noPayload
     const recent = new RecentEntry(position, document, { replica, replicaIndex: this.replicaIndex(replica), sequence }, payload)
     this.tail.add(recent)
     if (document === undefined && entry.document !== undefined && entry.kind === 'update') {

@@ -1,7 +1,7 @@
 /** Entries that links bring, as a hub takes them: delivered, judged by and remembered as what its own clients write. */
 
 import type { Entry } from '@meridian/core/entry'
-import { parseRegion } from '@meridian/core/ids'
+import { parseRegion, toPosition } from '@meridian/core/ids'
 import { describe, expect, test } from 'vitest'
 import { MemoryStore } from '../sim/memory-log.js'
 import { Author, notes, payloadsOf, textOf } from '../sim/peer.js'
@@ -107,6 +107,20 @@ describe('what links bring', () => {
     rig.settle()
     expect(writer.of('ack').at(-1)?.counter).toBe(1)
     expect(rig.durable.length).toBe(before)
+  })
+
+  test('[SES1] given a document that was loaded with an entry before its commit was told, when somebody reads on in memory, then it is there', () => {
+    const rig = new Rig()
+    rig.hold('include')
+    bring(rig, typed(new Author(9), 'far'))
+    rig.settle().release('include', 'perform')
+    const first = rig.peer().attach(1, one)
+    rig.settle().release('include', 'answer')
+    const second = rig.peer().attach(1, one)
+    rig.settle()
+    expect([first, second].map((reader) => textOf(payloadsOf(reader.frames)))).toEqual(['far', 'far'])
+    // What a compaction folds without reading it from the log.
+    expect(rig.hub.recent(one, toPosition(0))?.map((entry) => entry.payload.length > 0)).toEqual([true])
   })
 
   test('given a document that is being loaded, when entries come meanwhile, then whoever opened it gets each once', () => {
