@@ -1,9 +1,11 @@
 /** Documents of Automerge in a client's store, against a real node: edits of two clients, offline, across openings, beside documents of Yjs. */
 
 import { join } from 'node:path'
+import * as A from '@automerge/automerge'
 import { connect, type Store } from '@meridian/client'
 import { openAutomerge } from '@meridian/client/automerge'
-import { expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { pinned, startClusterNodes } from '../../server/support/cluster-nodes.js'
 import { startTestNode, temporaryFolder } from '../../server/support/running-node.js'
 
 interface Note {
@@ -89,4 +91,50 @@ it('given a document that is open as one engine, when it is opened as another, t
   drawing.ydoc.getText('text').insert(0, 'y')
   await drawing.saved()
   expect(() => openAutomerge(store, 'notes/4')).toThrow(expect.objectContaining({ code: 'ENGINE_MISMATCH' }))
+})
+
+describe('an Automerge document in two regions', () => {
+  const store = pinned('dev', { notes: { store: ['IE', 'US'] } })
+  const read = async (url: string, name: string): Promise<unknown> => {
+    const answer = await fetch(`${url}/v1/documents/dev/notes/${name}`)
+    return answer.status === 200 ? answer.json() : undefined
+  }
+  const settled = (urls: readonly string[], name: string, value: unknown): Promise<void> =>
+    expect
+      .poll(() => Promise.all(urls.map((url) => read(url, name))), { timeout: 60_000, interval: 50 })
+      .toEqual(urls.map(() => value))
+
+  it('given changes in each, then both show both, to clients and over HTTP', async () => {
+    const cluster = await startClusterNodes(['eu-west', 'us-east'], { policies: { dev: store } })
+    const urls = ['eu-west', 'us-east'].map((region) => cluster.url(region))
+    const clients = urls.map((url) => openAutomerge<Note>(storeAt(url), 'notes/1'))
+    clients[0]?.change((draft) => (draft.text = 'from eu'))
+    clients[1]?.change((draft) => (draft.list = [1]))
+    await settled(urls, '1', { text: 'from eu', list: [1] })
+    for (const client of clients) await until(client, () => client.doc.text !== undefined && client.doc.list !== undefined)
+  })
+
+  it('[LINK8] given two changes of one author and number, one in each, then both regions show the same one, and others write on', async () => {
+    const cluster = await startClusterNodes(['eu-west', 'us-east'], { policies: { dev: store } })
+    const urls = ['eu-west', 'us-east'].map((region) => cluster.url(region))
+    const actor = '0123456789abcdef0123456789abcdef'
+    const changes = ['one', 'other'].map((text) => {
+      const [change = new Uint8Array()] = A.getAllChanges(A.from<Record<string, unknown>>({ text }, { actor }))
+      return change
+    })
+    for (const [index, url] of urls.entries()) {
+      const headers = { 'content-type': 'application/octet-stream' }
+      const body = changes[index]?.slice() ?? ''
+      const pushed = await fetch(`${url}/v1/documents/dev/notes/2?engine=automerge`, { method: 'POST', headers, body })
+      // The link may have been faster.
+      expect([200, 422]).toContain(pushed.status)
+    }
+    const shown = async (): Promise<unknown[]> => Promise.all(urls.map((url) => read(url, '2')))
+    await expect.poll(async () => new Set((await shown()).map((one) => JSON.stringify(one))).size, { timeout: 60_000 }).toBe(1)
+    const [now] = (await shown()) as { text: string }[]
+    const patch = { method: 'PATCH', headers: { 'content-type': 'application/merge-patch+json' }, body: '{"more":1}' }
+    expect((await fetch(`${urls[1] ?? ''}/v1/documents/dev/notes/2`, patch)).status).toBe(200)
+    await settled(urls, '2', { text: now?.text, more: 1 })
+    expect(['one', 'other']).toContain(now?.text)
+  })
 })
