@@ -1,9 +1,9 @@
 /**
  * What Automerge itself does for its engine: content as JSON and text, and edits. Imported in threads that end with their limits, because it
- * brings wasm along, whose memory never shrinks. Every document is freed.
+ * brings wasm along, whose memory never shrinks. Whoever imports it has initialised Automerge before (`io/automerge-wasm.ts`). Every document is freed.
  */
 
-import * as A from '@automerge/automerge'
+import * as A from '@automerge/automerge/slim'
 import { toBase64 } from 'lib0/buffer'
 import type { Edit, Engine, Reading } from '../engine.js'
 import { MeridianError } from '../errors.js'

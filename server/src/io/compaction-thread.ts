@@ -23,37 +23,52 @@ export type FoldAnswer =
   | { readonly kind: 'folded'; readonly state: Uint8Array; readonly index: Uint8Array }
   | { readonly kind: 'failed'; readonly message: string }
 
-/** Wasm keeps what it once had: a thread that has more than this outside of its heap, in bytes, ends after its answer. */
+/** Says, with its answer, that the thread is to do nothing more. */
+export type Spent = { readonly isSpent: boolean }
+
+/** Wasm keeps what it once had: a thread that has more than this outside of its heap, in bytes, is spent. */
 const outsideBytesMax = 256 * 1024 * 1024
+
+/** Mebibytes that Automerge may take at most. A document that needs more is stored and passed on, but not read or patched. */
+const wasmMemoryMb = 1_024
 
 const port = parentPort
 assert(port !== null, 'this file runs as a thread')
 port.on('message', (request: FoldRequest) => {
   // One request at a time: the next one is sent when this one is answered.
-  void engineOf(request.engine).then((engine) => {
-    answer(engine, request)
-    if (request.engine === 'automerge' && process.memoryUsage().external > outsideBytesMax) process.exit()
-  })
+  void engineOf(request.engine).then((engine) => answer(engine, request))
 })
+
+let automerge: Promise<Engine> | undefined
+
+async function startAutomerge(): Promise<Engine> {
+  const { initializeAutomerge } = await import('@meridian/core/io/automerge-wasm')
+  await initializeAutomerge(wasmMemoryMb)
+  const { automergeWithContent } = await import('@meridian/core/engines/automerge-content')
+  return automergeWithContent
+}
 
 async function engineOf(name: EngineName): Promise<Engine> {
   if (name === 'yjs') return yjsEngine
-  const { automergeWithContent } = await import('@meridian/core/engines/automerge-content')
-  return automergeWithContent
+  automerge ??= startAutomerge()
+  return automerge
 }
 
 function answer(engine: Engine, request: FoldRequest): void {
   assert(port !== null, 'this file runs as a thread')
   if (request.task !== undefined) {
     const done = perform(engine, request, request.task)
-    return port.postMessage(done, handedOver(done))
+    return port.postMessage({ ...done, isSpent: isSpent(engine) } satisfies TaskAnswer & Spent, handedOver(done))
   }
   const folded = fold(engine, request)
-  if (folded.kind === 'failed') return port.postMessage(folded)
+  if (folded.kind === 'failed') return port.postMessage({ ...folded, isSpent: isSpent(engine) } satisfies FoldAnswer & Spent)
   const state = exact(folded.state)
   const index = exact(folded.index)
-  port.postMessage({ kind: 'folded', state, index } satisfies FoldAnswer, [state.buffer, index.buffer])
+  const answered = { kind: 'folded', state, index, isSpent: isSpent(engine) } satisfies FoldAnswer & Spent
+  port.postMessage(answered, [state.buffer, index.buffer])
 }
+
+const isSpent = ({ isHeavy }: Engine): boolean => isHeavy && process.memoryUsage().external > outsideBytesMax
 
 const perform = (engine: Engine, request: FoldRequest, task: EngineTask): TaskAnswer => work(engine, updatesOf(request), task)
 

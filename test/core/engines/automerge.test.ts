@@ -3,9 +3,12 @@ import * as A from '@automerge/automerge'
 import { describe, expect, it } from 'vitest'
 import { inspectLimits } from '@meridian/core/engine'
 import { automergeWithContent as engine } from '@meridian/core/engines/automerge-content'
+import { initializeAutomerge, limitMemory } from '@meridian/core/io/automerge-wasm'
 import { codeOf, hex, registerEngineTests } from '../../conformance/engine.js'
 import { actorOf, automergeHeads, automergeHistory, automergeReader, shownAutomerge } from './automerge-edits.js'
 import { bodyOf, chunkOf, mutateAutomerge } from './automerge-mutations.js'
+
+await initializeAutomerge(512)
 
 function typed(text: string, author = 1): Uint8Array[] {
   let doc = A.init<{ text: string }>({ actor: actorOf(author) })
@@ -46,6 +49,17 @@ const indexOf = (updates: readonly Uint8Array[]) => {
   for (const update of updates) engine.include(index, inspect(update))
   return index
 }
+
+it('[SES3] given a module of wasm, when its memory is limited, then it grows to that and no further', () => {
+  // One memory of a page, exported as m.
+  const module = bytes('0061736d 01000000 0503 010001 0705 01016d0200')
+  const memoryOf = (limited: Uint8Array): WebAssembly.Memory =>
+    new WebAssembly.Instance(new WebAssembly.Module(limited.slice())).exports['m'] as WebAssembly.Memory
+  const memory = memoryOf(limitMemory(module, 300))
+  memory.grow(299)
+  expect(() => memory.grow(1)).toThrow(RangeError)
+  memoryOf(module).grow(300)
+})
 
 describe('Automerge chunks from strangers', () => {
   it('given bytes of honest changes changed and checksums made right, then inspection refuses what Automerge could not save and load', () => {
