@@ -89,7 +89,7 @@ export type Edit =
 
 export interface Engine {
   readonly name: EngineName
-  /** Whether `read` and `edit` are only done in threads of their own, as by an engine of wasm, whose memory never shrinks. */
+  /** Whether `read`, `edit` and `translate` are only done in threads of their own, as by an engine of wasm, whose memory never shrinks. */
   readonly isHeavy: boolean
   /** Parses strictly, in one pass, in memory that is bounded by the length of `update`. @throws MeridianError UPDATE_INVALID, UPDATE_TOO_LARGE */
   inspect(update: Uint8Array, limits: InspectLimits): Inspection
@@ -140,6 +140,11 @@ export interface Engine {
   read(updates: readonly Uint8Array[], reading: Reading): string
   /** `edit` as one update by `author`, empty if it changes nothing. @throws MeridianError UPDATE_INVALID that says which part does not fit */
   edit(updates: readonly Uint8Array[], edit: Edit, author: number): Uint8Array
+  /**
+   * What peers of the engine send in other forms than its updates (whole documents, compressed changes) as one update, which is still to be inspected;
+   * empty if nothing is in it. @throws MeridianError UPDATE_INVALID
+   */
+  translate(foreign: Uint8Array): Uint8Array
   /** Lower-case hex SHA-256 over what the document means, never over encoded bytes: equal documents have equal digests whatever the order of their updates. */
   digest(updates: readonly Uint8Array[]): string
 }

@@ -72,6 +72,23 @@ export function chunkEnds(update: Uint8Array): number[] {
   return ends
 }
 
+/** The chunks of what peers of Automerge send one another, unchecked. @throws MeridianError UPDATE_INVALID */
+export function foreignChunks(
+  foreign: Uint8Array,
+): { readonly bytes: Uint8Array; readonly type: 'change' | 'document' | 'compressed' }[] {
+  const cursor = new Cursor(foreign)
+  const chunks: ReturnType<typeof foreignChunks> = []
+  while (cursor.left > 0) {
+    const from = cursor.offset
+    cursor.skip('head of a chunk', headBytes)
+    const type = (['document', 'change', 'compressed'] as const)[foreign[from + headBytes - 1] ?? 0xff]
+    if (type === undefined) throw invalid('type of a chunk', from, 'unknown')
+    cursor.skip('body of a chunk', cursor.varUint('length of a chunk', cursor.left))
+    chunks.push({ bytes: foreign.subarray(from, cursor.offset), type })
+  }
+  return chunks
+}
+
 /** The head of the change that `cursor` holds, which stands at its columns then. @throws MeridianError UPDATE_INVALID */
 export function readHead(cursor: Cursor, limits: Pick<InspectLimits, 'clientsMax'>): ChangeHead {
   const depCount = cursor.varUint('count of dependencies', Math.floor(cursor.left / hashBytes))

@@ -12,8 +12,30 @@ import { editAutomerge, type Root } from './automerge-patch.js'
 
 export const automergeWithContent: Engine = automergeEngineWith({
   read: (changes, reading) => using(changes, undefined, (doc) => readDoc(doc, reading)),
+  changesIn,
   edit: (changes, edit, actor) => using(changes, actor, (doc) => editDoc(doc, edit)),
 })
+
+/** A document is taken apart in a scratch copy; a compressed change is decoded and encoded, and is another one if that is not its only form. */
+function changesIn(chunk: Uint8Array, type: 'document' | 'compressed'): readonly Uint8Array[] {
+  try {
+    if (type === 'compressed') {
+      const decoded = A.decodeChange(chunk)
+      const change = A.encodeChange(decoded)
+      if (A.decodeChange(change).hash !== decoded.hash) throw unfit('A compressed change is not in its only form')
+      return [change]
+    }
+    const doc = A.load<Root>(chunk, { actor: readerActor })
+    try {
+      return A.getAllChanges(doc)
+    } finally {
+      free(doc)
+    }
+  } catch (cause) {
+    if (cause instanceof MeridianError) throw cause
+    throw new MeridianError('UPDATE_INVALID', { message: 'Automerge cannot read a chunk.', cause })
+  }
+}
 
 /** Which every document here has that does not edit; set because Automerge would draw one by chance. */
 const readerActor = '00'

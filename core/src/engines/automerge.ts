@@ -23,7 +23,7 @@ import type {
 } from '../engine.js'
 import { assert } from '../errors.js'
 import { Changes, concatenated } from './automerge-changes.js'
-import { chunkEnds, hashBytes, hexOf } from './automerge-chunks.js'
+import { chunkEnds, foreignChunks, hashBytes, hexOf } from './automerge-chunks.js'
 import { bytesOf, HashSet, hashWords, wordsOf } from './automerge-hashes.js'
 import { AutomergeIndex, AutomergeIndexDecoding } from './automerge-index.js'
 import { AutomergeInspection, inspectAgain, inspectAutomerge, packAutomerge, unpackAutomerge } from './automerge-inspect.js'
@@ -33,6 +33,8 @@ import { invalid } from './yjs-cursor.js'
 export interface AutomergeContent {
   /** @param changes chunks of one document, each after those that it builds on */
   read(changes: readonly Uint8Array[], reading: Reading): string
+  /** The changes in a chunk of another kind. @throws MeridianError UPDATE_INVALID */
+  changesIn(chunk: Uint8Array, type: 'document' | 'compressed'): readonly Uint8Array[]
   /** @returns one chunk, empty if nothing changes */
   edit(changes: readonly Uint8Array[], edit: Edit, actor: string): Uint8Array
 }
@@ -162,6 +164,12 @@ export function automergeEngineWith(content: AutomergeContent | undefined): Engi
       const actor = actorOf(author)
       if (changes.isAuthor(actor)) throw invalid('author of an edit', 0, 'one of its document already')
       return content.edit(changes.effective(), edit, actor)
+    },
+
+    translate(foreign: Uint8Array): Uint8Array {
+      assert(content !== undefined, 'documents are taken apart where Automerge is')
+      const chunks = foreignChunks(foreign)
+      return concatenated(chunks.flatMap(({ bytes, type }) => (type === 'change' ? [bytes] : content.changesIn(bytes, type))))
     },
 
     /** Over the heads: the name of a change covers all that it builds on. */

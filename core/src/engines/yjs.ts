@@ -129,6 +129,9 @@ export const yjsEngine: Engine = {
       return update ?? new Uint8Array(0)
     }),
 
+  /** There are no other forms that are taken. */
+  translate: (foreign: Uint8Array): Uint8Array => foreign,
+
   digest: (updates: readonly Uint8Array[]): string =>
     materialise(updates, (doc) => {
       const encoder = encoding.createEncoder()

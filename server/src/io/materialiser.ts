@@ -44,6 +44,9 @@ const inlineBytesMax = 96 * 1024
 /** Differences do not build a document: about 15 ms for 223 KB. */
 const inlineDifferencesMax = 256 * 1024
 
+/** What an engine that `isHeavy` does in threads only. */
+const heavyTasks: ReadonlySet<EngineTask['kind']> = new Set(['read', 'edit', 'translate'])
+
 /** Trims and new lives that pass by while a document is read, before that is given up. */
 const attemptsMax = 8
 
@@ -131,6 +134,10 @@ export class LogMaterialiser implements Materialiser {
 
   read(state: Materialised, reading: Reading, done: (answer: Worked<string>) => void): void {
     this.#work(state, { kind: 'read', reading }, asText, done)
+  }
+
+  translate(engine: EngineName, foreign: Uint8Array, done: (answer: Worked<Uint8Array>) => void): void {
+    this.#work({ engine, updates: [foreign], bytes: foreign.length }, { kind: 'translate' }, asBytes, done)
   }
 
   edit(state: Materialised | EngineName, edit: Edit, author: number, done: (answer: Worked<Uint8Array>) => void): void {
@@ -248,7 +255,7 @@ export class LogMaterialiser implements Materialiser {
     const engine = this.#options.engines[name]
     assert(engine !== undefined, 'a document is materialised by an engine that is here')
     const inlineMax = task.kind === 'differences' ? inlineDifferencesMax : inlineBytesMax
-    const isInline = !engine.isHeavy || (task.kind !== 'read' && task.kind !== 'edit')
+    const isInline = !engine.isHeavy || !heavyTasks.has(task.kind)
     if (isInline && bytes <= inlineMax && taskBytes(task) <= inlineMax) {
       setImmediate(() => done(worked(work(engine, updates, task), form)))
       return

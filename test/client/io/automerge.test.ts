@@ -99,10 +99,10 @@ describe('an Automerge document in two regions', () => {
     const answer = await fetch(`${url}/v1/documents/dev/notes/${name}`)
     return answer.status === 200 ? answer.json() : undefined
   }
-  const settled = (urls: readonly string[], name: string, value: unknown): Promise<void> =>
-    expect
-      .poll(() => Promise.all(urls.map((url) => read(url, name))), { timeout: 60_000, interval: 50 })
-      .toEqual(urls.map(() => value))
+  const settled = async (urls: readonly string[], name: string, value: unknown): Promise<void> => {
+    const shown = (): Promise<unknown[]> => Promise.all(urls.map((url) => read(url, name)))
+    await expect.poll(shown, { timeout: 60_000, interval: 50 }).toEqual(urls.map(() => value))
+  }
 
   it('given changes in each, then both show both, to clients and over HTTP', async () => {
     const cluster = await startClusterNodes(['eu-west', 'us-east'], { policies: { dev: store } })
