@@ -36,13 +36,17 @@ const action = { delete: 3, increment: 5, mark: 7, last: 7 } as const
 /** Types of a value, in the low four bits of its meta. */
 const valueType = { null: 0, true: 2, uint: 3, int: 4, float: 5, text: 6, bytes: 7, counter: 8, time: 9 } as const
 
-/** Operations that an update may hold without bytes for each, as when a long text is deleted; beyond, one needs a sixteenth of a byte. */
-export const freeOperations = 262_144
+/** Deletions that an update may hold without bytes for each, as when a long text is deleted; beyond, one needs a sixteenth of a byte. */
+export const freeDeletions = 262_144
+/** The same of other operations, which make things: 80 bytes that make 262,144 maps take Automerge three seconds and 130 MB. */
+export const freeOperations = 32_768
 export const operationsPerByte = 16
 
 export interface ColumnLimits {
   /** Operations of this change, and others that they replace. */
   readonly operationsMax: number
+  /** Operations that are no deletions. */
+  readonly makingMax: number
   /** Authors that the change names, itself included. */
   readonly actorCount: number
   /** Counter of the first operation. */
@@ -51,8 +55,17 @@ export interface ColumnLimits {
   readonly counterMax: number
 }
 
+/** How many operations a change has, and how many of them are no deletions. */
+export interface Operations {
+  readonly count: number
+  readonly making: number
+}
+
 /** @returns how many operations there are. @throws MeridianError UPDATE_INVALID */
-export function inspectColumns(cursor: Cursor, { operationsMax, actorCount, startOp, counterMax }: ColumnLimits): number {
+export function inspectColumns(
+  cursor: Cursor,
+  { operationsMax, makingMax, actorCount, startOp, counterMax }: ColumnLimits,
+): Operations {
   const count = cursor.varUint('count of columns', known.size)
   const specifications: number[] = []
   const lengths: number[] = []
@@ -103,6 +116,7 @@ export function inspectColumns(cursor: Cursor, { operationsMax, actorCount, star
   }
   const values = new Values(cursor, find(column.value))
   let operations = 0
+  let making = 0
   let preds = 0
   while (!actions.isAbsent && actions.load()) {
     let step = actions.left
@@ -133,6 +147,8 @@ export function inspectColumns(cursor: Cursor, { operationsMax, actorCount, star
     if (what === action.increment && !isInteger(metas.value % 16)) throw invalid('increment', at, 'no number')
     values.take(metas.value, step)
     operations += step
+    if (what !== action.delete) making += step
+    if (making > makingMax) throw beyond('count of operations that make something', at, makingMax)
     preds += predCounts.value * step
     if (operations > operationsMax || preds > operationsMax) throw beyond('count of operations', at, operationsMax)
     for (const row of rows) row.take(step)
@@ -144,7 +160,7 @@ export function inspectColumns(cursor: Cursor, { operationsMax, actorCount, star
   if (isUsed.includes(0)) throw invalid('author', end, 'one that no operation names')
   cursor.offset = end
   if (operations > 0 && startOp + operations - 1 > counterMax) throw beyond('counter of an operation', end, counterMax)
-  return operations
+  return { count: operations, making }
 }
 
 function inspectPreds(

@@ -6,7 +6,7 @@
 import type { Inspection, InspectLimits, PackedInspection } from '../engine.js'
 import { MeridianError } from '../errors.js'
 import { counterMax, hexOf, bytesOfHex, readChunk, readHead } from './automerge-chunks.js'
-import { freeOperations, inspectColumns, operationsPerByte } from './automerge-columns.js'
+import { freeDeletions, freeOperations, inspectColumns, operationsPerByte } from './automerge-columns.js'
 import { HashSet, hashWords, wordsOf } from './automerge-hashes.js'
 import { Cursor, beyond, invalid } from './yjs-cursor.js'
 
@@ -65,7 +65,9 @@ function read(update: Uint8Array, limits: InspectLimits, what: 'columns' | 'head
   const rows: number[] = []
   const deps: Uint32Array[] = []
   const actors = new Map<string, number>()
-  const operationsMax = Math.min(limits.rangesMax, freeOperations + update.length * operationsPerByte)
+  const operationsMax = Math.min(limits.rangesMax, freeDeletions + update.length * operationsPerByte)
+  const makingMax = Math.min(limits.rangesMax, freeOperations + update.length * operationsPerByte)
+  let making = 0
   let operations = 0
   while (cursor.left > 0) {
     const chunk = readChunk(cursor)
@@ -75,12 +77,15 @@ function read(update: Uint8Array, limits: InspectLimits, what: 'columns' | 'head
     let count = 0
     if (what === 'columns') {
       const { startOp, otherCount } = head
-      count = inspectColumns(body, {
+      const found = inspectColumns(body, {
         operationsMax: operationsMax - operations,
+        makingMax: makingMax - making,
         actorCount: otherCount + 1,
         startOp,
         counterMax,
       })
+      count = found.count
+      making += found.making
       operations += count
     }
     const actor = actors.get(head.actor) ?? actors.size
