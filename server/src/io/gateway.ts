@@ -300,14 +300,17 @@ class Connection implements SessionSocket {
     )
   }
 
-  authenticate(token: string, asking: Asking = this.session as Session): void {
+  /** @param of one document's, on a socket that has several. */
+  authenticate(token: string, of?: Asking): void {
+    // A session may ask before its constructor is done.
+    const asking = (): Asking => of ?? (this.session as Session)
     this.#gateway.options.authenticator.authenticate(token).then(
       (principal) => {
-        asking.authenticated(principal)
-        if (asking.state === 'open') this.#known()
+        asking().authenticated(principal)
+        if (asking().state === 'open') this.#known()
       },
       (thrown: unknown) =>
-        asking.fail(thrown instanceof MeridianError ? thrown : new MeridianError('INTERNAL', { cause: thrown })),
+        asking().fail(thrown instanceof MeridianError ? thrown : new MeridianError('INTERNAL', { cause: thrown })),
     )
   }
 
