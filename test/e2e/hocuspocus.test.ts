@@ -14,7 +14,7 @@ let guarded: NodeProcess
 beforeAll(async () => {
   const start = async (options: { readonly secret?: string; readonly flags?: readonly string[] }): Promise<NodeProcess> =>
     lasting.own(await NodeProcess.start({ directory: lasting.directory(), ...options }))
-  ;[node, guarded] = await Promise.all([start({}), start({ secret, flags: ['--clock-tolerance-ms', '0'] })])
+  ;[node, guarded] = await Promise.all([start({}), start({ secret, flags: ['--auth-clock-tolerance-ms', '0'] })])
 }, 120_000)
 afterEach(() => resources.dispose())
 afterAll(() => lasting.dispose())
