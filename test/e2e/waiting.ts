@@ -25,7 +25,7 @@ export async function until(condition: () => boolean, on: On, options: UntilOpti
     const timer = setTimeout(() => {
       const { what } = options
       end(() => reject(new Error(`waited in vain for ${typeof what === 'string' ? what : what()}`)))
-    }, options.limitMs ?? 8_000)
+    }, options.limitMs ?? 60_000)
     off = on(() => {
       if (condition()) end(resolve)
     })

@@ -1,6 +1,7 @@
 /** A materialiser for wires over a rig. */
 
 import { yjsEngine } from '@meridian/core/engines/yjs'
+import { MeridianError } from '@meridian/core/errors'
 import { toPosition } from '@meridian/core/ids'
 import type { Materialised, Materialiser } from '@meridian/core/materialised'
 import { emptyVersion } from '@meridian/core/version'
@@ -37,6 +38,15 @@ export class SimMaterialiser implements Pick<Materialiser, 'materialise' | 'diff
   }
 
   differences: Materialiser['differences'] = (state, known, done) => {
-    this.rig?.node.later(() => done({ kind: 'done', value: yjsEngine.differences(state.updates, known) }))
+    this.rig?.node.later(() => {
+      let value: readonly Uint8Array[]
+      try {
+        value = yjsEngine.differences(state.updates, known)
+      } catch (thrown) {
+        if (!(thrown instanceof MeridianError)) throw thrown
+        return done({ kind: 'refused', message: thrown.message })
+      }
+      done({ kind: 'done', value })
+    })
   }
 }
