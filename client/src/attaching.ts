@@ -27,9 +27,9 @@ export function attachLoaded(sync: SyncState, candidates: readonly ClientDocumen
     batch.pending.add(document)
     sync.session.byChannel.set(channel, document)
     sync.changed.add(document)
-    const { life, cursor } = document
+    const { engine, life, cursor } = document
     const seen = token ?? emptyVersion
-    sync.out.push(encodeClientFrame({ type: 'attach', channel, engine: 'yjs', document: document.name, life, cursor, seen }))
+    sync.out.push(encodeClientFrame({ type: 'attach', channel, engine, document: document.name, life, cursor, seen }))
     if (document.presence.length > 0) showPresence(sync, document)
   }
 }

@@ -1,5 +1,6 @@
 /** What the parts of a client share. `client.ts` is what an app calls; each part is a file that works on this. */
 
+import type { EngineName } from '@meridian/core/engine'
 import type { DocumentName } from '@meridian/core/ids'
 import type { Slot } from './slot.js'
 import type { ClientStore } from './store.js'
@@ -38,7 +39,7 @@ export interface TabLink {
   /** What another tab said, and had to wait because the document was being read. */
   heard(message: Extract<TabMessage, { type: 'edit' | 'marked' }>): void
   /** Resolves when what the leader has received of a document is on the device, or there is no leader that says so. */
-  opened(document: DocumentName): Promise<void>
+  opened(document: DocumentName, engine: EngineName): Promise<void>
   /** Whether another tab has the document open. */
   isWanted(document: DocumentName): boolean
   /** The device's store is an empty one now, and is being written anew. */

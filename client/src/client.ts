@@ -6,7 +6,8 @@
  * - CLI2 `saved()` resolves when a region has made the edits durable, `saved({ regions })` when as many have.
  */
 
-import { MeridianError, toMeridianError } from '@meridian/core/errors'
+import type { EngineName } from '@meridian/core/engine'
+import { assert, MeridianError, toMeridianError } from '@meridian/core/errors'
 import type { DocumentName, TenantId } from '@meridian/core/ids'
 import { parseDocument } from '@meridian/core/ids'
 import type { Signal } from './abort.js'
@@ -20,6 +21,7 @@ import { DocumentHandle } from './handle.js'
 import { randomDevice, randomOpening, tenantOf } from './identity.js'
 import type { Listener } from './listeners.js'
 import { subscribe } from './listeners.js'
+import type { Live, OpenLive } from './live.js'
 import { LiveDocument } from './live.js'
 import { writeAnew } from './lost-store.js'
 import type { ClientOptions, TokenSource } from './options.js'
@@ -47,6 +49,8 @@ export interface Store {
   subscribe(listener: Listener): () => void
   /** `collection/key`. @throws MeridianError NAME_INVALID, CLOSED */
   open(name: string): Handle
+  /** For other engines than Yjs: `@meridian/client/automerge` is how an app opens those. */
+  openAs(name: string, engine: EngineName, openLive: OpenLive): { readonly handle: DocumentHandle; readonly live: Live }
   /** Goes on with this token, or asks the provider for a new one. */
   refreshToken(token?: string): void
   /** Tries now what was refused or waits. */
@@ -195,18 +199,25 @@ export class Client implements Store, ClientState, HandleOwner {
   }
 
   open(name: string): Handle {
+    const { handle, live } = this.openAs(name, 'yjs', (...parts) => new LiveDocument(...parts))
+    assert(live instanceof LiveDocument, 'a document of Yjs is one')
+    return Object.assign(handle, { ydoc: live.ydoc })
+  }
+
+  openAs(name: string, engine: EngineName, openLive: OpenLive): { readonly handle: DocumentHandle; readonly live: Live } {
     if (this.#isClosed) throw new MeridianError('CLOSED', { message: 'The store is closed.' })
     const document = parseDocument(`${this.#tenant}/${name}`)
     let slot = this.slots.get(document)
-    if (slot?.live === undefined) slot = this.#openSlot(document, slot)
+    if (slot?.live !== undefined && slot.live.engine !== engine) throw otherEngine()
+    if (slot?.live === undefined) slot = this.#openSlot(document, slot, openLive)
     // Opened again before it was let go of, and before it was ready.
     else if (slot.handles.size === 0 && slot.origin === undefined) slot.ready = later()
     const { live, presence } = slot
     if (live === undefined || presence === undefined) throw new MeridianError('INTERNAL')
-    const handle = new DocumentHandle(this, document, live.ydoc, presence, slot.ready.promise)
+    const handle = new DocumentHandle(this, document, presence, slot.ready.promise)
     slot.handles.add(handle)
-    this.sync.open(document, 'opened')
-    return handle
+    this.sync.open(document, 'opened', live.engine)
+    return { handle, live }
   }
 
   refreshToken(token?: string): void {
@@ -380,18 +391,18 @@ export class Client implements Store, ClientState, HandleOwner {
     this.sync.answered(line, place, text === undefined ? undefined : world.monotonicMs() - fromMs, text ?? '')
   }
 
-  #openSlot(document: DocumentName, found: Slot | undefined): Slot {
+  #openSlot(document: DocumentName, found: Slot | undefined, openLive: OpenLive): Slot {
     const slot = found ?? newSlot(document)
     const report = (thrown: unknown): void => this.#report(thrown)
-    slot.live = new LiveDocument(this.world.random, (update) => this.sync.edit(document, update), report)
+    slot.live = openLive(this.world.random, (update) => this.sync.edit(document, update), report)
     slot.presence = this.#newPresence(document, slot.live)
     this.slots.set(document, slot)
     void loadSlot(this, slot, slot.live)
     return slot
   }
 
-  #newPresence(document: DocumentName, live: LiveDocument): DocumentPresence {
-    return new DocumentPresence(live.ydoc.clientID, {
+  #newPresence(document: DocumentName, live: Live): DocumentPresence {
+    return new DocumentPresence(live.clientId, {
       monotonicMs: () => this.world.monotonicMs(),
       after: (ms, run) => this.world.after(ms, run),
       share: (entries) => this.#post({ type: 'presence', document, entries }),
@@ -490,6 +501,9 @@ export class Client implements Store, ClientState, HandleOwner {
 
 /** A view is sent to another tab together with all of its buffer. */
 const copy = (bytes: Uint8Array): Uint8Array => bytes.slice()
+
+const otherEngine = (): MeridianError =>
+  new MeridianError('ENGINE_MISMATCH', { message: 'The document is open here as one of another engine.' })
 
 const closedStatus: DocumentStatus = { kind: 'closed', pending: 0 }
 

@@ -4,10 +4,10 @@ import type { DocumentName } from '@meridian/core/ids'
 import type { ClientState } from './client-state.js'
 import type { StoredDocument } from './records.js'
 import * as records from './records.js'
-import type { LiveDocument } from './live.js'
+import type { Live } from './live.js'
 import type { Slot } from './slot.js'
 import { apply, judgeReady, judgeWaiters, ready } from './slot.js'
-import { stateOf } from './yjs.js'
+import { stateOf } from './updates.js'
 
 /** Milliseconds between tries to read a local copy that the region needs. */
 const storeRetryMs = 5_000
@@ -39,11 +39,11 @@ export async function readPlaces({ storage, sync }: ClientState): Promise<void> 
 }
 
 /** Into the live copy of a document that somebody opened. */
-export async function loadSlot(client: ClientState, slot: Slot, live: LiveDocument): Promise<void> {
+export async function loadSlot(client: ClientState, slot: Slot, live: Live): Promise<void> {
   const { sync, tabs, writer } = client
   // What stands in the outbox from earlier openings gets its place in the order first.
   await client.opened
-  await tabs?.opened(slot.name)
+  await tabs?.opened(slot.name, live.engine)
   await writer.drained().catch(() => undefined)
   const { anewCount } = sync
   let stored = records.noDocument

@@ -9,6 +9,7 @@
  * ```
  */
 
+import type { EngineName } from '@meridian/core/engine'
 import type { Access, Redirect } from '@meridian/core/effects'
 import type { ErrorCode } from '@meridian/core/errors'
 import { unreachable } from '@meridian/core/errors'
@@ -18,8 +19,9 @@ import { merge, mutableVersion } from '@meridian/core/version'
 import type { LiveGroup } from './live-group.js'
 import type { OutboxItem } from './outbox.js'
 import type { Mark, RecordName, StoredDocument } from './records.js'
-import { recordText } from './records.js'
+import { recordText, updatesOf } from './records.js'
 import type { DocumentStatus } from './status.js'
+import { engineOf } from './updates.js'
 
 export interface Attachment {
   readonly channel: number
@@ -68,6 +70,8 @@ export type Arrival =
 
 export class ClientDocument {
   readonly name: DocumentName
+  /** What whoever has it open takes it for, or what the device holds is. */
+  engine: EngineName = 'yjs'
   /** Somebody has it open. */
   open = false
   link: Link = { kind: 'loading' }
@@ -141,6 +145,7 @@ export class ClientDocument {
       this.log.set(text, name)
       this.logBytes += payload.length
     }
+    if (!this.open) this.engine = engineOf(updatesOf(stored)) ?? this.engine
     const edits: StoredEdit[] = []
     for (const { name, mark } of stored.marks) {
       const payload = payloads.get(recordText(name))

@@ -14,7 +14,7 @@ import type { Mark, RecordName } from './records.js'
 import { recordText } from './records.js'
 import type { SyncState } from './sync-state.js'
 import { lineOf } from './sync-state.js'
-import { coalesce } from './yjs.js'
+import { coalesce } from './updates.js'
 
 /** What the app made in this turn becomes items of the outbox. */
 export function takeEdits(sync: SyncState): void {
@@ -22,7 +22,7 @@ export function takeEdits(sync: SyncState): void {
     if (document.edits.length === 0) continue
     const { edits } = document
     document.edits = []
-    for (const update of coalesce(edits)) enqueue(sync, document, update)
+    for (const update of coalesce(document.engine, edits)) enqueue(sync, document, update)
   }
 }
 

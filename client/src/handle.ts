@@ -65,10 +65,10 @@ export interface HandleOwner {
   tell(listeners: ReadonlySet<Listener>): void
 }
 
-export class DocumentHandle implements Handle {
+/** A handle without its document, which is of one engine or another. */
+export class DocumentHandle implements Omit<Handle, 'ydoc'> {
   readonly name: string
   readonly document: DocumentName
-  readonly ydoc: Y.Doc
   readonly presence: Presence
   readonly ready: Promise<Origin>
   readonly #owner: HandleOwner
@@ -77,11 +77,10 @@ export class DocumentHandle implements Handle {
   #told: DocumentStatus | undefined
   #closed: Promise<void> | undefined
 
-  constructor(owner: HandleOwner, document: DocumentName, ydoc: Y.Doc, presence: Presence, ready: Promise<Origin>) {
+  constructor(owner: HandleOwner, document: DocumentName, presence: Presence, ready: Promise<Origin>) {
     const { collection, key } = documentParts(document)
     this.name = `${collection}/${key}`
     this.document = document
-    this.ydoc = ydoc
     this.presence = presence
     this.ready = ready
     this.#owner = owner

@@ -4,10 +4,33 @@
  */
 
 import type { Random } from '@meridian/core/effects'
+import type { EngineName } from '@meridian/core/engine'
 import * as Y from 'yjs'
 import { shownState } from './yjs.js'
 
-export class LiveDocument {
+/** An open document of any engine, as the client keeps it in step. */
+export interface Live {
+  readonly engine: EngineName
+  /** Names this opening among those who are present. */
+  readonly clientId: number
+  /** True once the local records are in the document. */
+  isLoaded: boolean
+  /** Bytes of what was applied before what it builds on. */
+  readonly waitingBytes: number
+  /** What others wrote. */
+  apply(updates: readonly Uint8Array[]): void
+  /** Everything as one update, if the local records are in it. */
+  loadedState(): Uint8Array | undefined
+  /** What it shows, as one update. */
+  shown(): Uint8Array
+  destroy(): void
+}
+
+/** How documents of one kind are opened. */
+export type OpenLive = (random: Random, onEdit: (update: Uint8Array) => void, report: (thrown: unknown) => void) => Live
+
+export class LiveDocument implements Live {
+  readonly engine = 'yjs'
   readonly ydoc: Y.Doc
   /** True once the local records are in the document. */
   isLoaded = false
@@ -26,6 +49,10 @@ export class LiveDocument {
     this.ydoc.on('update', (update: Uint8Array, origin: unknown) => {
       if (origin !== this.#origin || this.#hadPending) onEdit(update)
     })
+  }
+
+  get clientId(): number {
+    return this.ydoc.clientID
   }
 
   /** Bytes of what was applied before what it builds on. */

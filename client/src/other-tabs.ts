@@ -115,6 +115,8 @@ export function forgottenOf(sync: SyncState, name: DocumentName, found: readonly
 }
 
 export function mirrorStatus(sync: SyncRoot, name: DocumentName, status: DocumentStatus): void {
+  // It was erased before this tab opened it.
+  if (status.kind === 'erased') return mirrorErased(sync, name)
   const document = sync.documents.get(name)
   if (sync.leads || document === undefined) return
   document.mirror = status

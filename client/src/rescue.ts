@@ -11,7 +11,7 @@ import type { ClientDocument } from './document.js'
 import { enqueue, forget, requeue } from './edits.js'
 import type { OutboxItem } from './outbox.js'
 import type { SyncState } from './sync-state.js'
-import { difference } from './yjs.js'
+import { difference } from './updates.js'
 
 export function need(sync: SyncState, document: ClientDocument, what: 'rescue' | 'premature'): void {
   const asked = document.needs !== 'nothing'
@@ -43,7 +43,7 @@ export function rescue(sync: SyncState, document: ClientDocument, state: Uint8Ar
       requeue(sync, document, item)
     held.push(item.payload)
   }
-  const lacking = difference(state, held)
+  const lacking = difference(document.engine, state, held)
   if (lacking !== undefined) enqueue(sync, document, lacking)
   document.cursor = rescue.version
   sync.journal.headChanged(document)

@@ -4,7 +4,7 @@ import type { Wanted } from './durable.js'
 import { MeridianError } from '@meridian/core/errors'
 import type { DocumentName } from '@meridian/core/ids'
 import type { DocumentHandle, Origin } from './handle.js'
-import type { LiveDocument } from './live.js'
+import type { Live } from './live.js'
 import type { DocumentPresence } from './presence.js'
 import type { DocumentStatus } from './status.js'
 import type { Outcome } from './outcome.js'
@@ -23,7 +23,7 @@ export interface Waiter {
 
 export interface Slot {
   readonly name: DocumentName
-  live: LiveDocument | undefined
+  live: Live | undefined
   presence: DocumentPresence | undefined
   /** Updates for a live copy whose local records are not in it yet. */
   early: Uint8Array[]

@@ -3,6 +3,7 @@
  * Here the events come in; what they do stands in a file for each noun, over one state (`sync-state.ts`).
  */
 
+import type { EngineName } from '@meridian/core/engine'
 import type { DocumentName, GroupId } from '@meridian/core/ids'
 import type { Version } from '@meridian/core/version'
 import { attachLoaded, lacksRights, showPresence, tryRefusedAgain } from './attaching.js'
@@ -198,12 +199,13 @@ export class Sync implements SyncRoot {
   // What the app does.
 
   /** Somebody opens the document, or it has edits to push. `loaded` is to follow unless it is known already. */
-  open(name: DocumentName, interest: 'opened' | 'push only'): void {
+  open(name: DocumentName, interest: 'opened' | 'push only', engine?: EngineName): void {
     let document = this.documents.get(name)
     if (document === undefined) {
       document = new ClientDocument(name)
       this.documents.set(name, document)
     }
+    if (engine !== undefined) document.engine = engine
     if (interest === 'opened') document.open = true
     this.changed.add(document)
     attachLoaded(lineOf(this, document), [document])

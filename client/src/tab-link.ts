@@ -3,6 +3,7 @@
  * `other-tabs.ts` is the sync machine's part.
  */
 
+import type { EngineName } from '@meridian/core/engine'
 import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
 import type { ClientState, OpenTabLink, TabLink } from './client-state.js'
@@ -72,8 +73,8 @@ class ClientTabs implements TabLink {
     this.#tabs.post(message)
   }
 
-  opened(document: DocumentName): Promise<void> {
-    return this.#tabs.opened(document)
+  opened(document: DocumentName, engine: EngineName): Promise<void> {
+    return this.#tabs.opened(document, engine)
   }
 
   isWanted(document: DocumentName): boolean {
@@ -213,14 +214,14 @@ class ClientTabs implements TabLink {
       return
     }
     const isKnown = sync.isKnown(document)
-    sync.open(document, 'opened')
+    sync.open(document, 'opened', isKnown ? undefined : this.#tabs.engineOf(document))
     if (!isKnown) void loadUnseen(this.#client, document)
   }
 
   /** Another tab leads: it hears what is open here, and which edits of this tab no region has saved. */
   #introduce(): void {
     for (const slot of this.#client.slots.values()) {
-      this.post({ type: 'opened', document: slot.name })
+      this.post({ type: 'opened', document: slot.name, engine: slot.live?.engine ?? 'yjs' })
       slot.presence?.again()
       askAgain(slot, this.#client.sync)
     }

@@ -17,6 +17,7 @@
  */
 
 import type { AwarenessEntry } from '@meridian/core/awareness'
+import type { EngineName } from '@meridian/core/engine'
 import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
 import type { Outcome } from './outcome.js'
@@ -30,7 +31,7 @@ export type TabMessage =
   | { readonly type: 'leads'; readonly tab: string; readonly connection: ConnectionStatus }
   | { readonly type: 'connection'; readonly tab: string; readonly connection: ConnectionStatus }
   /** Somebody has the document open in that tab, or not any more. */
-  | { readonly type: 'opened'; readonly tab: string; readonly document: DocumentName }
+  | { readonly type: 'opened'; readonly tab: string; readonly document: DocumentName; readonly engine: EngineName }
   | { readonly type: 'closed'; readonly tab: string; readonly document: DocumentName }
   /** Answer to `opened`: what the leader has received of it is on the device. */
   | { readonly type: 'flushed'; readonly tab: string; readonly to: string; readonly document: DocumentName }
@@ -139,6 +140,8 @@ export class Tabs {
   readonly #effects: TabsEffects
   #isLeading = false
   #leader: string | undefined
+  /** Of documents that other tabs have open. */
+  readonly #engines = new Map<DocumentName, EngineName>()
   readonly #others = new Map<string, Set<DocumentName>>()
   /** Their last messages may come after the word of their end. */
   readonly #gone = new Set<string>()
@@ -174,6 +177,11 @@ export class Tabs {
     return false
   }
 
+  /** As what another tab has it open. */
+  engineOf(document: DocumentName): EngineName | undefined {
+    return this.#engines.get(document)
+  }
+
   wanted(): DocumentName[] {
     return [...new Set([...this.#others.values()].flatMap((documents) => [...documents]))]
   }
@@ -184,9 +192,9 @@ export class Tabs {
   }
 
   /** Resolves when what the leader has received of a document is on the device, or there is no leader that says so. */
-  opened(document: DocumentName): Promise<void> {
+  opened(document: DocumentName, engine: EngineName): Promise<void> {
     if (this.#isLeading) return Promise.resolve()
-    this.#port.post({ type: 'opened', tab: this.tab, document })
+    this.#port.post({ type: 'opened', tab: this.tab, document, engine })
     return new Promise((resolve) => {
       const done = (): void => {
         cancel()
@@ -255,11 +263,14 @@ export class Tabs {
         return this.#effects.led()
       case 'opened':
         this.#others.get(message.tab)?.add(message.document)
+        this.#engines.set(message.document, message.engine)
         if (this.#isLeading) this.#effects.interest(message.document, true)
         return this.#effects.heard(message)
       case 'closed':
         this.#others.get(message.tab)?.delete(message.document)
-        if (!this.isWanted(message.document)) this.#effects.interest(message.document, false)
+        if (this.isWanted(message.document)) return
+        this.#engines.delete(message.document)
+        this.#effects.interest(message.document, false)
         return
       case 'flushed':
         if (message.to !== this.tab) return

@@ -17,8 +17,8 @@ export class Attachment implements Subscription {
   readonly document: LiveDocument
   /** The client's number for it. */
   readonly channel: number
-  /** The engine that the client opened it with. */
-  readonly engine: EngineName
+  /** The engine that the client opened it with; a visit may learn it from the document. */
+  engine: EngineName
   access: Access
   /** `create`: its push begins a life of the document, and only if there is none; if there is one it becomes `found`, and the push is not stored. */
   mode: 'open' | 'create' | 'found' = 'open'

@@ -56,8 +56,11 @@ export interface IndexDecoding {
   step(): EngineIndex | 'more'
 }
 
-/** `new`: adds something. `nothing`: all of it is held already. `premature`: builds on something that is not held yet. */
-export type Judgement = 'new' | 'nothing' | 'premature'
+/**
+ * `new`: adds something. `nothing`: all of it is held already. `premature`: builds on something that is not held yet. `contradiction`: says otherwise
+ * of something that is held, which no honest author does: refused from clients; from other regions, which took it first, it is included.
+ */
+export type Judgement = 'new' | 'nothing' | 'premature' | 'contradiction'
 
 export interface EngineState {
   /** One encoded state; for Yjs an update in V1. */
@@ -86,6 +89,8 @@ export type Edit =
 
 export interface Engine {
   readonly name: EngineName
+  /** Whether `read`, `edit` and `translate` are only done in threads of their own, as by an engine of wasm, whose memory never shrinks. */
+  readonly isHeavy: boolean
   /** Parses strictly, in one pass, in memory that is bounded by the length of `update`. @throws MeridianError UPDATE_INVALID, UPDATE_TOO_LARGE */
   inspect(update: Uint8Array, limits: InspectLimits): Inspection
   emptyIndex(): EngineIndex
@@ -111,7 +116,7 @@ export interface Engine {
   lacking(index: EngineIndex, inspection: Inspection): Inspection | undefined
   /** How many authors `index` has once the update is included: however small the updates, each author costs memory. */
   authorsWith(index: EngineIndex, inspection: Inspection): number
-  /** Adds to `index` what an update that was judged `new` holds. */
+  /** Adds to `index` what an update that was judged `new`, or another region's `contradiction`, holds. */
   include(index: EngineIndex, inspection: Inspection): void
   /** What a peer is told that is held: its state vector (heads). */
   stateVector(index: EngineIndex): Uint8Array
@@ -135,6 +140,11 @@ export interface Engine {
   read(updates: readonly Uint8Array[], reading: Reading): string
   /** `edit` as one update by `author`, empty if it changes nothing. @throws MeridianError UPDATE_INVALID that says which part does not fit */
   edit(updates: readonly Uint8Array[], edit: Edit, author: number): Uint8Array
+  /**
+   * What peers of the engine send in other forms than its updates (whole documents, compressed changes) as one update, which is still to be inspected;
+   * empty if nothing is in it. @throws MeridianError UPDATE_INVALID
+   */
+  translate(foreign: Uint8Array): Uint8Array
   /** Lower-case hex SHA-256 over what the document means, never over encoded bytes: equal documents have equal digests whatever the order of their updates. */
   digest(updates: readonly Uint8Array[]): string
 }

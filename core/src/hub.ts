@@ -305,7 +305,8 @@ export class Hub {
     const engine = this.effects.engines[engineName]
     assert(document.ended && engine !== undefined, 'a new life begins after one that ended, in an engine that is here')
     document.engine = engineName
-    if (document.index.kind !== 'loaded') document.index = { kind: 'loaded', engine, index: engine.emptyIndex() }
+    if (document.index.kind !== 'loaded' || document.index.engine !== engine)
+      document.index = { kind: 'loaded', engine, index: engine.emptyIndex() }
   }
 
   /** RES7: ends the life of a document; every session that has it open is told when that is durable. */
@@ -799,6 +800,7 @@ export class Hub {
   #fanOut(before: Position): void {
     for (const document of this.#touched) {
       const { updates, origins } = document
+      if (!document.engineTold) tellEngine(document)
       const shared = new Delivery(document.handle, updates)
       for (const attachment of document.subscriptions) {
         if (attachment.wroteCommit !== this.#commit) this.#deliver(attachment, shared, before)
@@ -1086,6 +1088,13 @@ const noPayload = new Uint8Array(0)
 const indexRead = { bytes: 64 * 1024, entries: 2_048 }
 const storedLimits = { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }
 
+/** A document's first update says what it is: who opened it for something else gets nothing of it. */
+function tellEngine(document: LiveDocument): void {
+  document.engineTold = true
+  for (const subscription of [...document.subscriptions])
+    if (subscription.engine !== document.engine) subscription.subscriber.failed(subscription, 'ENGINE_MISMATCH')
+}
+
 /** What stands in the log was inspected when it came; if an engine refuses it now, it is damaged. */
 function guarded<T>(read: () => T): T | undefined {
   try {
@@ -1099,7 +1108,7 @@ function guarded<T>(read: () => T): T | undefined {
 /** False if the update builds on what is not held, which no log of a right region holds. */
 function included({ engine, index }: Pick<LoadedIndex, 'engine' | 'index'>, inspection: Inspection): boolean {
   const judgement = engine.judge(index, inspection)
-  if (judgement === 'new') engine.include(index, inspection)
+  if (judgement === 'new' || judgement === 'contradiction') engine.include(index, inspection)
   return judgement !== 'premature'
 }
 

@@ -378,6 +378,7 @@ export class Lane implements Receipt {
       return 'wait'
     }
     document.premature.delete(this.#retry)
+    if (judgement === 'contradiction') return refuse('UPDATE_INVALID')
     const payload = judgement === 'nothing' ? undefined : this.#cut(push, { engine, index, inspection })
     if (payload === 'wait') return 'wait'
     if (typeof payload === 'string') return refuse(payload)

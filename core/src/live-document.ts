@@ -51,6 +51,8 @@ export class LiveDocument {
   readonly subscriptions: Subscription[] = []
 
   engine: EngineName | undefined
+  /** Whether those who opened it before it was written know of what engine it is. */
+  engineTold = false
   life = 0
   ended = false
   readonly version: MutableVersion = mutableVersion()
@@ -92,6 +94,7 @@ export class LiveDocument {
   adopt(info: DocumentInfo, nowMs: number): void {
     this.tailSinceMs = nowMs
     this.engine = info.engine
+    this.engineTold = info.engine !== undefined
     this.life = info.life
     this.ended = info.ended
     merge(this.version, info.version)

@@ -53,6 +53,8 @@ export interface Materialiser {
   whole(state: Materialised, done: (answer: Worked<Uint8Array>) => void): void
   /** The content for people and programs that know no CRDT. */
   read(state: Materialised, reading: Reading, done: (answer: Worked<string>) => void): void
-  /** An edit as one update by `author`, who must be new to the document; empty if it changes nothing. */
-  edit(state: Materialised | undefined, edit: Edit, author: number, done: (answer: Worked<Uint8Array>) => void): void
+  /** What a peer of the engine sent in another form, as an update that is still to be inspected. */
+  translate(engine: EngineName, foreign: Uint8Array, done: (answer: Worked<Uint8Array>) => void): void
+  /** An edit as one update by `author`, who must be new to the document, or of a document that was never written; empty if it changes nothing. */
+  edit(state: Materialised | EngineName, edit: Edit, author: number, done: (answer: Worked<Uint8Array>) => void): void
 }

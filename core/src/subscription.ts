@@ -1,6 +1,7 @@
 /** A subscription as the hub knows it: who listens, and whether it is at the head of the log. */
 
 import type { Shared } from './delivery.js'
+import type { EngineName } from './engine.js'
 import type { Position } from './ids.js'
 import type { LogErrorCode } from './log.js'
 import type { Presence } from './presence.js'
@@ -14,14 +15,16 @@ export interface Subscriber {
   holdBack(): void
   /** It reads on. */
   wake(): void
-  /** Nothing more is known of the document until it is loaded anew. */
-  failed(subscription: Subscription, code: LogErrorCode): void
+  /** Nothing more is known of the document until it is loaded anew; or it turned out to be of another engine than the subscription's. */
+  failed(subscription: Subscription, code: LogErrorCode | 'ENGINE_MISMATCH'): void
   /** The document's life ended. */
   erased(subscription: Subscription): void
 }
 
 export interface Subscription {
   readonly subscriber: Subscriber
+  /** What its client takes the document for. */
+  readonly engine: EngineName
   /** What its client calls it. */
   readonly channel: number
   /** `opening` while it reads what its client lacks, `live` at the head, `behind` after it missed something. */

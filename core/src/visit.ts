@@ -35,7 +35,8 @@ export type VisitTask =
       readonly kind: 'push'
       /** `create` begins a life of the document, and only if there is none. */
       readonly mode: 'open' | 'create'
-      readonly engine: EngineName
+      /** Of the payload; undefined for that of the document, and of a new one Yjs. */
+      readonly engine: EngineName | undefined
       readonly payload: Uint8Array
       /** Recognises a resend; without one, or without a device, each call is a push of its own. */
       readonly name: { readonly device: DeviceId; readonly counter: number } | undefined
@@ -72,7 +73,7 @@ export class Visit implements LaneSession {
     // It stays in state `opening`, to which nothing is delivered.
     this.#attachment = new Attachment(this, this.#document, {
       channel: 1,
-      engine: task.kind === 'push' ? task.engine : 'yjs',
+      engine: (task.kind === 'push' ? task.engine : undefined) ?? 'yjs',
       access: 'write',
       cursor: emptyVersion,
     })
@@ -99,6 +100,7 @@ export class Visit implements LaneSession {
     const { task } = this.#options
     if (task.kind === 'erase') return this.#erase(task.epoch)
     this.#attachment.mode = task.mode
+    this.#attachment.engine = task.engine ?? this.#document.engine ?? 'yjs'
     this.#lane = new Lane(this.#hub, this, this.#document.group, this.#options.limits)
     this.#lane.require(task.seen)
     this.#lane.receive(this.#attachment, task.name?.counter ?? 1, task.payload)

@@ -10,6 +10,7 @@
 
 import type { SecureContextOptions } from 'node:tls'
 import type { Clock } from '@meridian/core/effects'
+import { automergeEngine } from '@meridian/core/engines/automerge'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import { toMeridianError } from '@meridian/core/errors'
 import { Hub } from '@meridian/core/hub'
@@ -174,7 +175,7 @@ class RunningNode implements MeridianNode {
     }
     const metrics = new Metrics(about, config.auth.kind === 'development')
     const measured = measuredLog(log, (seconds) => metrics.committed(seconds))
-    const engines = { yjs: yjsEngine }
+    const engines = { yjs: yjsEngine, automerge: automergeEngine }
     const random = systemRandom()
     const clientOf = createForwarding(config)
     const { cluster } = config

@@ -191,6 +191,16 @@ describe('two tabs', () => {
     expect([first.status.kind, second.status.kind]).toEqual(['erased', 'erased'])
   })
 
+  it('[RES7] hear that a document was erased before they opened it', async () => {
+    const { world, one, two, second } = await twoTabs()
+    await second.close()
+    world.region.erase(documentOf('notes/1'))
+    await world.settle()
+    const again = two.open('notes/1')
+    await world.settle()
+    expect([one.client.status.connection.kind, again.status.kind]).toEqual(['online', 'erased'])
+  })
+
   it('[CLI2] hear in both that an edit was refused for good', async () => {
     const { world, first, second } = await twoTabs()
     world.region.faults = { ...world.region.faults, push: () => ({ code: 'UPDATE_INVALID', retryAfterMs: 0 }) }

@@ -84,7 +84,7 @@ export function registerEngineTests(name: string, engine: Engine, builders: Engi
         list: [1, { a: null }],
         map: { b: true },
       })
-      expect(engine.edit([update], edit, 8)).not.toHaveLength(0)
+      expect(engine.edit([update], { kind: 'merge', value: { title: 'y' } }, 8)).not.toHaveLength(0)
       expect(engine.edit([update], { kind: 'merge', value: { title: 'x', map: { b: true } } }, 8)).toHaveLength(0)
       expect(codeOf(() => engine.edit([update], edit, 7))).toBe('UPDATE_INVALID')
     })

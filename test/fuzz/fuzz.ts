@@ -145,6 +145,7 @@ function tryOne(seen: MutatedReport, { before, held, encoded }: Held, mutated: U
     return
   }
   const judgement = yjsEngine.judge(held, inspection)
+  if (judgement === 'contradiction') throw new Error('Yjs knows no contradiction')
   seen[judgement]++
   if (judgement === 'nothing') return
   if (judgement === 'new') return tryNew(seen, { before, held, encoded }, { mutated, inspection, gc })

@@ -505,6 +505,11 @@ export class MemoryLog implements LinkedLog {
     this.#appendFaults.push({ code, batch })
   }
 
+  /** No append is to fail any more. */
+  forgiveAppends(): void {
+    this.#appendFaults.length = 0
+  }
+
   /** Reads for which this names a code fail, until it is taken away. */
   failReads(
     fault: ((operation: LogOperation, document: DocumentName | undefined) => LogErrorCode | undefined) | undefined,

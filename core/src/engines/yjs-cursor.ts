@@ -80,7 +80,11 @@ export class Cursor {
    * @returns its length in UTF-16 units, which is how Yjs counts.
    */
   text(field: string): number {
-    const length = this.varUint(field, this.left)
+    return this.utf8(field, this.varUint(field, this.left))
+  }
+
+  /** The same for a string whose length in bytes is told elsewhere. */
+  utf8(field: string, length: number): number {
     const from = this.offset
     this.skip(field, length)
     this.textFrom = from

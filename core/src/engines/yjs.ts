@@ -33,6 +33,7 @@ import { editYjs } from './yjs-patch.js'
 
 export const yjsEngine: Engine = {
   name: 'yjs',
+  isHeavy: false,
 
   inspect: (update: Uint8Array, limits: InspectLimits): Inspection => inspectYjs(update, limits),
 
@@ -127,6 +128,9 @@ export const yjsEngine: Engine = {
       assert(made.length < 2, 'a transaction makes one update')
       return update ?? new Uint8Array(0)
     }),
+
+  /** There are no other forms that are taken. */
+  translate: (foreign: Uint8Array): Uint8Array => foreign,
 
   digest: (updates: readonly Uint8Array[]): string =>
     materialise(updates, (doc) => {

@@ -106,19 +106,23 @@ export class Documents {
   async push(
     place: Place,
     payload: Uint8Array,
-    options: { readonly name: WriteName | undefined; readonly seen: Version },
+    options: { readonly name: WriteName | undefined; readonly seen: Version; readonly engine: EngineName | undefined },
   ): Promise<Written> {
-    return this.#visit(place, { kind: 'push', mode: 'open', engine: defaultEngine, payload, ...options })
+    return this.#visit(place, { kind: 'push', mode: 'open', payload, ...options })
   }
 
   /** `found` if there is a life already; then nothing is stored, whatever `payload` is. */
-  async create(place: Place, payload: Uint8Array, name: WriteName | undefined): Promise<Written> {
-    return this.#visit(place, { kind: 'push', mode: 'create', engine: defaultEngine, payload, name, seen: noVersion })
+  async create(
+    place: Place,
+    payload: Uint8Array,
+    { name, engine = defaultEngine }: { readonly name: WriteName | undefined; readonly engine: EngineName | undefined },
+  ): Promise<Written> {
+    return this.#visit(place, { kind: 'push', mode: 'create', engine, payload, name, seen: noVersion })
   }
 
   /** A template as the update that it is for whoever seeds with it: its roots in the order of their names, by one author. */
-  async template(roots: Readonly<Record<string, unknown>>): Promise<Uint8Array> {
-    return this.#edit(undefined, seedOf(roots), seedAuthor)
+  async template(roots: Readonly<Record<string, unknown>>, engine: EngineName = defaultEngine): Promise<Uint8Array> {
+    return this.#edit(engine, seedOf(roots), seedAuthor)
   }
 
   /** An edit made on the document as it is now. An edit that changes nothing is not stored. */
@@ -144,7 +148,7 @@ export class Documents {
       try {
         const payload = await this.#edit(state, edit, Math.max(authorMin, this.#options.random.uint32()))
         if (payload.length === 0) return { kind: 'saved', version: copyOf(state.version), dot: undefined, life: state.life }
-        return await this.push(place, payload, { name, seen: noVersion })
+        return await this.push(place, payload, { name, seen: noVersion, engine: state.engine })
       } catch (thrown) {
         if (draw >= drawsMax || !isAuthorTaken(thrown)) throw thrown
       }
@@ -188,7 +192,7 @@ export class Documents {
     return last !== undefined && last.counter >= counter
   }
 
-  async #edit(state: Materialised | undefined, edit: Edit, author: number): Promise<Uint8Array> {
+  async #edit(state: Materialised | EngineName, edit: Edit, author: number): Promise<Uint8Array> {
     return outcomeOf(
       await new Promise<Worked<Uint8Array>>((resolve) => this.#options.materialiser.edit(state, edit, author, resolve)),
     )

@@ -4,6 +4,7 @@ import { OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi'
 import {
   changeBody,
   changesQuery,
+  createQuery,
   collectionParams,
   explainedBody,
   explainQuery,
@@ -19,6 +20,7 @@ import {
   templateBody,
   tenantParams,
   validatedBody,
+  pushQuery,
   writeQuery,
   writtenBody,
 } from './schemas.js'
@@ -87,7 +89,7 @@ const routes: readonly RouteConfig[] = [
     security,
     request: {
       params: nameParams,
-      query: writeQuery,
+      query: pushQuery,
       headers: pushHeader,
       body: { content: { 'application/octet-stream': { schema: bytes } } },
     },
@@ -118,6 +120,7 @@ const routes: readonly RouteConfig[] = [
     security,
     request: {
       params: nameParams,
+      query: createQuery,
       headers: pushHeader.extend({ 'if-none-match': z.literal('*') }),
       body: { content: { 'application/json': { schema: templateBody }, 'application/octet-stream': { schema: bytes } } },
     },

@@ -54,7 +54,7 @@ import {
   wantedBy,
   written,
 } from './request.js'
-import { changesQuery, listQuery, patchBody, readQuery, templateBody, writeQuery } from './schemas.js'
+import { changesQuery, createQuery, listQuery, patchBody, pushQuery, readQuery, templateBody, writeQuery } from './schemas.js'
 
 export interface RoutesOptions {
   readonly documents: Documents
@@ -214,14 +214,15 @@ export class Routes {
   async #lacking(state: Materialised, known: Uint8Array): Promise<Uint8Array> {
     const differences = await this.#options.documents.differences(state, known)
     const [only] = differences
-    if (only === undefined) return emptyUpdate
+    if (only === undefined) return state.engine === 'yjs' ? emptyUpdate : new Uint8Array(0)
     return differences.length === 1
       ? only
       : this.#options.documents.whole({ ...state, updates: differences, bytes: lengthOf(differences) })
   }
 
   async #push({ context, place }: Asked): Promise<Response> {
-    const options = { name: nameOf(context), seen: versionOf(parsed(writeQuery, context.req.query(), 'query').at) }
+    const { at, engine } = parsed(pushQuery, context.req.query(), 'query')
+    const options = { name: nameOf(context), seen: versionOf(at), engine }
     expectType(context, [octets], 'accept-post')
     const payload = await this.#body(context)
     return written(await this.#options.documents.push(place, payload, options))
@@ -251,11 +252,12 @@ export class Routes {
       })
     }
     const name = nameOf(context)
+    const { engine } = parsed(createQuery, context.req.query(), 'query')
     const type = expectType(context, ['application/json', octets], 'accept')
     const body = await this.#body(context)
-    const payload = type === octets ? body : await documents.template(parsed(templateBody, jsonOf(body), 'body'))
+    const payload = type === octets ? body : await documents.template(parsed(templateBody, jsonOf(body), 'body'), engine)
     if (payload.length === 0) throw invalid('body', 'a document begins with some content')
-    const answer = await documents.create(place, payload, name)
+    const answer = await documents.create(place, payload, { name, engine })
     if (answer.kind === 'saved') return written(answer, 201)
     throw new HttpProblem(
       {

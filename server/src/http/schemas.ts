@@ -46,6 +46,14 @@ export const writeQuery = z.strictObject({
   at: token.optional().describe('The region has to hold this version before (writes follow reads).'),
 })
 
+const engine = z.enum(['yjs', 'automerge'])
+
+export const pushQuery = writeQuery.extend({
+  engine: engine.optional().describe('Of the update; by default that of the document, and of a new one Yjs.'),
+})
+
+export const createQuery = z.strictObject({ engine: engine.default('yjs').describe('Of the document, for ever.') })
+
 export const listQuery = z.strictObject({
   prefix: z.string().max(512).default('').describe('Keys that begin with this.'),
   after: z.string().max(512).default('').describe('Keys after this one: `next` of the page before.'),
@@ -168,7 +176,7 @@ export const writtenBody = z
 
 export const listBody = z
   .object({
-    documents: z.array(z.object({ key: z.string(), engine: z.enum(['yjs', 'automerge']), life: z.int(), erased: z.boolean() })),
+    documents: z.array(z.object({ key: z.string(), engine, life: z.int(), erased: z.boolean() })),
     next: z.string().optional().describe('`after` of the next page; absent on the last one.'),
   })
   .openapi('List')

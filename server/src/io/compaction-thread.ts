@@ -1,6 +1,6 @@
 /**
  * The thread that folds a document's entries into one state, or reads, compares and edits what they hold: engine work is heavy, and here it
- * holds up nobody. It knows no log and no document, only updates and an engine. It ends with its limits: the heap by `resourceLimits`, the time by whoever asked.
+ * holds up nobody. Automerge comes with the first document of its kind, as it brings wasm along. It knows no log and no document, only updates and an engine. It ends with its limits: the heap by `resourceLimits`, the time by whoever asked.
  */
 
 import { parentPort } from 'node:worker_threads'
@@ -23,26 +23,54 @@ export type FoldAnswer =
   | { readonly kind: 'folded'; readonly state: Uint8Array; readonly index: Uint8Array }
   | { readonly kind: 'failed'; readonly message: string }
 
-const engines: Partial<Record<EngineName, Engine>> = { yjs: yjsEngine }
+/** Says, with its answer, that the thread is to do nothing more. */
+export type Spent = { readonly isSpent: boolean }
+
+/** Wasm keeps what it once had: a thread that has more than this outside of its heap, in bytes, is spent. */
+const outsideBytesMax = 256 * 1024 * 1024
+
+/** Mebibytes that Automerge may take at most. A document that needs more is stored and passed on, but not read or patched. */
+const wasmMemoryMb = 1_024
 
 const port = parentPort
 assert(port !== null, 'this file runs as a thread')
 port.on('message', (request: FoldRequest) => {
-  if (request.task !== undefined) {
-    const answer = perform(request, request.task)
-    return port.postMessage(answer, handedOver(answer))
-  }
-  const answer = fold(request)
-  if (answer.kind === 'failed') return port.postMessage(answer)
-  const state = exact(answer.state)
-  const index = exact(answer.index)
-  port.postMessage({ kind: 'folded', state, index } satisfies FoldAnswer, [state.buffer, index.buffer])
+  // One request at a time: the next one is sent when this one is answered.
+  void engineOf(request.engine).then((engine) => answer(engine, request))
 })
 
-function perform(request: FoldRequest, task: EngineTask): TaskAnswer {
-  const engine = engines[request.engine]
-  return engine === undefined ? { kind: 'failed' } : work(engine, updatesOf(request), task)
+let automerge: Promise<Engine> | undefined
+
+async function startAutomerge(): Promise<Engine> {
+  const { initializeAutomerge } = await import('@meridian/core/io/automerge-wasm')
+  await initializeAutomerge(wasmMemoryMb)
+  const { automergeWithContent } = await import('@meridian/core/engines/automerge-content')
+  return automergeWithContent
 }
+
+async function engineOf(name: EngineName): Promise<Engine> {
+  if (name === 'yjs') return yjsEngine
+  automerge ??= startAutomerge()
+  return automerge
+}
+
+function answer(engine: Engine, request: FoldRequest): void {
+  assert(port !== null, 'this file runs as a thread')
+  if (request.task !== undefined) {
+    const done = perform(engine, request, request.task)
+    return port.postMessage({ ...done, isSpent: isSpent(engine) } satisfies TaskAnswer & Spent, handedOver(done))
+  }
+  const folded = fold(engine, request)
+  if (folded.kind === 'failed') return port.postMessage({ ...folded, isSpent: isSpent(engine) } satisfies FoldAnswer & Spent)
+  const state = exact(folded.state)
+  const index = exact(folded.index)
+  const answered = { kind: 'folded', state, index, isSpent: isSpent(engine) } satisfies FoldAnswer & Spent
+  port.postMessage(answered, [state.buffer, index.buffer])
+}
+
+const isSpent = ({ isHeavy }: Engine): boolean => isHeavy && process.memoryUsage().external > outsideBytesMax
+
+const perform = (engine: Engine, request: FoldRequest, task: EngineTask): TaskAnswer => work(engine, updatesOf(request), task)
 
 function updatesOf({ bytes, ends }: FoldRequest): Uint8Array[] {
   const updates: Uint8Array[] = []
@@ -54,9 +82,7 @@ function updatesOf({ bytes, ends }: FoldRequest): Uint8Array[] {
   return updates
 }
 
-function fold(request: FoldRequest): FoldAnswer {
-  const engine = engines[request.engine]
-  if (engine === undefined) return { kind: 'failed', message: 'the engine is not known here' }
+function fold(engine: Engine, request: FoldRequest): FoldAnswer {
   try {
     const { bytes: state, index } = engine.snapshot(updatesOf(request))
     return { kind: 'folded', state, index }

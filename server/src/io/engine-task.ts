@@ -14,6 +14,7 @@ export type EngineTask =
   | { readonly kind: 'inspect'; readonly limits: InspectLimits }
   | { readonly kind: 'cut'; readonly overlap: Uint8Array }
   | { readonly kind: 'admissible'; readonly basis: Uint8Array }
+  | { readonly kind: 'translate' }
   | { readonly kind: 'edit'; readonly edit: Edit; readonly author: number }
 
 export type TaskValue = Uint8Array | string | readonly Uint8Array[] | PackedInspection
@@ -48,6 +49,8 @@ function valueOf(engine: Engine, updates: readonly Uint8Array[], task: EngineTas
       return engine.pack(engine.inspect(oneOf(updates), task.limits))
     case 'cut':
       return engine.cut(oneOf(updates), task.overlap)
+    case 'translate':
+      return engine.translate(oneOf(updates))
     case 'admissible':
       return engine.admissible(oneOf(updates), task.basis)
     default:

@@ -5,7 +5,7 @@
 
 import { Worker } from 'node:worker_threads'
 import type { EngineName, EngineState } from '@meridian/core/engine'
-import type { FoldAnswer, FoldRequest } from './compaction-thread.js'
+import type { FoldAnswer, FoldRequest, Spent } from './compaction-thread.js'
 import type { EngineTask, TaskAnswer } from './engine-task.js'
 
 export interface FolderOptions {
@@ -76,8 +76,11 @@ export class Folder {
       name: 'compaction',
       resourceLimits: { maxOldGenerationSizeMb: this.#options.memoryMb },
     })
-    worker.on('message', (answer: Answer) => {
-      if (worker === this.#worker) this.#finish({ kind: 'answered', answer })
+    worker.on('message', ({ isSpent, ...answer }: Answer & Spent) => {
+      if (worker !== this.#worker) return
+      // Whoever gets the answer may send the next request at once: to another thread then.
+      if (isSpent) this.#retire(worker)
+      this.#finish({ kind: 'answered', answer })
     })
     worker.on('error', (error: Error & { code?: string }) => {
       if (worker === this.#worker)
@@ -88,6 +91,11 @@ export class Folder {
     })
     this.#worker = worker
     return worker
+  }
+
+  #retire(worker: Worker): void {
+    this.#worker = undefined
+    void worker.terminate()
   }
 
   #finish(ended: Ended): void {

@@ -6,7 +6,7 @@
  *   brought up to date once more for those who asked meanwhile, all of them at once.
  * - The cache holds encoded bytes only, never a live document; what nobody asked for in `idleMs` goes, and so does the oldest beyond `bytesMax`.
  *   A document that is larger than the whole cache is answered and not kept.
- * - Work on few bytes is done here; more goes to a thread that ends with its limits of memory and time. Beyond `queueMax` it is refused.
+ * - Work on few bytes is done here, unless its engine is heavy; more goes to a thread that ends with its limits of memory and time. Beyond `queueMax` it is refused.
  */
 
 import type { Clock } from '@meridian/core/effects'
@@ -43,6 +43,9 @@ const updatesMax = 512
 const inlineBytesMax = 96 * 1024
 /** Differences do not build a document: about 15 ms for 223 KB. */
 const inlineDifferencesMax = 256 * 1024
+
+/** What an engine that `isHeavy` does in threads only. */
+const heavyTasks: ReadonlySet<EngineTask['kind']> = new Set(['read', 'edit', 'translate'])
 
 /** Trims and new lives that pass by while a document is read, before that is given up. */
 const attemptsMax = 8
@@ -133,8 +136,17 @@ export class LogMaterialiser implements Materialiser {
     this.#work(state, { kind: 'read', reading }, asText, done)
   }
 
-  edit(state: Materialised | undefined, edit: Edit, author: number, done: (answer: Worked<Uint8Array>) => void): void {
-    this.#work(state ?? nothing, { kind: 'edit', edit, author }, asBytes, done)
+  translate(engine: EngineName, foreign: Uint8Array, done: (answer: Worked<Uint8Array>) => void): void {
+    this.#work({ engine, updates: [foreign], bytes: foreign.length }, { kind: 'translate' }, asBytes, done)
+  }
+
+  edit(state: Materialised | EngineName, edit: Edit, author: number, done: (answer: Worked<Uint8Array>) => void): void {
+    this.#work(
+      typeof state === 'string' ? { engine: state, updates: [], bytes: 0 } : state,
+      { kind: 'edit', edit, author },
+      asBytes,
+      done,
+    )
   }
 
   // From the log.
@@ -243,7 +255,8 @@ export class LogMaterialiser implements Materialiser {
     const engine = this.#options.engines[name]
     assert(engine !== undefined, 'a document is materialised by an engine that is here')
     const inlineMax = task.kind === 'differences' ? inlineDifferencesMax : inlineBytesMax
-    if (bytes <= inlineMax && taskBytes(task) <= inlineMax) {
+    const isInline = !engine.isHeavy || !heavyTasks.has(task.kind)
+    if (isInline && bytes <= inlineMax && taskBytes(task) <= inlineMax) {
       setImmediate(() => done(worked(work(engine, updates, task), form)))
       return
     }
@@ -278,9 +291,6 @@ type FailedLoad = Extract<Materialisation, { kind: 'failed' }>
 const failed = (code: LogErrorCode): FailedLoad => ({ kind: 'failed', code })
 
 const ask = <T>(run: (done: Done<T>) => void): Promise<Outcome<T>> => new Promise((resolve) => run(resolve))
-
-/** What an edit of a document that was never written begins with. */
-const nothing = { engine: 'yjs', updates: [], bytes: 0 } as const
 
 function materialised(state: Omit<Materialised, 'bytes'>): Materialised {
   let bytes = 0

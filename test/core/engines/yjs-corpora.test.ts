@@ -13,13 +13,13 @@ it.each(traceNames)(
     const updates =
       trace.agentCount === 1 ? sequentialUpdates(trace, 0xfeed_beef) : concurrentUpdates(trace).all.map(({ update }) => update)
     const index = yjsEngine.emptyIndex()
-    const counts = { new: 0, nothing: 0, premature: 0 }
+    const counts = { new: 0, nothing: 0, premature: 0, contradiction: 0 }
     for (const update of updates) {
       const inspection = yjsEngine.inspect(update, inspectLimits)
       counts[yjsEngine.judge(index, inspection)]++
       yjsEngine.include(index, inspection)
     }
-    expect(counts).toEqual({ new: updates.length, nothing: 0, premature: 0 })
+    expect(counts).toEqual({ new: updates.length, nothing: 0, premature: 0, contradiction: 0 })
 
     const state = yjsEngine.snapshot(updates)
     expect(hex(state.index)).toBe(hex(yjsEngine.encodeIndex(index)))

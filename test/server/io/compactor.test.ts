@@ -218,7 +218,7 @@ describe('a thread that folds', () => {
     onTestFinished(() => void folder.close())
     const state = yjsEngine.snapshot(work)
     expect(await folder.fold('yjs', work)).toEqual({ kind: 'folded', state })
-    expect(await folder.fold('automerge', work)).toEqual({ kind: 'failed', why: 'the engine is not known here' })
+    expect(await folder.fold('automerge', work)).toEqual({ kind: 'failed', why: 'MeridianError' })
   })
 
   it('given work that takes too long, then it is ended, and the next work gets another thread', async () => {

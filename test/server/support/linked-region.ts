@@ -185,6 +185,7 @@ export class LinkedRegion {
 
 /** Who writes and does not listen. */
 const nobody: Subscription = {
+  engine: 'yjs',
   subscriber: {
     deliver: () => 'taken',
     flush: () => undefined,

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import type { EngineName } from '@meridian/core/engine'
 import { parseDevice, parseDocument } from '@meridian/core/ids'
 import { emptyVersion } from '@meridian/core/version'
 import { type ClientFrame, encodeClientFrame } from '@meridian/core/wires/native/client-frames'
@@ -17,10 +18,10 @@ export const hello = (token = ''): ClientFrame => ({
   token,
 })
 
-export const attach = (channel: number, document: string): ClientFrame => ({
+export const attach = (channel: number, document: string, engine: EngineName = 'yjs'): ClientFrame => ({
   type: 'attach',
   channel,
-  engine: 'yjs',
+  engine,
   document: parseDocument(document),
   life: 0,
   cursor: emptyVersion,

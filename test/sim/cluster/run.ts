@@ -106,6 +106,7 @@ class Run {
       site.diskMs = site.options.diskMs
       site.skewMs = 0
       site.log.failReads(undefined)
+      site.log.forgiveAppends()
       site.node?.continue()
       site.start()
     }
