@@ -165,6 +165,40 @@ test.each([
   expect(client.closedWith?.code).toBe(4400)
 })
 
+test('[SES3] given a message that is too large for the socket, when it comes, then apps are told, and the socket is closed', () => {
+  const rig = new Rig()
+  const client = new Client(rig).open('notes/one')
+  rig.settle()
+  client.socket.fail(new MeridianError('FRAME_TOO_LARGE'))
+  expect(client.of('notes/one').at(-1)).toBe(denied('FRAME_TOO_LARGE'))
+  expect(client.closedWith).toEqual({ code: 4413, reason: 'FRAME_TOO_LARGE' })
+})
+
+test('[LOG1] given an update whose commit fails, when its client sends it again as asked, then it is told once that it is saved', () => {
+  const rig = new Rig()
+  const client = new Client(rig).open('notes/one')
+  rig.settle()
+  client.say('notes/one', 0, 1, 2, 0, 0)
+  const saved = (): number => client.of('notes/one').filter((frame) => frame === '0801').length
+  expect(saved()).toBe(1)
+  rig.hold('append')
+  const update = new Author(1).type('a')
+  client.push('notes/one', update)
+  rig.settle()
+  rig.log.failAppend('LOG_UNAVAILABLE', 'lost')
+  rig.releaseAll()
+  for (let second = 0; second < 3; second++) {
+    rig.advance(1_000)
+    client.socket.tick(rig.node.clock.now())
+    rig.settle()
+  }
+  expect(saved()).toBe(1)
+  expect(client.of('notes/one').at(-1)).toBe('00000100')
+  client.say('notes/one', 0, 1, ...bytes(update))
+  rig.settle()
+  expect(saved()).toBe(2)
+})
+
 test('given messages with bytes changed at random, when they come, then nothing throws, and another socket goes on', () => {
   const random = new SeededRandom(7)
   const rig = new Rig()
