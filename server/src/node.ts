@@ -9,6 +9,7 @@
  */
 
 import type { SecureContextOptions } from 'node:tls'
+import { doorOf } from '@meridian/core/door'
 import type { Clock } from '@meridian/core/effects'
 import { automergeEngine } from '@meridian/core/engines/automerge'
 import { yjsEngine } from '@meridian/core/engines/yjs'
@@ -17,6 +18,7 @@ import { Hub } from '@meridian/core/hub'
 import { parseRegion, type RegionId, type TenantId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
+import { hocuspocusDoor } from '@meridian/core/wires/hocuspocus/socket'
 import { hocuspocusWire } from '@meridian/core/wires/hocuspocus/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
 import { unlessLeaving } from '@meridian/regions/leaving'
@@ -236,10 +238,10 @@ class RunningNode implements MeridianNode {
       authenticator,
       onRefused: (code) => metrics.refused(code),
       countryOf: (request) => clientOf(askingOfUpgrade(request)).country,
-      wires: new Map([
-        [syncPath, nativeWire],
-        [yjsPath, yWebsocketWire(this.#materialiser)],
-        [hocuspocusPath, hocuspocusWire(this.#materialiser)],
+      doors: new Map([
+        [syncPath, doorOf(nativeWire)],
+        [yjsPath, doorOf(yWebsocketWire(this.#materialiser))],
+        [hocuspocusPath, hocuspocusDoor(hocuspocusWire(this.#materialiser))],
       ]),
     })
     this.#documents = new Documents({
