@@ -27,6 +27,7 @@ import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
+import { Answering } from './http/answering.js'
 import { type About, createApp, hocuspocusPath, type Readiness, syncPath, yjsPath } from './http/app.js'
 import { appFolder, readAppFiles } from './http/app-files.js'
 import { Documents } from './http/documents.js'
@@ -157,6 +158,7 @@ class RunningNode implements MeridianNode {
   readonly #documents: Documents
   readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
+  readonly #answering = new Answering()
   #wheel: NodeJS.Timeout | undefined
   #unwatch: (() => void) | undefined
   #state: 'running' | 'draining' | 'closed' = 'running'
@@ -302,6 +304,7 @@ class RunningNode implements MeridianNode {
       speaksAt: (url) => this.#gateway.speaksAt(url) || this.#links?.speaksAt(url) === true,
       accepts: () => this.#state === 'running',
     })
+    this.#server.on('request', (_request, response) => this.#answering.add(response))
   }
 
   async listen(): Promise<void> {
@@ -400,6 +403,7 @@ class RunningNode implements MeridianNode {
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#hub.whenIdle(resolve))])
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#gateway.shutdown(resolve))])
     await this.#links?.drain(deadline.passed)
+    await Promise.race([deadline.passed, this.#answering.ended()])
     deadline.cancel()
     if (this.#gateway.connections.size > 0)
       logger.warn({ sessions: this.#gateway.connections.size }, 'some clients did not close in time')
