@@ -314,7 +314,9 @@ class RunningNode implements MeridianNode {
     this.port = port
     const { tls } = this.#config
     this.url = `${tls === undefined ? 'http' : 'https'}://${address}:${port}`
-    if (tls !== undefined) this.#unwatch = watchCertificate(tls, () => this.reloadCertificate())
+    const { certificate } = this.#parts
+    if (tls !== undefined && certificate !== undefined)
+      this.#unwatch = watchCertificate(tls, certificate, () => this.reloadCertificate())
     await this.#links?.begin(this.#hub)
     this.#wheel = setInterval(() => {
       this.#gateway.tick(this.#parts.clock.now())

@@ -3,7 +3,7 @@
  * keep what they began with. What cannot be used is reported, and the certificate before goes on.
  */
 
-import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { MeridianError } from '@meridian/core/errors'
 import type { TlsConfig } from '../config.js'
@@ -28,10 +28,32 @@ export function readCertificate({ certFile, keyFile }: TlsConfig): SecureContext
   }
 }
 
-/** Calls back when one of the files changed. The answer ends it. */
-export function watchCertificate({ certFile, keyFile }: TlsConfig, onChange: () => void): () => void {
-  for (const file of [certFile, keyFile]) watchFile(file, { interval: watchMs, persistent: false }, onChange)
-  return () => {
-    for (const file of [certFile, keyFile]) unwatchFile(file, onChange)
+/**
+ * Calls back when one of the files no longer holds what it did when `held` was read, which may have been before this. By content: the first look of
+ * a watcher of the system may come after the change. The answer ends it.
+ */
+export function watchCertificate(
+  { certFile, keyFile }: TlsConfig,
+  held: Pick<SecureContextOptions, 'cert' | 'key'>,
+  onChange: () => void,
+): () => void {
+  let seen = textOf(held)
+  const timer = setInterval(() => {
+    const now = textOf({ cert: contentOf(certFile), key: contentOf(keyFile) })
+    if (now === seen) return
+    seen = now
+    onChange()
+  }, watchMs).unref()
+  return () => clearInterval(timer)
+}
+
+const textOf = ({ cert, key }: Pick<SecureContextOptions, 'cert' | 'key'>): string => `${String(cert)} ${String(key)}`
+
+/** Empty if it cannot be read, which whoever reads it to use it reports. */
+function contentOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
   }
 }
