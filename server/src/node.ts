@@ -8,7 +8,6 @@
  * ```
  */
 
-import type { SecureContextOptions } from 'node:tls'
 import { doorOf } from '@meridian/core/door'
 import type { Clock } from '@meridian/core/effects'
 import { automergeEngine } from '@meridian/core/engines/automerge'
@@ -53,7 +52,7 @@ import { readTopology } from './io/topology-file.js'
 import { UpdateThread } from './io/update-thread.js'
 import { measuredLog } from './io/measured-log.js'
 import { Placing } from './io/placing.js'
-import { readCertificate, watchCertificate } from './io/tls.js'
+import { type Certificate, readCertificate, watchCertificate } from './io/tls.js'
 import { packageVersion } from './io/version.js'
 
 export interface NodeOptions {
@@ -135,7 +134,7 @@ interface Parts {
   readonly clock: Clock
   readonly authenticator: Authenticator
   readonly log: SqliteLog
-  readonly certificate: SecureContextOptions | undefined
+  readonly certificate: Certificate | undefined
 }
 
 class RunningNode implements MeridianNode {

@@ -14,10 +14,15 @@ const minVersion = 'TLSv1.2'
 /** The two files are seldom written in one instant; what does not fit together is looked at again when the other one changes. */
 const watchMs = 5_000
 
+export interface Certificate extends SecureContextOptions {
+  readonly cert: string
+  readonly key: string
+}
+
 /** @throws MeridianError CONFIG_INVALID if the files cannot be read or do not fit together */
-export function readCertificate({ certFile, keyFile }: TlsConfig): SecureContextOptions {
+export function readCertificate({ certFile, keyFile }: TlsConfig): Certificate {
   try {
-    const context = { cert: readFileSync(certFile), key: readFileSync(keyFile), minVersion } as const
+    const context = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8'), minVersion } as const
     createSecureContext(context)
     return context
   } catch (cause) {
@@ -34,7 +39,7 @@ export function readCertificate({ certFile, keyFile }: TlsConfig): SecureContext
  */
 export function watchCertificate(
   { certFile, keyFile }: TlsConfig,
-  held: Pick<SecureContextOptions, 'cert' | 'key'>,
+  held: Pick<Certificate, 'cert' | 'key'>,
   onChange: () => void,
 ): () => void {
   let seen = textOf(held)
@@ -47,7 +52,7 @@ export function watchCertificate(
   return () => clearInterval(timer)
 }
 
-const textOf = ({ cert, key }: Pick<SecureContextOptions, 'cert' | 'key'>): string => `${String(cert)} ${String(key)}`
+const textOf = ({ cert, key }: Pick<Certificate, 'cert' | 'key'>): string => `${cert}\n${key}`
 
 /** Empty if it cannot be read, which whoever reads it to use it reports. */
 function contentOf(file: string): string {
