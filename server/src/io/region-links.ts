@@ -23,7 +23,7 @@ import type { Chain } from '@meridian/core/version'
 import { Acceptor, Dialer, type HandshakeEffects } from '@meridian/regions/link/handshake'
 import { Links } from '@meridian/regions/link/links'
 import { mergeStates } from '@meridian/regions/link/merge-states'
-import { defaultLinkOptions, type LinkOptions } from '@meridian/regions/link/options'
+import { type LinkOptions, linkOptions } from '@meridian/regions/link/options'
 import type { LinkPlacement } from '@meridian/regions/link/placement'
 import { isPlace, peersOf, type Topology } from '@meridian/regions/topology'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -91,7 +91,7 @@ export class RegionLinks implements HubLinks {
       ...{ nonce: () => randomBytes(32), sign: (bytes) => key.sign(bytes), isSignedBy },
     }
     const { batchMs, windowBytes, heartbeatMs, silenceMs } = limits
-    this.#linkOptions = { ...defaultLinkOptions, batchMs, windowBytes, heartbeatMs, silenceMs }
+    this.#linkOptions = linkOptions({ batchMs, windowBytes, heartbeatMs, silenceMs })
     this.links = new Links({
       here: region,
       topology: () => this.#topology,

@@ -1,8 +1,31 @@
 // Bytes between two regions while somebody types.
 
-import { prepareTrace, readTrace, TRACE_EDITS } from '../../lib/trace.mjs'
+import { readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
+import * as Y from 'yjs'
 import { wire } from '../../wires/native.mjs'
 import { inCluster, until } from '../world.mjs'
+
+/** The first edits of the trace as a client makes them, whose id is as long as they come. @param {number} count */
+function firstEdits(count) {
+  const trace = JSON.parse(
+    gunzipSync(readFileSync(new URL('../../../data/traces/automerge-paper.json.gz', import.meta.url))).toString(),
+  )
+  const document = new Y.Doc()
+  document.clientID = 2_931_402_117
+  /** @type {Uint8Array[]} */
+  const updates = []
+  document.on('update', (update) => updates.push(update))
+  const text = document.getText('t')
+  for (const { patches } of trace.txns.slice(0, count))
+    document.transact(() => {
+      for (const [position, deleted, inserted] of patches) {
+        if (deleted > 0) text.delete(position, deleted)
+        if (inserted !== '') text.insert(position, inserted)
+      }
+    })
+  return updates
+}
 
 /** @type {import('../types.mjs').RegionRow} */
 export const row = {
@@ -28,7 +51,7 @@ export const row = {
       },
     }
     return inCluster(options, async (cluster) => {
-      const { updates } = readTrace(prepareTrace(TRACE_EDITS))
+      const updates = firstEdits(edits)
       const name = 'bench/paper'
       let seen = 0
       const connect = (/** @type {string} */ region, /** @type {object} */ hooks) =>
