@@ -17,6 +17,7 @@ import { Hub } from '@meridian/core/hub'
 import { parseRegion, type RegionId, type TenantId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
+import { automergeRepoWire } from '@meridian/core/wires/automerge-repo/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
 import { unlessLeaving } from '@meridian/regions/leaving'
 import { Residency } from '@meridian/regions/residency'
@@ -24,7 +25,7 @@ import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
-import { type About, createApp, type Readiness, syncPath, yjsPath } from './http/app.js'
+import { type About, automergePath, createApp, type Readiness, syncPath, yjsPath } from './http/app.js'
 import { appFolder, readAppFiles } from './http/app-files.js'
 import { Documents } from './http/documents.js'
 import { createGuard } from './http/guard.js'
@@ -238,6 +239,7 @@ class RunningNode implements MeridianNode {
       wires: new Map([
         [syncPath, nativeWire],
         [yjsPath, yWebsocketWire(this.#materialiser)],
+        [automergePath, automergeRepoWire(this.#materialiser, `meridian-${config.region}-${random.uint32().toString(16)}`)],
       ]),
     })
     this.#documents = new Documents({
