@@ -1,11 +1,13 @@
 /** `Repo` with `WebSocketClientAdapter` of automerge-repo, unmodified, against a real node process. */
 
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { generateAutomergeUrl, type PeerId, Repo } from '@automerge/automerge-repo'
+import { cbor, generateAutomergeUrl, parseAutomergeUrl, type PeerId, Repo } from '@automerge/automerge-repo'
 import { WebSocketClientAdapter } from '@automerge/automerge-repo-network-websocket'
 import { afterEach, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
 import { NodeProcess } from './node-process.js'
 import { every, until } from './waiting.js'
 
@@ -13,6 +15,8 @@ interface Note {
   text: string
   from?: string
 }
+
+const { decode, encode } = cbor
 
 const undo: (() => unknown)[] = []
 
@@ -62,3 +66,48 @@ test('given a repo that creates a document, when others edit it and the node sta
   const again = await third.find<Note>(created.url)
   expect(again.doc()).toEqual({ text: 'two', from: 'second' })
 })
+
+test('given peers of the wire itself, when one joins twice, says what is no CBOR or sends no data, then the connection that is wrong ends with a typed close', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'meridian-automerge-'))
+  undo.push(() => rmSync(directory, { recursive: true, force: true }))
+  const node = await NodeProcess.start({ directory, flags: [] })
+  undo.push(() => node.kill())
+  const hello = encode({ type: 'join', senderId: 'twin', peerMetadata: {}, supportedProtocolVersions: ['1'] })
+  const [older, newer] = [new Peer(node), new Peer(node)]
+  await older.say(hello)
+  await eventually(() => older.heard.length === 1, 'the answer to the join')
+  expect(decode(older.heard[0] ?? new Uint8Array(0))).toMatchObject({
+    type: 'peer',
+    selectedProtocolVersion: '1',
+    targetId: 'twin',
+  })
+  await newer.say(hello)
+  await eventually(() => older.closed === '1000 CLOSED', 'the older connection to end')
+  await eventually(() => newer.heard.length === 1, 'the newer one to be answered')
+  const { documentId } = parseAutomergeUrl(generateAutomergeUrl())
+  await newer.say(encode({ type: 'sync', senderId: 'twin', targetId: 'node', documentId, data: new Uint8Array(0) }))
+  await eventually(() => newer.closed === '4400 FRAME_INVALID', 'the one without data to end')
+  const third = new Peer(node)
+  await third.say(new Uint8Array([0xff, 0xff]))
+  await eventually(() => third.closed === '4400 FRAME_INVALID', 'the one without CBOR to end')
+})
+
+class Peer {
+  readonly heard: Uint8Array[] = []
+  closed = ''
+  readonly #socket: WebSocket
+  readonly #opened: Promise<unknown>
+
+  constructor({ port }: NodeProcess) {
+    this.#socket = new WebSocket(`ws://127.0.0.1:${port}/automerge`)
+    this.#socket.on('message', (data: Buffer) => this.heard.push(new Uint8Array(data)))
+    this.#socket.on('close', (code, reason) => (this.closed = `${code} ${reason.toString()}`))
+    this.#opened = once(this.#socket, 'open')
+    undo.push(() => this.#socket.terminate())
+  }
+
+  async say(bytes: Uint8Array): Promise<void> {
+    await this.#opened
+    this.#socket.send(bytes)
+  }
+}

@@ -270,7 +270,7 @@ class AutomergeRepoConversation implements Conversation {
     const { materialiser } = this.#node
     materialiser.materialise(attachment.document.name, (answer) => {
       if (!this.#session.holds(attachment)) return
-      if (answer.kind === 'ended') return fail('ERASED')
+      if (answer.kind === 'ended') return this.#refuse(attachment)
       if (answer.kind === 'failed') return fail(answer.code)
       if (answer.kind === 'absent')
         return this.#durable(open, attachment, (heads) =>
@@ -298,10 +298,12 @@ class AutomergeRepoConversation implements Conversation {
     }: { asked: SyncMessage; heads: Uint8Array; updates: readonly Uint8Array[]; position: Position },
   ): void {
     open.answering = false
+    // RES7: a copy of an earlier life has nothing of this one, and would bring back what was erased.
+    const shared = concat(this.#heldOf(attachment, [asked.heads, ...asked.have]))
+    if (attachment.document.life > 1 && asked.heads.length > 0 && shared.length === 0) return this.#refuse(attachment)
     open.isTold = true
     if (heads.length === 0 && asked.heads.length === 0) this.#unavailable(open.documentId)
     else {
-      const shared = concat(this.#heldOf(attachment, [asked.heads, ...asked.have]))
       this.#sendSync(open, { heads, need: none, have: [shared], changes: updates.flatMap((update) => chunksOf(update)) })
     }
     if (attachment.state === 'opening' && !attachment.told) this.#session.catchUpFrom(attachment, position)
@@ -446,6 +448,12 @@ class AutomergeRepoConversation implements Conversation {
 
   detached({ document }: Attachment): void {
     this.#node.peers.leave(document.handle, this.#session)
+  }
+
+  #refuse(attachment: Attachment): void {
+    this.#session.detach(attachment)
+    this.denied(attachment.channel)
+    this.#session.flush()
   }
 
   #forget(channel: number): void {
