@@ -76,11 +76,32 @@ export class LiveDocument implements Live {
             this.#report(thrown)
           }
         }
+        this.#applyWaiting()
       }, this.#origin)
     } catch (thrown) {
       this.#report(thrown)
     }
     this.#hadPending = false
+  }
+
+  /**
+   * Yjs notes one clock a client that waiting updates lack, so that two of them which lack different ones may wait for ever though all is there: here
+   * they are tried again until that brings nothing more.
+   */
+  #applyWaiting(): void {
+    const { store } = this.ydoc
+    for (let bytesBefore = Number.POSITIVE_INFINITY; ; ) {
+      const waiting = store.pendingStructs
+      if (waiting === null || waiting.update.length >= bytesBefore) return
+      bytesBefore = waiting.update.length
+      store.pendingStructs = null
+      try {
+        Y.applyUpdateV2(this.ydoc, waiting.update, this.#origin)
+      } catch (thrown) {
+        store.pendingStructs ??= waiting
+        return this.#report(thrown)
+      }
+    }
   }
 
   /** Everything that was applied, what waits for something else, too. */

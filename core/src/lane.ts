@@ -33,6 +33,8 @@ export interface LaneSession extends Subscriber {
   readonly storesParts: boolean
   /** Something of this lane is to be acked at the next flush. */
   acked(lane: Lane): void
+  /** This push is durable, all of it. */
+  saved?(counter: number): void
   refused(push: RefusedPush): void
   /** Work went on outside a message of this session's; flush what came of it. */
   flush(): void
@@ -293,7 +295,17 @@ export class Lane implements Receipt {
     if (counter > this.#saved) this.#saved = counter
     this.#lastDot = { replica, sequence }
     this.#ack = { counter: this.#saved, replica, sequence }
-    if (!this.#closed) this.#session.acked(this)
+    if (this.#closed) return
+    this.#session.acked(this)
+    this.#session.saved?.(counter)
+  }
+
+  /** The rest of a push may wait for long, and is told apart. */
+  readonly #partReceipt: Receipt = {
+    saved: (_counter, bytes) => {
+      this.#unackedBytes -= bytes
+    },
+    failed: (...push) => this.failed(...push),
   }
 
   failed(channel: number, counter: number, bytes: number, code: LogErrorCode): void {
@@ -478,10 +490,17 @@ export class Lane implements Receipt {
     }, 'end of turn')
   }
 
-  #pushed({ attachment, counter, payload }: WaitingPush): Pushed {
+  #pushed({ attachment, counter, payload, isPart }: WaitingPush): Pushed {
     const { device } = this.#session
     const name = device === undefined ? undefined : { device, counter }
-    return { name, counter, engine: attachment.engine, bytes: payload.length, receipt: this, origin: attachment }
+    return {
+      name,
+      counter,
+      engine: attachment.engine,
+      bytes: payload.length,
+      receipt: isPart ? this.#partReceipt : this,
+      origin: attachment,
+    }
   }
 
   readonly #retry = (): void => {

@@ -409,6 +409,10 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
     this.conversation.acked(lane)
   }
 
+  saved(counter: number): void {
+    this.conversation.saved?.(counter)
+  }
+
   refused(push: RefusedPush): void {
     this.#options.onRefused?.(push.code)
     this.conversation.refused(push, retryOf(push.code))

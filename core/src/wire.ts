@@ -42,6 +42,8 @@ export interface Wire extends SharedEncoder {
    * better. Clients with a delay are also pinged, as they send nothing by themselves.
    */
   readonly refusalMs: number
+  /** The same for a message that is too large, for clients that dial again and send it again. */
+  readonly tooLargeMs?: number
   /** Whether what is admissible of a premature update is stored before the rest (SES2), as its clients send both in one and take no ack for all of it. */
   readonly storesParts: boolean
   /** What a session of this wire is held to. */
@@ -92,6 +94,8 @@ export interface Conversation {
 
   /** Pushes of a lane became durable; `lane.takeAck` says which. */
   acked(lane: Lane): void
+  /** One push is durable, for a wire that says so of each. */
+  saved?(counter: number): void
   refused(push: RefusedPush, retryAfterMs: number): void
   /** Called when a flush has frames to say last, such as acks, which say that everything before them was sent. */
   readonly hasLast: boolean

@@ -18,6 +18,7 @@ import { parseRegion, type RegionId, type TenantId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import { automergeRepoWire } from '@meridian/core/wires/automerge-repo/wire'
+import { hocuspocusWire } from '@meridian/core/wires/hocuspocus/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
 import { unlessLeaving } from '@meridian/regions/leaving'
 import { Residency } from '@meridian/regions/residency'
@@ -25,7 +26,7 @@ import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
-import { type About, automergePath, createApp, type Readiness, syncPath, yjsPath } from './http/app.js'
+import { type About, automergePath, createApp, hocuspocusPath, type Readiness, syncPath, yjsPath } from './http/app.js'
 import { appFolder, readAppFiles } from './http/app-files.js'
 import { Documents } from './http/documents.js'
 import { createGuard } from './http/guard.js'
@@ -240,6 +241,7 @@ class RunningNode implements MeridianNode {
         [syncPath, nativeWire],
         [yjsPath, yWebsocketWire(this.#materialiser)],
         [automergePath, automergeRepoWire(this.#materialiser, `meridian-${config.region}-${random.uint32().toString(16)}`)],
+        [hocuspocusPath, hocuspocusWire(this.#materialiser)],
       ]),
     })
     this.#documents = new Documents({

@@ -118,8 +118,14 @@ it('[LINK2] [LINK3] given friendsforever, each author in a region of its own, wh
     await until(() => textOf(ydoc).toString() === text, onDocument(ydoc), { what: 'an author to have the end text' })
   }
   await cluster.settled()
-  const digests = await Promise.all(names.map((name) => readFresh(cluster.node(name).url, 'chats/friends', digestOf)))
-  expect(digests).toEqual(names.map(() => digestOf(handles[0]?.ydoc as never)))
+  const read = (ydoc: Parameters<typeof digestOf>[0]) => ({ digest: digestOf(ydoc), length: textOf(ydoc).length })
+  const expected = names.map(() => read(handles[0]?.ydoc as never))
+  await expect
+    .poll(() => Promise.all(names.map((name) => readFresh(cluster.node(name).url, 'chats/friends', read))), {
+      timeout: 30_000,
+      interval: 500,
+    })
+    .toEqual(expected)
   expect(faults.filter((fault) => fault.startsWith('kill')).length).toBeGreaterThan(0)
   const stopped = await Promise.all(
     names.map(async (name) =>

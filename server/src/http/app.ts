@@ -57,6 +57,8 @@ export const regionStatusPath = '/v1/region'
 export const yjsPath = '/yjs/'
 /** Documents are named in the messages: `WebSocketClientAdapter` of automerge-repo has this address alone. */
 export const automergePath = '/automerge'
+/** Of providers of Hocuspocus, which name their documents in each message. */
+export const hocuspocusPath = '/hocuspocus'
 
 export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>()

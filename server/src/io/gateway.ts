@@ -22,6 +22,7 @@ import type { SessionLimits } from '@meridian/core/limits'
 import type { Outgoing } from '@meridian/core/outgoing'
 import { Session, type SessionSocket } from '@meridian/core/session'
 import type { Wire, WireRequest } from '@meridian/core/wire'
+import { type Asking, HocuspocusSocket } from '@meridian/core/wires/hocuspocus/socket'
 import { type Server, WebSocket, WebSocketServer } from 'ws'
 import type { Authenticator } from '../auth/authenticator.js'
 import type { GatewayLimits } from '../config.js'
@@ -212,18 +213,20 @@ function routeOf(wires: ReadonlyMap<string, Wire>, url: string | undefined): Rou
 }
 
 class Connection implements SessionSocket {
-  readonly session: Session
+  readonly session: Session | HocuspocusSocket
   readonly #gateway: Gateway
   readonly #client: ClientSocket
   readonly #socket: Socket
   #greetingBytes = 0
   #held = false
   readonly #refusalMs: number
+  readonly #tooLargeMs: number
   #closing: NodeJS.Timeout | undefined
 
   constructor(gateway: Gateway, client: ClientSocket, upgrade: IncomingMessage, { wire, request }: Route) {
     const { socket } = upgrade
     this.#refusalMs = wire.refusalMs
+    this.#tooLargeMs = wire.tooLargeMs ?? 0
     this.#gateway = gateway
     this.#client = client
     this.#socket = socket
@@ -243,7 +246,12 @@ class Connection implements SessionSocket {
     const { region, limits, onRefused, countryOf } = gateway.options
     const country = countryOf(upgrade)
     const attested = country === undefined ? {} : { country }
-    this.session = new Session(gateway.hub, this, wire, { region, limits, onRefused, request, ...attested })
+    const options = { region, limits, onRefused, request, ...attested }
+    // Sockets of Hocuspocus hold a session for each document.
+    this.session =
+      wire.name === 'hocuspocus'
+        ? new HocuspocusSocket(gateway.hub, this, wire, options)
+        : new Session(gateway.hub, this, wire, options)
   }
 
   /** [hot] */
@@ -282,21 +290,27 @@ class Connection implements SessionSocket {
     // Not read from meanwhile: the session has ended.
     this.#client.pause()
     this.#client.closesLater = true
-    this.#closing = setTimeout(() => {
-      this.#client.closesLater = false
-      this.#client.resume()
-      this.#client.close(code, reason)
-    }, this.#refusalMs)
+    this.#closing = setTimeout(
+      () => {
+        this.#client.closesLater = false
+        this.#client.resume()
+        this.#client.close(code, reason)
+      },
+      code === errorTable.FRAME_TOO_LARGE.close ? Math.max(this.#refusalMs, this.#tooLargeMs) : this.#refusalMs,
+    )
   }
 
-  authenticate(token: string): void {
+  /** @param of one document's, on a socket that has several. */
+  authenticate(token: string, of?: Asking): void {
+    // A session may ask before its constructor is done.
+    const asking = (): Asking => of ?? (this.session as Session)
     this.#gateway.options.authenticator.authenticate(token).then(
       (principal) => {
-        this.session.authenticated(principal)
-        if (this.session.state === 'open') this.#known()
+        asking().authenticated(principal)
+        if (asking().state === 'open') this.#known()
       },
       (thrown: unknown) =>
-        this.#refuse(thrown instanceof MeridianError ? thrown : new MeridianError('INTERNAL', { cause: thrown })),
+        asking().fail(thrown instanceof MeridianError ? thrown : new MeridianError('INTERNAL', { cause: thrown })),
     )
   }
 

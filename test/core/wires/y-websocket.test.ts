@@ -1,53 +1,16 @@
 /** The wire of y-websocket: what every wire does, by messages as the providers make them. The providers themselves are in test/e2e. */
 
-import { yjsEngine } from '@meridian/core/engines/yjs'
-import { toPosition } from '@meridian/core/ids'
-import type { Materialised, Materialiser } from '@meridian/core/materialised'
-import { emptyVersion } from '@meridian/core/version'
+import type { Materialiser } from '@meridian/core/materialised'
 import { decodeAwareness, encodeAwareness } from '@meridian/core/awareness'
-import { isOfAnotherLife } from '@meridian/core/wires/y-websocket/copy'
+import { isOfAnotherLife } from '@meridian/core/wires/y-protocols/copy'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
 import { expect, test } from 'vitest'
 import * as Y from 'yjs'
 import { registerWireTests, type WireClient } from '../../conformance/wire.js'
+import { SimMaterialiser } from '../../sim/materialiser.js'
 import { principal, SimSocket } from '../../sim/node.js'
 import { Author, notes, textOf } from '../../sim/peer.js'
 import { Rig } from '../../sim/rig.js'
-
-/** Reads the rig's log each time, and works at once. */
-class SimMaterialiser implements Pick<Materialiser, 'materialise' | 'differences'> {
-  rig: Rig | undefined
-
-  materialise: Materialiser['materialise'] = (document, done) => {
-    const log = this.rig?.log
-    log?.openDocument(document, (opened) => {
-      if (opened.kind === 'failed') return done({ kind: 'failed', code: opened.code })
-      if (opened.value.engine === undefined) return done({ kind: 'absent' })
-      log.readSnapshot(document, (snapshot) => {
-        const held = snapshot.kind === 'done' ? snapshot.value : undefined
-        log.readDocument(document, held?.position ?? toPosition(0), { bytes: 1e9, entries: 1e6 }, (read) => {
-          if (read.kind === 'failed') return done({ kind: 'failed', code: read.code })
-          const updates = read.value.entries.filter((entry) => entry.kind === 'update').map((entry) => entry.payload)
-          const all = held === undefined ? updates : [held.state.bytes, ...updates]
-          const value: Materialised = {
-            document,
-            engine: 'yjs',
-            life: 1,
-            version: emptyVersion,
-            position: read.value.asOf,
-            updates: all,
-            bytes: all.reduce((sum, update) => sum + update.length, 0),
-          }
-          done({ kind: 'done', value })
-        })
-      })
-    })
-  }
-
-  differences: Materialiser['differences'] = (state, known, done) => {
-    this.rig?.node.later(() => done({ kind: 'done', value: yjsEngine.differences(state.updates, known) }))
-  }
-}
 
 const materialiser = new SimMaterialiser()
 const wire = yWebsocketWire(materialiser as unknown as Materialiser)

@@ -64,6 +64,8 @@ export class Site {
   diskMs: number
   restarts = 0
   links: Links
+  /** On its way to its end. */
+  #draining: SimNode | undefined
   #isLinking = false
 
   constructor(options: SiteOptions) {
@@ -102,14 +104,19 @@ export class Site {
     if (node === undefined || node.isStopped) return
     this.restarts++
     this.node = undefined
+    this.#draining = node
     for (const socket of [...node.sessions]) socket.session.shutdown()
     node.hub.whenIdle(() => {
       node.hub.close()
-      log.close(() => {
-        node.crash()
-        this.options.onDied(node)
-      })
+      log.close(() => this.#drained(node))
     })
+  }
+
+  #drained(node: SimNode): void {
+    if (this.#draining !== node) return
+    this.#draining = undefined
+    node.crash()
+    this.options.onDied(node)
   }
 
   /** A new process, on what the disk holds or on an older copy of it. */
@@ -117,6 +124,7 @@ export class Site {
     if (this.node !== undefined) return
     // A drained process that is not through yet is killed first: two never have one directory.
     if (this.log.state !== 'closed') this.log.crash()
+    if (this.#draining !== undefined) this.#drained(this.#draining)
     this.store = store
     this.log = this.#openLog()
     this.node = this.#startNode()

@@ -1,5 +1,5 @@
 /**
- * The presence half of a connection of y-websocket: what its client shows of itself, and what it is told of others.
+ * The presence half of a connection of providers of y-protocols: what its client shows of itself, and what it is told of others.
  *
  * - SES6 A client takes a socket for dead on which nothing comes for 30 s: its own presence is echoed to it, and who shows none gets an empty one.
  * - Providers pass on what they hear, so that a message says little about who its entries are: a client belongs to one connection.
@@ -12,12 +12,13 @@ import { errorTable, MeridianError } from '../../errors.js'
 import type { LiveDocument } from '../../live-document.js'
 import type { PresenceToEncode } from '../../shared-encoder.js'
 import type { WireSession } from '../../wire.js'
-import { encodeAwarenessMessage, encodePermissionDenied } from './messages.js'
+import { encodeAwarenessMessage } from './messages.js'
 
 /** Ticks without an echo after which an empty one is sent. */
 const aliveTicks = 20
 
-const emptyAwareness = encodeAwarenessMessage(encodeAwareness([]))
+/** Says nothing, and that the node is there. */
+export const emptyAwareness = encodeAwarenessMessage(encodeAwareness([]))
 
 /** Undefined for what a client of another wire shows that is no awareness update. */
 export function encodePresence({ payload, before }: PresenceToEncode): Uint8Array | undefined {
@@ -28,9 +29,9 @@ export function encodePresence({ payload, before }: PresenceToEncode): Uint8Arra
 }
 
 /** Which connection speaks for a client, by document: what others relay is not theirs. */
-const speakers = new WeakMap<LiveDocument, Map<number, YWebsocketPresence>>()
+const speakers = new WeakMap<LiveDocument, Map<number, ProvidersPresence>>()
 
-export class YWebsocketPresence {
+export class ProvidersPresence {
   readonly #session: WireSession
   /** Where something was shown. */
   #attachment: Attachment | undefined
@@ -39,7 +40,11 @@ export class YWebsocketPresence {
   #toldTooLarge = false
   #quietTicks = 0
 
-  constructor(session: WireSession) {
+  readonly #onRefused: (reason: string) => void
+
+  /** @param onRefused told once why others do not see it */
+  constructor(session: WireSession, onRefused: (reason: string) => void) {
+    this.#onRefused = onRefused
     this.#session = session
   }
 
@@ -98,7 +103,7 @@ export class YWebsocketPresence {
   #tellTooLarge(): void {
     if (this.#toldTooLarge) return
     this.#toldTooLarge = true
-    this.#session.send(encodePermissionDenied(`Others do not see this presence. ${errorTable.LIMIT_PRESENCE.advice}`))
+    this.#onRefused(`Others do not see this presence. ${errorTable.LIMIT_PRESENCE.advice}`)
   }
 
   /**

@@ -1,8 +1,7 @@
 /**
- * Messages of y-protocols as `WebsocketProvider` sends and takes them: one a WebSocket message, no batches, no lengths in front. [hot]
+ * Messages of y-protocols as providers send and take them, behind the address if they have one: one a WebSocket message, no batches, no lengths in front. [hot]
  */
 
-import * as encoding from 'lib0/encoding'
 import { putVarUint, varUintLength } from '../../bytes.js'
 
 export const messageType = { sync: 0, awareness: 1, auth: 2, queryAwareness: 3 } as const
@@ -28,15 +27,6 @@ export function encodeAwarenessMessage(update: Uint8Array): Uint8Array {
   message[0] = messageType.awareness
   message.set(update, putVarUint(message, 1, update.length))
   return message
-}
-
-/** The client shows the reason on its console. */
-export function encodePermissionDenied(reason: string): Uint8Array {
-  const encoder = encoding.createEncoder()
-  encoding.writeVarUint(encoder, messageType.auth)
-  encoding.writeVarUint(encoder, 0)
-  encoding.writeVarString(encoder, reason)
-  return encoding.toUint8Array(encoder)
 }
 
 /** An update of nothing: no structs, no deletions. */
