@@ -13,14 +13,12 @@
  */
 
 import * as A from '@automerge/automerge'
-import type { Random } from '@meridian/core/effects'
 import { assert } from '@meridian/core/errors'
-import { chunksOf, joinChunks } from './chunks.js'
 import type { Store } from './client.js'
 import type { DocumentHandle, Origin, SavedOptions, WaitOptions } from './handle.js'
 import type { Listener } from './listeners.js'
 import { subscribe } from './listeners.js'
-import type { Live } from './live.js'
+import { LiveAutomerge } from './live-automerge.js'
 import type { Presence } from './presence.js'
 import type { DocumentStatus } from './status.js'
 
@@ -96,71 +94,5 @@ export class AutomergeHandle<T extends object> {
   /** What is not saved is pushed on. The memory of the document is freed with its last handle. */
   close(): Promise<void> {
     return this.#handle.close()
-  }
-}
-
-type Content = Record<string, unknown>
-
-/** Each opening has an actor of its own, never stored: two of one actor would make replicas differ for ever. */
-class LiveAutomerge implements Live {
-  readonly engine = 'automerge'
-  readonly clientId: number
-  readonly waitingBytes = 0
-  readonly listeners = new Set<Listener>()
-  doc: A.Doc<Content>
-  isLoaded = false
-  readonly #onEdit: (update: Uint8Array) => void
-  readonly #report: (thrown: unknown) => void
-
-  constructor(random: Random, onEdit: (update: Uint8Array) => void, report: (thrown: unknown) => void) {
-    this.#onEdit = onEdit
-    this.#report = report
-    this.clientId = random.uint32()
-    const words = [this.clientId, random.uint32(), random.uint32(), random.uint32()]
-    this.doc = A.init({ actor: words.map((word) => word.toString(16).padStart(8, '0')).join('') })
-  }
-
-  /** @param run makes the document after it; Automerge outdates the one before. */
-  change(run: (doc: A.Doc<Content>) => A.Doc<Content>): void {
-    const heads = A.getHeads(this.doc)
-    this.doc = run(this.doc)
-    const changes = A.getChangesSince(this.doc, heads)
-    for (const change of changes) this.#onEdit(change)
-    if (changes.length > 0) this.#tell()
-  }
-
-  /** What others wrote, all at once. What Automerge fails at is reported. */
-  apply(updates: readonly Uint8Array[]): void {
-    const changes = updates.flatMap(chunksOf)
-    if (changes.length === 0) return
-    try {
-      ;[this.doc] = A.applyChanges(this.doc, changes)
-    } catch (thrown) {
-      this.#report(thrown)
-    }
-    this.#tell()
-  }
-
-  loadedState(): Uint8Array | undefined {
-    return this.isLoaded ? this.shown() : undefined
-  }
-
-  shown(): Uint8Array {
-    return joinChunks(A.getAllChanges(this.doc))
-  }
-
-  destroy(): void {
-    this.listeners.clear()
-    A.free(this.doc)
-  }
-
-  #tell(): void {
-    for (const listener of [...this.listeners]) {
-      try {
-        listener()
-      } catch (thrown) {
-        this.#report(thrown)
-      }
-    }
   }
 }

@@ -3,6 +3,8 @@
  * change, behind one another. What stands here was made by Automerge or inspected by a region.
  */
 
+import { concat } from '@meridian/core/bytes'
+
 /** Magic bytes of a chunk, then four of a checksum, the type, the length of the body as LEB128, the body. */
 const magic = [0x85, 0x6f, 0x4a, 0x83] as const
 const lengthAt = 9
@@ -21,21 +23,21 @@ export function coalesceChunks(updates: readonly Uint8Array[]): Uint8Array[] {
   let bytes = 0
   for (const update of updates) {
     if (run.length > 0 && bytes + update.length > pushBytesMax) {
-      result.push(joined(run))
+      result.push(concat(run))
       run = []
       bytes = 0
     }
     run.push(update)
     bytes += update.length
   }
-  if (run.length > 0) result.push(joined(run))
+  if (run.length > 0) result.push(concat(run))
   return result
 }
 
 /** Each change of `updates` once. */
 export function joinChunks(updates: readonly Uint8Array[]): Uint8Array {
   const seen = new Set<string>()
-  return joined(updates.flatMap(chunksOf).filter((chunk) => isNew(seen, chunk)))
+  return concat(updates.flatMap(chunksOf).filter((chunk) => isNew(seen, chunk)))
 }
 
 /** The changes of `local` that are not in `held`; undefined if there are none. */
@@ -43,7 +45,7 @@ export function chunksBeyond(local: Uint8Array, held: readonly Uint8Array[]): Ui
   const seen = new Set<string>()
   for (const chunk of held.flatMap(chunksOf)) isNew(seen, chunk)
   const rest = chunksOf(local).filter((chunk) => isNew(seen, chunk))
-  return rest.length === 0 ? undefined : joined(rest)
+  return rest.length === 0 ? undefined : concat(rest)
 }
 
 export function chunksOf(update: Uint8Array): Uint8Array[] {
@@ -68,18 +70,4 @@ function isNew(seen: Set<string>, chunk: Uint8Array): boolean {
   let text = ''
   for (const byte of chunk) text += String.fromCharCode(byte)
   return seen.add(text).size > before
-}
-
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const [only] = chunks
-  if (only !== undefined && chunks.length === 1) return only
-  let length = 0
-  for (const chunk of chunks) length += chunk.length
-  const bytes = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
-  return bytes
 }

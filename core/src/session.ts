@@ -42,8 +42,27 @@ import type { Conversation, Opening, Wire, WireRequest, WireSession } from './wi
 
 export interface SessionSocket extends OutflowSocket {
   close(code: number, reason: string): void
-  /** Answered by `authenticated`, or by `fail`, later. */
-  authenticate(token: string): void
+  /** Answered to `asking`, later. */
+  authenticate(token: string, asking: Asking): void
+}
+
+/** Whom a token is checked for. */
+export interface Asking {
+  readonly state: State
+  authenticated(principal: Principal): void
+  fail(error: MeridianError): void
+}
+
+/** What the socket of a client tells: a session, or several of them behind one socket. */
+export interface Connected {
+  receive(message: Uint8Array): void
+  heard(): void
+  drained(): void
+  tick(nowMs: number): void
+  review(tenant?: TenantId): void
+  shutdown(): void
+  closed(): void
+  fail(error: MeridianError): void
 }
 
 export interface SessionOptions {
@@ -57,7 +76,7 @@ export interface SessionOptions {
   readonly onRefused?: (code: ErrorCode) => void
 }
 
-type State = 'greeting' | 'authenticating' | 'open' | 'closed'
+export type State = 'greeting' | 'authenticating' | 'open' | 'closed'
 
 /** Milliseconds over which clients come back after a drain. */
 const drainSpreadMs = 1_000
@@ -70,7 +89,7 @@ const retryAfterMs = 500
 
 const retryOf = (code: ErrorCode): number => (errorTable[code].retry === 'backoff' ? retryAfterMs : 0)
 
-export class Session implements LaneSession, CatchUpSession, WireSession {
+export class Session implements LaneSession, CatchUpSession, WireSession, Connected, Asking {
   readonly hub: Hub
   readonly limits: SessionLimits
   readonly region: RegionId
@@ -273,7 +292,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession {
       if (this.#tokenPending) throw new MeridianError('FRAME_INVALID', { message: 'One token at a time.' })
       this.#tokenPending = true
     }
-    this.#socket.authenticate(token)
+    this.#socket.authenticate(token, this)
   }
 
   /** For a wire whose token came with the request: nothing more is read until it was checked, so that nothing has to be kept. */

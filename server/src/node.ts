@@ -8,7 +8,7 @@
  * ```
  */
 
-import type { SecureContextOptions } from 'node:tls'
+import { doorOf } from '@meridian/core/door'
 import type { Clock } from '@meridian/core/effects'
 import { automergeEngine } from '@meridian/core/engines/automerge'
 import { yjsEngine } from '@meridian/core/engines/yjs'
@@ -18,6 +18,7 @@ import { parseRegion, type RegionId, type TenantId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import { automergeRepoWire } from '@meridian/core/wires/automerge-repo/wire'
+import { hocuspocusDoor } from '@meridian/core/wires/hocuspocus/socket'
 import { hocuspocusWire } from '@meridian/core/wires/hocuspocus/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
 import { unlessLeaving } from '@meridian/regions/leaving'
@@ -26,6 +27,7 @@ import type { Authenticator } from './auth/authenticator.js'
 import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
+import { Answering } from './http/answering.js'
 import { type About, automergePath, createApp, hocuspocusPath, type Readiness, syncPath, yjsPath } from './http/app.js'
 import { appFolder, readAppFiles } from './http/app-files.js'
 import { Documents } from './http/documents.js'
@@ -51,7 +53,7 @@ import { readTopology } from './io/topology-file.js'
 import { UpdateThread } from './io/update-thread.js'
 import { measuredLog } from './io/measured-log.js'
 import { Placing } from './io/placing.js'
-import { readCertificate, watchCertificate } from './io/tls.js'
+import { type Certificate, readCertificate, watchCertificate } from './io/tls.js'
 import { packageVersion } from './io/version.js'
 
 export interface NodeOptions {
@@ -133,7 +135,7 @@ interface Parts {
   readonly clock: Clock
   readonly authenticator: Authenticator
   readonly log: SqliteLog
-  readonly certificate: SecureContextOptions | undefined
+  readonly certificate: Certificate | undefined
 }
 
 class RunningNode implements MeridianNode {
@@ -156,6 +158,7 @@ class RunningNode implements MeridianNode {
   readonly #documents: Documents
   readonly #routes: Routes
   readonly #server: ReturnType<typeof createListener>
+  readonly #answering = new Answering()
   #wheel: NodeJS.Timeout | undefined
   #unwatch: (() => void) | undefined
   #state: 'running' | 'draining' | 'closed' = 'running'
@@ -237,11 +240,14 @@ class RunningNode implements MeridianNode {
       authenticator,
       onRefused: (code) => metrics.refused(code),
       countryOf: (request) => clientOf(askingOfUpgrade(request)).country,
-      wires: new Map([
-        [syncPath, nativeWire],
-        [yjsPath, yWebsocketWire(this.#materialiser)],
-        [automergePath, automergeRepoWire(this.#materialiser, `meridian-${config.region}-${random.uint32().toString(16)}`)],
-        [hocuspocusPath, hocuspocusWire(this.#materialiser)],
+      doors: new Map([
+        [syncPath, doorOf(nativeWire)],
+        [yjsPath, doorOf(yWebsocketWire(this.#materialiser))],
+        [
+          automergePath,
+          doorOf(automergeRepoWire(this.#materialiser, `meridian-${config.region}-${random.uint32().toString(16)}`)),
+        ],
+        [hocuspocusPath, hocuspocusDoor(hocuspocusWire(this.#materialiser))],
       ]),
     })
     this.#documents = new Documents({
@@ -302,6 +308,7 @@ class RunningNode implements MeridianNode {
       speaksAt: (url) => this.#gateway.speaksAt(url) || this.#links?.speaksAt(url) === true,
       accepts: () => this.#state === 'running',
     })
+    this.#server.on('request', (_request, response) => this.#answering.add(response))
   }
 
   async listen(): Promise<void> {
@@ -311,7 +318,9 @@ class RunningNode implements MeridianNode {
     this.port = port
     const { tls } = this.#config
     this.url = `${tls === undefined ? 'http' : 'https'}://${address}:${port}`
-    if (tls !== undefined) this.#unwatch = watchCertificate(tls, () => this.reloadCertificate())
+    const { certificate } = this.#parts
+    if (tls !== undefined && certificate !== undefined)
+      this.#unwatch = watchCertificate(tls, certificate, () => this.reloadCertificate())
     await this.#links?.begin(this.#hub)
     this.#wheel = setInterval(() => {
       this.#gateway.tick(this.#parts.clock.now())
@@ -400,6 +409,7 @@ class RunningNode implements MeridianNode {
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#hub.whenIdle(resolve))])
     await Promise.race([deadline.passed, new Promise<void>((resolve) => this.#gateway.shutdown(resolve))])
     await this.#links?.drain(deadline.passed)
+    await Promise.race([deadline.passed, this.#answering.ended()])
     deadline.cancel()
     if (this.#gateway.connections.size > 0)
       logger.warn({ sessions: this.#gateway.connections.size }, 'some clients did not close in time')

@@ -1,6 +1,8 @@
 /** An open document: what comes in any order is shown once it is all there. */
 
+import * as A from '@automerge/automerge'
 import { LiveDocument } from '@meridian/client/live'
+import { LiveAutomerge } from '@meridian/client/live-automerge'
 import { describe, expect, it } from 'vitest'
 import { SeededRandom } from '../sim/random.js'
 
@@ -24,4 +26,40 @@ describe('an open document', () => {
     expect(live.ydoc.getArray('list').toArray()).toEqual(['e4', 'e1', 'e3', 'e2', 'e0'])
     expect([live.waitingBytes, reported]).toEqual([0, []])
   })
+
+  it('[CLI1] given a change of Automerge that comes before what it builds on, then the state for the device has it, and a bad one stops nothing', () => {
+    const { changes, text } = typedByOne('a', 'b', 'c')
+    const reported: unknown[] = []
+    const open = (): LiveAutomerge =>
+      new LiveAutomerge(
+        new SeededRandom(1),
+        () => undefined,
+        (thrown) => reported.push(thrown),
+      )
+    const live = open()
+    live.isLoaded = true
+    live.apply(changes.slice(2))
+    expect(live.waitingBytes).toBe(changes[2]?.length)
+    // Of no type that there is.
+    const bad = changes[0]?.map((byte, at) => (at === 8 ? 9 : byte)) ?? new Uint8Array(0)
+    const kept = live.loadedState()
+    live.apply([bad, ...changes.slice(0, 2)])
+    expect([live.doc['text'], live.waitingBytes, reported.length]).toEqual([text, 0, 1])
+    const again = open()
+    again.apply([kept ?? new Uint8Array(0), ...changes.slice(0, 2)])
+    expect(again.doc['text']).toBe(text)
+  })
 })
+
+/** Each change as one update. */
+function typedByOne(...texts: readonly string[]): { readonly changes: Uint8Array[]; readonly text: string } {
+  let doc = A.init<{ text: string }>()
+  let text = ''
+  for (const one of texts) {
+    text += one
+    doc = A.change(doc, (draft) => {
+      draft.text = text
+    })
+  }
+  return { changes: A.getAllChanges(doc), text }
+}

@@ -7,6 +7,8 @@ import { inspectAgain, row } from './automerge-inspect.js'
 
 export class Changes {
   readonly chunks: Uint8Array[] = []
+  /** How many of `chunks` each update brought. */
+  readonly counts: number[] = []
   readonly #hashes = new HashSet()
   /** What each builds on, as words. */
   readonly #deps: Uint32Array[] = []
@@ -19,6 +21,7 @@ export class Changes {
       const { hashes, rows, deps, actors } = inspectAgain(update, 'heads')
       let from = 0
       let depFrom = 0
+      const before = this.chunks.length
       for (const [change, to] of chunkEnds(update).entries()) {
         const at = change * row.size
         const depTo = depFrom + (rows[at + row.deps] ?? 0) * hashWords
@@ -32,6 +35,7 @@ export class Changes {
         from = to
         depFrom = depTo
       }
+      this.counts.push(this.chunks.length - before)
     }
   }
 
@@ -129,16 +133,4 @@ function isLess(words: Uint32Array, one: number, other: number): boolean {
     if (difference !== 0) return difference < 0
   }
   return false
-}
-
-export function concatenated(chunks: readonly Uint8Array[]): Uint8Array {
-  let length = 0
-  for (const chunk of chunks) length += chunk.length
-  const bytes = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
-  return bytes
 }

@@ -7,7 +7,7 @@
 import { digest as sha256 } from 'lib0/hash/sha256'
 import type { InspectLimits } from '../engine.js'
 import { signed } from './automerge-columns.js'
-import { Cursor, beyond, invalid } from './yjs-cursor.js'
+import { Cursor, beyond, invalid } from './cursor.js'
 
 const magic = [0x85, 0x6f, 0x4a, 0x83] as const
 const changeType = 1

@@ -7,7 +7,7 @@
  * and the saved document is refused for ever.
  */
 
-import { type Cursor, beyond, invalid } from './yjs-cursor.js'
+import { type Cursor, beyond, invalid } from './cursor.js'
 
 /** The columns of a change, by their specification: an id, and how they are encoded. */
 const column = {

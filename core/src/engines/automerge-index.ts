@@ -8,7 +8,7 @@ import type { EngineIndex, IndexDecoding, Judgement } from '../engine.js'
 import { bytesOfHex, counterMax, hashBytes, hexOf } from './automerge-chunks.js'
 import { bytesOf, HashSet, hashWords, wordsOf } from './automerge-hashes.js'
 import { AutomergeInspection, none, row } from './automerge-inspect.js'
-import { Cursor, invalid } from './yjs-cursor.js'
+import { Cursor, invalid } from './cursor.js'
 
 interface Author {
   /** Sequence number of its last change. */

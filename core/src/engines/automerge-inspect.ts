@@ -8,7 +8,7 @@ import { MeridianError } from '../errors.js'
 import { counterMax, hexOf, bytesOfHex, readChunk, readHead } from './automerge-chunks.js'
 import { freeDeletions, freeOperations, inspectColumns, operationsPerByte } from './automerge-columns.js'
 import { HashSet, hashWords, wordsOf } from './automerge-hashes.js'
-import { Cursor, beyond, invalid } from './yjs-cursor.js'
+import { Cursor, beyond, invalid } from './cursor.js'
 
 /** Numbers of one change in `rows`. */
 export const row = { actor: 0, seq: 1, startOp: 2, nextOp: 3, deps: 4, size: 5 } as const

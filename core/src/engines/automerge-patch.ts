@@ -4,7 +4,8 @@
  */
 
 import type { Edit, PatchOperation } from '../engine.js'
-import { MeridianError, unreachable } from '../errors.js'
+import { unreachable } from '../errors.js'
+import { equal, fitting, indexOf, isObject, partsOf, sorted, Unfit } from './json-edit.js'
 
 export type Root = Record<string, unknown>
 
@@ -17,29 +18,13 @@ export interface DraftTools {
 
 type Container = Record<string, unknown> | unknown[]
 
-/** Says why, for the error that names the operation. */
-class Unfit extends Error {}
-
 /** @throws MeridianError UPDATE_INVALID that names the operation that does not fit; the draft may be half edited then */
 export function editAutomerge(draft: Root, edit: Edit, tools: DraftTools): void {
   const editor = new Editor(draft, tools)
-  if (edit.kind === 'merge') {
-    return fitting('The patch', () => {
-      if (!isObject(edit.value)) throw new Unfit('the document as a whole is an object')
-      editor.merge([], draft, edit.value)
-    })
-  }
-  for (const [index, operation] of edit.operations.entries())
-    fitting(`Operation ${index} (${operation.op})`, () => editor.operate(operation))
-}
-
-function fitting(what: string, run: () => void): void {
-  try {
-    run()
-  } catch (thrown) {
-    if (!(thrown instanceof Unfit)) throw thrown
-    throw new MeridianError('UPDATE_INVALID', { message: `${what} does not fit: ${thrown.message}.` })
-  }
+  fitting(edit, {
+    operate: (operation) => editor.operate(operation),
+    merge: (value) => editor.merge([], draft, value),
+  })
 }
 
 class Editor {
@@ -78,7 +63,7 @@ class Editor {
   }
 
   merge(path: readonly (string | number)[], target: Record<string, unknown>, patch: Record<string, unknown>): void {
-    for (const [key, value] of sorted(patch)) {
+    for (const [key, value] of entriesOf(patch)) {
       const held = Object.hasOwn(target, key) ? target[key] : undefined
       if (value === null) {
         if (held !== undefined) delete target[key]
@@ -102,7 +87,7 @@ class Editor {
     if (last === undefined) {
       if (!isObject(value)) throw new Unfit('the document as a whole is an object')
       for (const key of Object.keys(this.#draft)) if (!Object.hasOwn(value, key)) delete this.#draft[key]
-      for (const [key, one] of sorted(value)) this.#set([key], this.#draft, key, one)
+      for (const [key, one] of entriesOf(value)) this.#set([key], this.#draft, key, one)
       return
     }
     const { container, path } = this.#walk(parts.slice(0, -1))
@@ -156,23 +141,6 @@ class Editor {
   }
 }
 
-/** The parts of a JSON Pointer. */
-function partsOf(pointer: string): readonly string[] {
-  if (pointer === '') return []
-  const parts = pointer.split('/')
-  if (parts[0] !== '') throw new Unfit('a path begins with a slash')
-  return parts.slice(1).map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
-}
-
-function indexOf(part: string, max: number): number {
-  const index = /^(?:0|[1-9][0-9]{0,9})$/.test(part) ? Number(part) : -1
-  if (index < 0 || index > max) throw new Unfit('there is no such index')
-  return index
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 /** A map of the document, and nothing that Automerge shows as an object: bytes, times, counters. */
 function isPlain(value: unknown): value is Record<string, unknown> {
   if (!isObject(value)) return false
@@ -180,33 +148,20 @@ function isPlain(value: unknown): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null
 }
 
-/** By key, so that equal patches make equal changes. */
-function sorted(value: Record<string, unknown>): [string, unknown][] {
-  const entries = Object.entries(value)
-  if (entries.some(([key]) => key === '__proto__' || key === '')) throw new Unfit('this is no key')
-  return entries.sort(([one], [other]) => (one < other ? -1 : 1))
+/** Automerge has no empty keys. */
+function entriesOf(value: Record<string, unknown>): [string, unknown][] {
+  if (Object.hasOwn(value, '')) throw new Unfit('this is no key')
+  return sorted(value)
 }
 
 /** In the order of keys, and nothing of the document itself, which Automerge refuses to hold twice. */
 function copyOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(copyOf)
-  return isObject(value) ? Object.fromEntries(sorted(value).map(([key, one]) => [key, copyOf(one)])) : value
+  return isObject(value) ? Object.fromEntries(entriesOf(value).map(([key, one]) => [key, copyOf(one)])) : value
 }
 
 /** What RFC 7396 makes of a patch where nothing was. */
 function withoutNulls(value: Record<string, unknown>): Record<string, unknown> {
   const kept = Object.entries(value).filter(([, one]) => one !== null)
   return Object.fromEntries(kept.map(([key, one]) => [key, isObject(one) ? withoutNulls(one) : one]))
-}
-
-function equal(one: unknown, other: unknown): boolean {
-  if (Array.isArray(one) && Array.isArray(other))
-    return one.length === other.length && one.every((value, index) => equal(value, other[index]))
-  if (isObject(one) && isObject(other)) {
-    const keys = Object.keys(one)
-    return (
-      keys.length === Object.keys(other).length && keys.every((key) => Object.hasOwn(other, key) && equal(one[key], other[key]))
-    )
-  }
-  return one === other
 }

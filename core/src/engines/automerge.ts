@@ -21,13 +21,14 @@ import type {
   PackedInspection,
   Reading,
 } from '../engine.js'
+import { concat } from '../bytes.js'
 import { assert } from '../errors.js'
-import { Changes, concatenated } from './automerge-changes.js'
+import { Changes } from './automerge-changes.js'
 import { chunkEnds, foreignChunks, hashBytes, hexOf } from './automerge-chunks.js'
 import { bytesOf, HashSet, hashWords, wordsOf } from './automerge-hashes.js'
 import { AutomergeIndex, AutomergeIndexDecoding } from './automerge-index.js'
 import { AutomergeInspection, inspectAgain, inspectAutomerge, packAutomerge, unpackAutomerge } from './automerge-inspect.js'
-import { invalid } from './yjs-cursor.js'
+import { invalid } from './cursor.js'
 
 /** What needs Automerge itself. */
 export interface AutomergeContent {
@@ -80,7 +81,7 @@ export function automergeEngineWith(content: AutomergeContent | undefined): Engi
         if (((overlap[change >>> 3] ?? 0) & (1 << (change & 7))) === 0) kept.push(update.subarray(from, to))
         from = to
       }
-      return concatenated(kept)
+      return concat(kept)
     },
 
     /** What it builds on that is held: names. What it brings that is held builds on such as well. */
@@ -97,7 +98,7 @@ export function automergeEngineWith(content: AutomergeContent | undefined): Engi
       const held = setOf(wordsOf(basis))
       const changes = new Changes([update])
       const order = changes.orderFrom((words, at) => held.has(words, at))
-      return concatenated(order.map((place) => changes.chunks[place] ?? new Uint8Array(0)))
+      return concat(order.map((place) => changes.chunks[place] ?? new Uint8Array(0)))
     },
 
     lacking: (index: EngineIndex, inspection: Inspection): Inspection | undefined =>
@@ -127,10 +128,10 @@ export function automergeEngineWith(content: AutomergeContent | undefined): Engi
       const changes = new Changes(updates)
       const isHeld = changes.heldBy(heads)
       const rest = changes.order().filter((place) => isHeld[place] === 0)
-      return concatenated(rest.map((place) => changes.chunks[place] ?? new Uint8Array(0)))
+      return concat(rest.map((place) => changes.chunks[place] ?? new Uint8Array(0)))
     },
 
-    merge: (updates: readonly Uint8Array[]): Uint8Array => concatenated(new Changes(updates).chunks),
+    merge: (updates: readonly Uint8Array[]): Uint8Array => concat(new Changes(updates).chunks),
 
     differences(updates: readonly Uint8Array[], known: Uint8Array): readonly Uint8Array[] {
       const heads = headsOf(known)
@@ -139,16 +140,10 @@ export function automergeEngineWith(content: AutomergeContent | undefined): Engi
       const isHeld = changes.heldBy(heads)
       const differences: Uint8Array[] = []
       let place = 0
-      const seen = new HashSet()
-      for (const update of updates) {
+      for (const count of changes.counts) {
         const kept: Uint8Array[] = []
-        const { hashes } = inspectAgain(update, 'heads')
-        let from = 0
-        for (const [change, to] of chunkEnds(update).entries()) {
-          if (seen.add(hashes, change * hashWords) && isHeld[place++] === 0) kept.push(update.subarray(from, to))
-          from = to
-        }
-        if (kept.length > 0) differences.push(concatenated(kept))
+        for (const chunk of changes.chunks.slice(place, place + count)) if (isHeld[place++] === 0) kept.push(chunk)
+        if (kept.length > 0) differences.push(concat(kept))
       }
       return differences
     },
@@ -169,7 +164,7 @@ export function automergeEngineWith(content: AutomergeContent | undefined): Engi
     translate(foreign: Uint8Array): Uint8Array {
       assert(content !== undefined, 'documents are taken apart where Automerge is')
       const chunks = foreignChunks(foreign)
-      return concatenated(chunks.flatMap(({ bytes, type }) => (type === 'change' ? [bytes] : content.changesIn(bytes, type))))
+      return concat(chunks.flatMap(({ bytes, type }) => (type === 'change' ? [bytes] : content.changesIn(bytes, type))))
     },
 
     /** Over the heads: the name of a change covers all that it builds on. */
@@ -185,7 +180,7 @@ export function automergeEngineWith(content: AutomergeContent | undefined): Engi
 /** In order, each change once. @throws MeridianError UPDATE_INVALID if something is missing */
 function merged(updates: readonly Uint8Array[]): Uint8Array {
   const changes = new Changes(updates.filter(({ length }) => length > 0))
-  return concatenated(changes.order().map((place) => changes.chunks[place] ?? new Uint8Array(0)))
+  return concat(changes.order().map((place) => changes.chunks[place] ?? new Uint8Array(0)))
 }
 
 /** Authors of edits by HTTP are numbers; in 16 bytes as other actors are. */

@@ -13,7 +13,7 @@
 import * as encoding from 'lib0/encoding'
 import type { EngineIndex, IndexDecoding, Judgement } from '../engine.js'
 import { assert } from '../errors.js'
-import { beyond, Cursor, invalid } from './yjs-cursor.js'
+import { beyond, Cursor, invalid } from './cursor.js'
 import { clientMax, clockMax, type Numbers, type YjsInspection } from './yjs-inspect.js'
 import { ClockRanges } from './yjs-ranges.js'
 

@@ -17,7 +17,7 @@
 
 import { MeridianError } from '../errors.js'
 import type { InspectLimits, Inspection } from '../engine.js'
-import { beyond, Cursor, invalid } from './yjs-cursor.js'
+import { beyond, Cursor, invalid } from './cursor.js'
 import { YjsOrder } from './yjs-order.js'
 import type { YjsParts } from './yjs-parts.js'
 

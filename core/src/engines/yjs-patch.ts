@@ -10,37 +10,21 @@
 
 import * as Y from 'yjs'
 import type { Edit, PatchOperation } from '../engine.js'
-import { MeridianError, unreachable } from '../errors.js'
+import { unreachable } from '../errors.js'
+import { equal, fitting, indexOf, isObject, partsOf, sorted, Unfit } from './json-edit.js'
 import { jsonOf, jsonOfRoot, rootKind } from './yjs-json.js'
 
 type Container = Y.Map<unknown> | Y.Array<unknown>
 
 /** @throws MeridianError UPDATE_INVALID that names the operation that does not fit; the document may be half edited then */
 export function editYjs(doc: Y.Doc, edit: Edit): void {
-  if (edit.kind === 'patch') {
-    for (const [index, operation] of edit.operations.entries()) {
-      try {
-        operate(doc, operation)
-      } catch (thrown) {
-        if (!(thrown instanceof Unfit)) throw thrown
-        throw new MeridianError('UPDATE_INVALID', {
-          message: `Operation ${index} (${operation.op}) does not fit: ${thrown.message}.`,
-        })
-      }
-    }
-    return
-  }
-  try {
-    if (!isObject(edit.value)) throw new Unfit('the document as a whole is an object of roots')
-    for (const [name, value] of sorted(edit.value)) mergeRoot(doc, name, value)
-  } catch (thrown) {
-    if (!(thrown instanceof Unfit)) throw thrown
-    throw new MeridianError('UPDATE_INVALID', { message: `The patch does not fit: ${thrown.message}.` })
-  }
+  fitting(edit, {
+    operate: (operation) => operate(doc, operation),
+    merge: (roots) => {
+      for (const [name, value] of sorted(roots)) mergeRoot(doc, name, value)
+    },
+  })
 }
-
-/** Says why, for the error that names the operation. */
-class Unfit extends Error {}
 
 function operate(doc: Y.Doc, operation: PatchOperation): void {
   const path = pointer(operation.path)
@@ -72,11 +56,7 @@ function operate(doc: Y.Doc, operation: PatchOperation): void {
 
 /** A JSON Pointer with at least one part: the whole document is no value that could be replaced. */
 function pointer(text: string): readonly [string, ...string[]] {
-  if (!text.startsWith('/')) throw new Unfit('a path begins with / and a root')
-  const [root = '', ...rest] = text
-    .slice(1)
-    .split('/')
-    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+  const [root = '', ...rest] = partsOf(text)
   if (root === '') throw new Unfit('a path begins with / and a root')
   if (rest.includes('__proto__')) throw new Unfit('__proto__ is no key')
   return [root, ...rest]
@@ -264,32 +244,4 @@ function shared(value: unknown): unknown {
   const map = new Y.Map<unknown>()
   for (const [key, one] of sorted(value)) map.set(key, shared(one))
   return map
-}
-
-function indexOf(part: string, max: number): number {
-  const index = /^(?:0|[1-9][0-9]{0,9})$/.test(part) ? Number(part) : -1
-  if (index < 0 || index > max) throw new Unfit('there is no such index')
-  return index
-}
-
-/** By key, so that equal patches make equal updates. `__proto__` would be no key of a JavaScript object, and engines refuse it. */
-function sorted(value: Record<string, unknown>): [string, unknown][] {
-  const entries = Object.entries(value)
-  if (entries.some(([key]) => key === '__proto__')) throw new Unfit('__proto__ is no key')
-  return entries.sort(([one], [other]) => (one < other ? -1 : 1))
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-function equal(one: unknown, other: unknown): boolean {
-  if (Array.isArray(one) && Array.isArray(other))
-    return one.length === other.length && one.every((value, index) => equal(value, other[index]))
-  if (isObject(one) && isObject(other)) {
-    const keys = Object.keys(one)
-    return (
-      keys.length === Object.keys(other).length && keys.every((key) => Object.hasOwn(other, key) && equal(one[key], other[key]))
-    )
-  }
-  return one === other
 }

@@ -25,7 +25,7 @@ import type {
 import { assert, MeridianError } from '../errors.js'
 import { admissibleOf } from './yjs-admissible.js'
 import { writeContent } from './yjs-content.js'
-import { Cursor, invalid } from './yjs-cursor.js'
+import { Cursor, invalid } from './cursor.js'
 import { YjsIndex, YjsIndexDecoding } from './yjs-index.js'
 import { clientMax, clockMax, inspectAgain, inspectYjs, YjsInspection } from './yjs-inspect.js'
 import { readYjs } from './yjs-json.js'

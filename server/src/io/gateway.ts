@@ -20,9 +20,9 @@ import type { Hub } from '@meridian/core/hub'
 import type { RegionId, TenantId } from '@meridian/core/ids'
 import type { SessionLimits } from '@meridian/core/limits'
 import type { Outgoing } from '@meridian/core/outgoing'
-import { Session, type SessionSocket } from '@meridian/core/session'
-import type { Wire, WireRequest } from '@meridian/core/wire'
-import { type Asking, HocuspocusSocket } from '@meridian/core/wires/hocuspocus/socket'
+import type { Door } from '@meridian/core/door'
+import type { Asking, Connected, SessionSocket } from '@meridian/core/session'
+import type { WireRequest } from '@meridian/core/wire'
 import { type Server, WebSocket, WebSocketServer } from 'ws'
 import type { Authenticator } from '../auth/authenticator.js'
 import type { GatewayLimits } from '../config.js'
@@ -36,7 +36,7 @@ export interface GatewayOptions {
   /** The country that a request comes from, as a trusted proxy attests. */
   readonly countryOf: (request: IncomingMessage) => string | undefined
   /** Wires by the paths that they are spoken at; a path that ends in a slash is that of all behind it. */
-  readonly wires: ReadonlyMap<string, Wire>
+  readonly doors: ReadonlyMap<string, Door>
 }
 
 /** Counters since the start, for metrics. */
@@ -59,17 +59,17 @@ export class Gateway {
   readonly connections = new Set<Connection>()
   /** Connections whose client is not known, oldest first; plain HTTP ones are among them. */
   readonly #strangers = new Set<Socket>()
-  readonly #servers = new Map<Wire, Server<typeof ClientSocket>>()
+  readonly #servers = new Map<Door, Server<typeof ClientSocket>>()
   #whenEmpty: (() => void) | undefined
   #pingedAt = 0
 
   constructor(hub: Hub, options: GatewayOptions) {
     this.hub = hub
     this.options = options
-    for (const wire of new Set(options.wires.values())) this.#servers.set(wire, this.#serverOf(wire))
+    for (const door of new Set(options.doors.values())) this.#servers.set(door, this.#serverOf(door))
   }
 
-  #serverOf(wire: Wire): Server<typeof ClientSocket> {
+  #serverOf({ wire }: Door): Server<typeof ClientSocket> {
     const { limits } = this.options
     // Known to ws and not yet to its types.
     const untyped = { closeTimeout: limits.closeMs }
@@ -115,13 +115,13 @@ export class Gateway {
 
   /** True if a wire is spoken at this path. */
   speaksAt(url: string | undefined): boolean {
-    return routeOf(this.options.wires, url) !== undefined
+    return routeOf(this.options.doors, url) !== undefined
   }
 
   /** An upgrade whose path, host and origin were found right. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const route = routeOf(this.options.wires, request.url)
-    const server = route === undefined ? undefined : this.#servers.get(route.wire)
+    const route = routeOf(this.options.doors, request.url)
+    const server = route === undefined ? undefined : this.#servers.get(route.door)
     if (route === undefined || server === undefined) return void socket.destroy()
     server.handleUpgrade(request, socket, head, (client) => {
       const connection = new Connection(this, client, request, route)
@@ -197,23 +197,23 @@ function violation(code: number): MeridianError {
 }
 
 interface Route {
-  readonly wire: Wire
+  readonly door: Door
   readonly request: WireRequest
 }
 
 /** The token stands in the query, as clients that set no headers have it; neither goes into any log. */
-function routeOf(wires: ReadonlyMap<string, Wire>, url: string | undefined): Route | undefined {
+function routeOf(doors: ReadonlyMap<string, Door>, url: string | undefined): Route | undefined {
   const [pathname = '', query = ''] = (url ?? '/').split(/\?(.*)/s)
-  for (const [path, wire] of wires) {
+  for (const [path, door] of doors) {
     const isUnder = path.endsWith('/') ? pathname.startsWith(path) : pathname === path
     if (!isUnder) continue
-    return { wire, request: { path: pathname.slice(path.length), token: new URLSearchParams(query).get('token') ?? '' } }
+    return { door, request: { path: pathname.slice(path.length), token: new URLSearchParams(query).get('token') ?? '' } }
   }
   return undefined
 }
 
 class Connection implements SessionSocket {
-  readonly session: Session | HocuspocusSocket
+  readonly session: Connected
   readonly #gateway: Gateway
   readonly #client: ClientSocket
   readonly #socket: Socket
@@ -223,8 +223,9 @@ class Connection implements SessionSocket {
   readonly #tooLargeMs: number
   #closing: NodeJS.Timeout | undefined
 
-  constructor(gateway: Gateway, client: ClientSocket, upgrade: IncomingMessage, { wire, request }: Route) {
+  constructor(gateway: Gateway, client: ClientSocket, upgrade: IncomingMessage, { door, request }: Route) {
     const { socket } = upgrade
+    const { wire } = door
     this.#refusalMs = wire.refusalMs
     this.#tooLargeMs = wire.tooLargeMs ?? 0
     this.#gateway = gateway
@@ -246,12 +247,7 @@ class Connection implements SessionSocket {
     const { region, limits, onRefused, countryOf } = gateway.options
     const country = countryOf(upgrade)
     const attested = country === undefined ? {} : { country }
-    const options = { region, limits, onRefused, request, ...attested }
-    // Sockets of Hocuspocus hold a session for each document.
-    this.session =
-      wire.name === 'hocuspocus'
-        ? new HocuspocusSocket(gateway.hub, this, wire, options)
-        : new Session(gateway.hub, this, wire, options)
+    this.session = door.connect(gateway.hub, this, { region, limits, onRefused, request, ...attested })
   }
 
   /** [hot] */
@@ -300,17 +296,14 @@ class Connection implements SessionSocket {
     )
   }
 
-  /** @param of one document's, on a socket that has several. */
-  authenticate(token: string, of?: Asking): void {
-    // A session may ask before its constructor is done.
-    const asking = (): Asking => of ?? (this.session as Session)
+  authenticate(token: string, asking: Asking): void {
     this.#gateway.options.authenticator.authenticate(token).then(
       (principal) => {
-        asking().authenticated(principal)
-        if (asking().state === 'open') this.#known()
+        asking.authenticated(principal)
+        if (asking.state === 'open') this.#known()
       },
       (thrown: unknown) =>
-        asking().fail(thrown instanceof MeridianError ? thrown : new MeridianError('INTERNAL', { cause: thrown })),
+        asking.fail(thrown instanceof MeridianError ? thrown : new MeridianError('INTERNAL', { cause: thrown })),
     )
   }
 

@@ -3,7 +3,7 @@
  * keep what they began with. What cannot be used is reported, and the certificate before goes on.
  */
 
-import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { MeridianError } from '@meridian/core/errors'
 import type { TlsConfig } from '../config.js'
@@ -14,10 +14,15 @@ const minVersion = 'TLSv1.2'
 /** The two files are seldom written in one instant; what does not fit together is looked at again when the other one changes. */
 const watchMs = 5_000
 
+export interface Certificate extends SecureContextOptions {
+  readonly cert: string
+  readonly key: string
+}
+
 /** @throws MeridianError CONFIG_INVALID if the files cannot be read or do not fit together */
-export function readCertificate({ certFile, keyFile }: TlsConfig): SecureContextOptions {
+export function readCertificate({ certFile, keyFile }: TlsConfig): Certificate {
   try {
-    const context = { cert: readFileSync(certFile), key: readFileSync(keyFile), minVersion } as const
+    const context = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8'), minVersion } as const
     createSecureContext(context)
     return context
   } catch (cause) {
@@ -28,10 +33,32 @@ export function readCertificate({ certFile, keyFile }: TlsConfig): SecureContext
   }
 }
 
-/** Calls back when one of the files changed. The answer ends it. */
-export function watchCertificate({ certFile, keyFile }: TlsConfig, onChange: () => void): () => void {
-  for (const file of [certFile, keyFile]) watchFile(file, { interval: watchMs, persistent: false }, onChange)
-  return () => {
-    for (const file of [certFile, keyFile]) unwatchFile(file, onChange)
+/**
+ * Calls back when one of the files no longer holds what it did when `held` was read, which may have been before this. By content: the first look of
+ * a watcher of the system may come after the change. The answer ends it.
+ */
+export function watchCertificate(
+  { certFile, keyFile }: TlsConfig,
+  held: Pick<Certificate, 'cert' | 'key'>,
+  onChange: () => void,
+): () => void {
+  let seen = textOf(held)
+  const timer = setInterval(() => {
+    const now = textOf({ cert: contentOf(certFile), key: contentOf(keyFile) })
+    if (now === seen) return
+    seen = now
+    onChange()
+  }, watchMs).unref()
+  return () => clearInterval(timer)
+}
+
+const textOf = ({ cert, key }: Pick<Certificate, 'cert' | 'key'>): string => `${cert}\n${key}`
+
+/** Empty if it cannot be read, which whoever reads it to use it reports. */
+function contentOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
   }
 }

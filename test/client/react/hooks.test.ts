@@ -6,11 +6,15 @@ import { useDocument, usePresence, useStatus } from '@meridian/client/react'
 import { act, Component, createElement, type FunctionComponent, type ReactNode, StrictMode } from 'react'
 import { createRoot, type Root } from 'react-dom/client'
 import { renderToString } from 'react-dom/server'
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { add, World } from '../world.js'
 import { minimalElement, useMinimalWindow } from './minimal-dom.js'
 
-beforeEach(() => useMinimalWindow())
+beforeEach(() => {
+  useMinimalWindow()
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+})
 
 /** A root that is unmounted when the test is over. */
 function newRoot(): { readonly root: Root; render(node: ReactNode): Promise<void> } {
@@ -30,7 +34,7 @@ function watcher<Props extends object, Seen>(hook: (props: Props) => Seen) {
 }
 
 /** Until timers of no delay have run: that is how long a handle outlives its last component. */
-const taskEnd = (): Promise<void> => act(() => new Promise<void>((resolve) => setTimeout(resolve, 5)))
+const taskEnd = (): Promise<void> => act(async () => void (await vi.advanceTimersByTimeAsync(0)))
 
 /** Every handle that the store has given out. */
 function handlesOf(store: Store): Handle[] {
@@ -52,11 +56,10 @@ describe('useDocument', () => {
     const store = new World().device('a').client
     const handles = handlesOf(store)
     const { seen, Watch } = documents()
-    const { root, render } = newRoot()
+    const { render } = newRoot()
     await render(createElement(Watch, { store, name: 'notes/1' }))
     expect([handles.length, seen]).toEqual([1, [undefined, handles[0]]])
-    // In this turn: a slow machine gets to the timer while it waits for a promise of React.
-    act(() => root.render(null))
+    await render(null)
     expect(handles[0]?.status.kind).not.toBe('closed')
     await taskEnd()
     expect(handles[0]?.status.kind).toBe('closed')

@@ -5,7 +5,8 @@ import { encodeAwareness } from '@meridian/core/awareness'
 import { MeridianError } from '@meridian/core/errors'
 import type { Materialiser } from '@meridian/core/materialised'
 import type { Outgoing } from '@meridian/core/outgoing'
-import { type AddressedSocket, type Asking, HocuspocusSocket } from '@meridian/core/wires/hocuspocus/socket'
+import type { Asking, SessionSocket } from '@meridian/core/session'
+import { HocuspocusSocket } from '@meridian/core/wires/hocuspocus/socket'
 import { hocuspocusWire } from '@meridian/core/wires/hocuspocus/wire'
 import { expect, test } from 'vitest'
 import { principal, region } from '../../sim/node.js'
@@ -23,7 +24,7 @@ const bytes = (value: Uint8Array): number[] =>
 const hex = (value: Uint8Array): string => Buffer.from(value).toString('hex')
 
 /** A socket as the gateway has it. */
-class Client implements AddressedSocket {
+class Client implements SessionSocket {
   readonly rig: Rig
   readonly socket: HocuspocusSocket
   readonly sent: string[] = []

@@ -15,35 +15,18 @@
 
 import * as decoding from 'lib0/decoding'
 import { decoded, readString } from '../../bytes.js'
-import type { Principal } from '../../effects.js'
 import type { ErrorCode } from '../../errors.js'
 import { errorTable, MeridianError, toMeridianError } from '../../errors.js'
 import type { Hub } from '../../hub.js'
 import type { TenantId } from '../../ids.js'
 import type { SessionLimits } from '../../limits.js'
 import { Outgoing, outgoing } from '../../outgoing.js'
-import { Session, type SessionOptions, type SessionSocket } from '../../session.js'
+import type { Door } from '../../door.js'
+import { type Asking, type Connected, Session, type SessionOptions, type SessionSocket } from '../../session.js'
 import type { Wire } from '../../wire.js'
 import { messageType } from '../y-protocols/messages.js'
 import { emptyAwareness } from '../y-protocols/presence.js'
 import { addressBytesMax, addressed, encodeAddress, encodePermissionDenied, hocuspocusType } from './messages.js'
-
-/** Where a principal, or why there is none, is told. */
-export interface Asking {
-  readonly state: Session['state']
-  authenticated(principal: Principal): void
-  fail(error: MeridianError): void
-}
-
-/** The net socket of all documents. */
-export interface AddressedSocket {
-  send(message: Outgoing): void
-  readonly bufferedBytes: number
-  pause(): void
-  resume(): void
-  close(code: number, reason: string): void
-  authenticate(token: string, asking: Asking): void
-}
 
 /** Greetings of how many sessions one socket may have waiting at once, by their bytes. */
 const greetingsMax = 4
@@ -51,9 +34,13 @@ const greetingsMax = 4
 /** Ticks between two signs of life to a client that has no document open. */
 const aliveTicks = 20
 
-export class HocuspocusSocket {
+export function hocuspocusDoor(wire: Wire): Door {
+  return { wire, connect: (hub, socket, options) => new HocuspocusSocket(hub, socket, wire, options) }
+}
+
+export class HocuspocusSocket implements Connected {
   readonly #hub: Hub
-  readonly #socket: AddressedSocket
+  readonly #socket: SessionSocket
   readonly #wire: Wire
   readonly #options: SessionOptions
   readonly #limits: SessionLimits
@@ -67,7 +54,7 @@ export class HocuspocusSocket {
   #quietTicks = 0
   #isClosed = false
 
-  constructor(hub: Hub, socket: AddressedSocket, wire: Wire, options: SessionOptions) {
+  constructor(hub: Hub, socket: SessionSocket, wire: Wire, options: SessionOptions) {
     this.#hub = hub
     this.#socket = socket
     this.#wire = wire
@@ -213,16 +200,16 @@ export class HocuspocusSocket {
     if (this.#pausing.delete(document) && this.#pausing.size === 0) this.#socket.resume()
   }
 
-  authenticate(token: string, document: Document): void {
+  authenticate(token: string, asking: Asking): void {
     this.#socket.authenticate(token, {
       get state() {
-        return document.session.state
+        return asking.state
       },
       authenticated: (principal) => {
-        document.session.authenticated(principal)
+        asking.authenticated(principal)
         this.#greetingBytes = 0
       },
-      fail: (error) => document.session.fail(error),
+      fail: (error) => asking.fail(error),
     })
   }
 
@@ -279,8 +266,8 @@ class Document implements SessionSocket {
     this.#socket.resume(this)
   }
 
-  authenticate(token: string): void {
-    this.#socket.authenticate(token, this)
+  authenticate(token: string, asking: Asking): void {
+    this.#socket.authenticate(token, asking)
   }
 
   close(_code: number, reason: string): void {

@@ -1,8 +1,8 @@
 /**
- * [hot] A reader of the primitive values of Yjs's V1 encoding (lib0) that trusts nothing: it checks and steps over, and decodes only
- * what has to be looked into. It is not a decoder; no value leaves it but numbers and short names.
+ * [hot] A reader of the primitive values of engines' encodings (lib0's of Yjs V1; LEB128 of Automerge) that trusts nothing: it checks and steps
+ * over, and decodes only what has to be looked into. It is not a decoder; no value leaves it but numbers and short names.
  *
- * Strictness, all of it met by what Yjs writes (13.x, any content):
+ * Strictness, all of it met by what Yjs (13.x, any content) and Automerge write:
  * - integers are in their shortest form and within the limit given; nothing is read past the end of the view;
  * - strings are valid UTF-8 (RFC 3629: no overlong forms, no surrogates);
  * - JSON text is what JSON.parse takes; values nest at most `depthMax` containers deep, because saving recurses;
