@@ -47,9 +47,8 @@ export function dataOf(message: Message): Uint8Array {
   throw new MeridianError('FRAME_INVALID', { message: 'The data is absent or of zero length.' })
 }
 
-/** The name of a document by its id: `<tenant>/automerge/<documentId>`. @throws MeridianError NAME_INVALID */
-export function documentOf(tenant: TenantId, documentId: string): DocumentName {
-  if (bs58check.decodeUnsafe(documentId)?.length !== documentIdBytes)
-    throw new MeridianError('NAME_INVALID', { message: 'A document id is base58check of 16 bytes.' })
+/** The name of a document by its id, `<tenant>/automerge/<documentId>`; undefined if no document can have the id. */
+export function documentOf(tenant: TenantId, documentId: string): DocumentName | undefined {
+  if (bs58check.decodeUnsafe(documentId)?.length !== documentIdBytes) return undefined
   return parseDocument(`${tenant}/automerge/${documentId}`)
 }

@@ -10,6 +10,8 @@
  * - LOG1 A message names as held what is durable: clients keep what they were told across connections and would not send it again.
  * - SES2 What is refused for a passing reason is asked for by a message without heads, after which a client sends all that it has.
  * - SES3 Nothing is read before the token was checked.
+ * - What is refused for good is its document's alone: `doc-unavailable`, and the connection hears no more of it, because clients send what was
+ *   refused again with each edit. Only what is no message at all, and a token that ended, close the socket that others are on.
  */
 
 import type { Attachment } from '../../attachment.js'
@@ -41,7 +43,7 @@ const messageBytesMax = 16 * 1024 * 1024
 const writeBytes = 256 * 1024
 /** Clients dial again after some seconds, whatever the code. */
 const refusalMs = 1_000
-/** Ticks until what was refused is asked for again. */
+/** Ticks until what was refused is asked for again, or an answer that could not be made is made. */
 const askAgainTicks = 4
 
 const none = new Uint8Array(0)
@@ -114,6 +116,7 @@ interface Open {
   /** By number: the heads of the client once the push is held. */
   readonly pushed: Map<number, Uint8Array>
   askIn: number | undefined
+  answerIn: number | undefined
 }
 
 class AutomergeRepoConversation implements Conversation {
@@ -124,13 +127,18 @@ class AutomergeRepoConversation implements Conversation {
   readonly #early: Uint8Array[] = []
   readonly #byId = new Map<string, Open>()
   readonly #byChannel = new Map<number, Open>()
+  /** Refused for good on this connection; the oldest is forgotten beyond `documentsMax`. */
+  readonly #refused = new Set<string>()
   readonly #counters = new WeakMap<LiveGroup, number>()
+  /** Ephemeral messages that are sent on until the next tick (SES3). */
+  #ephemeralLeft: number
   #channels = 0
   #tenant: TenantId | undefined
   #senderId: string | undefined
 
   constructor(session: WireSession, token: string, node: Node) {
     this.#session = session
+    this.#ephemeralLeft = session.limits.presencePerSecond
     this.#token = token
     this.#node = node
   }
@@ -156,7 +164,7 @@ class AutomergeRepoConversation implements Conversation {
     switch (message['type']) {
       case 'request':
       case 'sync':
-        return this.#sync(tenant, textOf(message, 'documentId'), decodeSyncMessage(dataOf(message)))
+        return this.#sync(tenant, message)
       case 'ephemeral':
         return this.#ephemeral(message)
       default:
@@ -191,7 +199,10 @@ class AutomergeRepoConversation implements Conversation {
     this.#session.stream(this.#encode({ type: 'sync', documentId, data: encodeSyncMessage(message) }))
   }
 
-  #sync(tenant: TenantId, documentId: string, message: SyncMessage): void {
+  #sync(tenant: TenantId, received: Message): void {
+    const documentId = textOf(received, 'documentId')
+    const message = decodeSyncMessage(dataOf(received))
+    if (this.#refused.has(documentId)) return
     const copy: SyncMessage = {
       ...message,
       heads: new Uint8Array(message.heads),
@@ -206,6 +217,7 @@ class AutomergeRepoConversation implements Conversation {
       return
     }
     const document = documentOf(tenant, documentId)
+    if (document === undefined) return this.#unavailable(documentId)
     const begun: Open = {
       channel: ++this.#channels,
       documentId,
@@ -216,6 +228,7 @@ class AutomergeRepoConversation implements Conversation {
       isTold: false,
       pushed: new Map(),
       askIn: undefined,
+      answerIn: undefined,
     }
     this.#byId.set(documentId, begun)
     this.#byChannel.set(begun.channel, begun)
@@ -227,6 +240,9 @@ class AutomergeRepoConversation implements Conversation {
     const open = this.#byChannel.get(attachment.channel)
     if (open === undefined) return 'later'
     this.#node.peers.join(attachment.document.handle, open.documentId, this.#session)
+    // What stopped the lane may have been of a document that is gone.
+    const { group } = attachment.document
+    this.#session.resume(attachment, this.#counters.get(group) ?? 0)
     this.#answer(open, attachment)
     return 'later'
   }
@@ -253,7 +269,7 @@ class AutomergeRepoConversation implements Conversation {
     this.#node.materialiser.translate('automerge', bytes, (answer) => {
       if (!this.#session.holds(attachment)) return
       if (answer.kind === 'done') push(answer.value)
-      else if (answer.kind === 'refused') this.#session.fail(new MeridianError('UPDATE_INVALID', { message: answer.message }))
+      else if (answer.kind === 'refused') this.#refuse(attachment, 'for good')
       else open.askIn ??= askAgainTicks
       this.#session.flush()
     })
@@ -263,28 +279,42 @@ class AutomergeRepoConversation implements Conversation {
   #answer(open: Open, attachment: Attachment): void {
     const asked = open.waiting[0]
     if (open.answering || asked === undefined) return
+    open.answerIn = undefined
     open.waiting.length = 0
     open.answering = true
     open.heads = asked.heads
-    const fail = (code: ErrorCode): void => this.#session.fail(new MeridianError(code))
+    const fail = (code: ErrorCode): void => this.#fail(open, attachment, asked, code)
     const { materialiser } = this.#node
     materialiser.materialise(attachment.document.name, (answer) => {
       if (!this.#session.holds(attachment)) return
       if (answer.kind === 'ended') return this.#refuse(attachment)
       if (answer.kind === 'failed') return fail(answer.code)
       if (answer.kind === 'absent')
-        return this.#durable(open, attachment, (heads) =>
-          this.#told(open, attachment, { asked, heads, updates: [], position: attachment.position }),
+        return this.#durable(
+          attachment,
+          (heads) => this.#told(open, attachment, { asked, heads, updates: [], position: attachment.position }),
+          fail,
         )
       const { value } = answer
       materialiser.differences(value, concat([asked.heads, ...asked.have]), (worked) => {
         if (!this.#session.holds(attachment)) return
         if (worked.kind !== 'done') return fail(worked.kind === 'refused' ? 'FRAME_INVALID' : 'INTERNAL')
-        this.#durable(open, attachment, (heads) =>
-          this.#told(open, attachment, { asked, heads, updates: worked.value, position: value.position }),
+        this.#durable(
+          attachment,
+          (heads) => this.#told(open, attachment, { asked, heads, updates: worked.value, position: value.position }),
+          fail,
         )
       })
     })
+  }
+
+  /** No answer could be made: later, or never. */
+  #fail(open: Open, attachment: Attachment, asked: SyncMessage, code: ErrorCode): void {
+    if (!this.#session.holds(attachment)) return
+    if (errorTable[code].retry === 'never') return this.#refuse(attachment, 'for good')
+    open.answering = false
+    if (open.waiting.length === 0) open.waiting.push(asked)
+    open.answerIn ??= askAgainTicks
   }
 
   #told(
@@ -323,23 +353,23 @@ class AutomergeRepoConversation implements Conversation {
   }
 
   /** The heads of what is in the log, once all that is on its way has come there. */
-  #durable(open: Open, attachment: Attachment, done: (heads: Uint8Array) => void): void {
+  #durable(attachment: Attachment, done: (heads: Uint8Array) => void, fail: (code: ErrorCode) => void): void {
     if (!this.#session.holds(attachment)) return
     const { hub } = this.#session
     const { document, engine } = attachment
     const loaded = hub.index(document, engine, () => {
-      this.#durable(open, attachment, done)
+      this.#durable(attachment, done, fail)
       this.#session.flush()
     })
     if (loaded === undefined) return
-    if (typeof loaded === 'string') return this.#session.fail(new MeridianError(loaded))
+    if (typeof loaded === 'string') return fail(loaded)
     const heads = loaded.engine.stateVector(loaded.index)
     if (document.pendingCount === 0) return done(heads)
     const receipt: Receipt = {
       saved: () => {
         if (this.#session.holds(attachment)) done(heads)
       },
-      failed: () => this.#session.fail(new MeridianError('INTERNAL')),
+      failed: () => fail('INTERNAL'),
     }
     hub.barrier(document, { name: undefined, counter: 0, engine, bytes: 0, receipt, origin: attachment })
   }
@@ -353,7 +383,9 @@ class AutomergeRepoConversation implements Conversation {
     if (typeof count !== 'number' || !Number.isSafeInteger(count))
       throw new MeridianError('FRAME_INVALID', { message: 'The count is no whole number.' })
     const data = dataOf(message)
-    if (data.length > this.#session.limits.presenceBytesMax) return
+    // They are of the moment: what is too large or too much is not sent on.
+    if (data.length > this.#session.limits.presenceBytesMax || this.#ephemeralLeft <= 0) return
+    this.#ephemeralLeft--
     const sessionId = textOf(message, 'sessionId')
     const frame = encodeMessage({ type: 'ephemeral', senderId: this.#senderId, targetId: '', documentId, count, sessionId, data })
     const sender = `${this.#senderId ?? ''} ${sessionId}`
@@ -387,25 +419,38 @@ class AutomergeRepoConversation implements Conversation {
   refused({ channel, counter, code }: RefusedPush): void {
     const open = this.#byChannel.get(channel)
     const attachment = this.#session.attachment(channel)
-    if (code !== 'WRITE_DENIED' && errorTable[code].retry === 'never') return this.#session.fail(new MeridianError(code))
-    // The rest of the lane waits behind it, of a document that is gone: another connection begins anew.
-    if (open === undefined || attachment === undefined) return this.#session.fail(new MeridianError('INTERNAL'))
-    this.#session.resume(attachment, counter)
+    // Of a document that is gone: no lane of this session stays stopped, so that all may go on.
+    for (const each of open === undefined || attachment === undefined ? this.#attachments() : [attachment])
+      this.#session.resume(each, counter)
     if (code === 'WRITE_DENIED') return
     for (const each of this.#byId.values()) {
-      if (this.#session.attachment(each.channel)?.document.group !== attachment.document.group) continue
+      const group = this.#session.attachment(each.channel)?.document.group
+      if (attachment !== undefined && group !== attachment.document.group) continue
       if (each !== open && each.pushed.size === 0) continue
       each.pushed.clear()
       each.askIn ??= askAgainTicks
     }
+    if (attachment !== undefined && errorTable[code].retry === 'never') this.#refuse(attachment, 'for good')
+  }
+
+  #attachments(): Attachment[] {
+    return [...this.#byChannel.keys()].flatMap((channel) => this.#session.attachment(channel) ?? [])
   }
 
   tick(): void {
-    for (const open of this.#byId.values()) {
-      if (open.askIn === undefined || --open.askIn > 0) continue
-      open.askIn = undefined
-      this.#sendSync(open, { heads: none, need: none, have: [none], changes: [] })
+    this.#ephemeralLeft = this.#session.limits.presencePerSecond
+    for (const open of [...this.#byId.values()]) this.#tick(open)
+  }
+
+  #tick(open: Open): void {
+    const attachment = this.#session.attachment(open.channel)
+    if (attachment !== undefined && open.answerIn !== undefined && --open.answerIn <= 0) {
+      open.answerIn = undefined
+      this.#answer(open, attachment)
     }
+    if (open.askIn === undefined || --open.askIn > 0) return
+    open.askIn = undefined
+    this.#sendSync(open, { heads: none, need: none, have: [none], changes: [] })
   }
 
   last(): void {
@@ -450,7 +495,13 @@ class AutomergeRepoConversation implements Conversation {
     this.#node.peers.leave(document.handle, this.#session)
   }
 
-  #refuse(attachment: Attachment): void {
+  #refuse(attachment: Attachment, until: 'it is asked for' | 'for good' = 'it is asked for'): void {
+    const { documentId } = this.#byChannel.get(attachment.channel) ?? {}
+    if (until === 'for good' && documentId !== undefined) {
+      this.#refused.add(documentId)
+      const [oldest] = this.#refused
+      if (this.#refused.size > this.#session.limits.documentsMax && oldest !== undefined) this.#refused.delete(oldest)
+    }
     this.#session.detach(attachment)
     this.denied(attachment.channel)
     this.#session.flush()
