@@ -117,6 +117,8 @@ interface Open {
   readonly pushed: Map<number, Uint8Array>
   askIn: number | undefined
   answerIn: number | undefined
+  /** Changes came before the client was told what is held: it takes them for sent. */
+  hasUnheard: boolean
 }
 
 class AutomergeRepoConversation implements Conversation {
@@ -212,8 +214,11 @@ class AutomergeRepoConversation implements Conversation {
     if (open !== undefined) {
       const attachment = this.#session.attachment(open.channel)
       if (attachment !== undefined && open.isTold) this.#hear(open, attachment, copy)
-      // Only what it says last counts, since it is asked for what it has.
-      else open.waiting.splice(0, open.waiting.length, { ...copy, changes: [] })
+      else {
+        // Only what it says last counts, since it is asked for what it has.
+        open.waiting.splice(0, open.waiting.length, { ...copy, changes: [] })
+        open.hasUnheard ||= message.changes.length > 0
+      }
       return
     }
     const document = documentOf(tenant, documentId)
@@ -229,6 +234,7 @@ class AutomergeRepoConversation implements Conversation {
       pushed: new Map(),
       askIn: undefined,
       answerIn: undefined,
+      hasUnheard: message.changes.length > 0,
     }
     this.#byId.set(documentId, begun)
     this.#byChannel.set(begun.channel, begun)
@@ -336,6 +342,7 @@ class AutomergeRepoConversation implements Conversation {
     else {
       this.#sendSync(open, { heads, need: none, have: [shared], changes: updates.flatMap((update) => chunksOf(update)) })
     }
+    if (open.hasUnheard) this.#askForAll(open)
     if (attachment.state === 'opening' && !attachment.told) this.#session.catchUpFrom(attachment, position)
     this.#session.flush()
     this.#answer(open, attachment)
@@ -450,6 +457,12 @@ class AutomergeRepoConversation implements Conversation {
     }
     if (open.askIn === undefined || --open.askIn > 0) return
     open.askIn = undefined
+    this.#askForAll(open)
+  }
+
+  /** Without heads: a client then forgets what it has sent. */
+  #askForAll(open: Open): void {
+    open.hasUnheard = false
     this.#sendSync(open, { heads: none, need: none, have: [none], changes: [] })
   }
 
