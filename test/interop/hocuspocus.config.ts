@@ -13,7 +13,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^ava$/, replacement: here('ava.ts') },
-      { find: /^\.\.\/utils\/index\.ts$/, replacement: here('hocuspocus-utils.ts') },
+      { find: /^\.\.\/utils\/index\.ts$/, replacement: here('hocuspocus-server.ts') },
       { find: /^@hocuspocus\/provider$/, replacement: installed('@hocuspocus/provider') },
       { find: /^yjs$/, replacement: installed('yjs') },
     ],
