@@ -106,6 +106,8 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
     isLinked: config.cluster !== undefined,
     scrubBytesPerSecond: config.store.scrubBytesPerSecond,
     scrubIntervalMs: config.store.scrubIntervalMs,
+    retainMs: config.store.retainMs,
+    retainBytes: config.store.retainBytes,
     ...(config.store.logBytesMax === undefined ? {} : { logBytesMax: config.store.logBytesMax }),
     onAlarm: (alarm) => report(alarm, logger),
   })
