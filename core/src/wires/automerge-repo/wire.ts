@@ -45,6 +45,8 @@ const writeBytes = 256 * 1024
 const refusalMs = 1_000
 /** Ticks until what was refused is asked for again, or an answer that could not be made is made. */
 const askAgainTicks = 4
+/** Ticks until a client hears that a document is not there: who was told of it by its author may ask before that one's socket has said anything. */
+const unavailableTicks = 2
 
 const none = new Uint8Array(0)
 
@@ -117,6 +119,7 @@ interface Open {
   readonly pushed: Map<number, Uint8Array>
   askIn: number | undefined
   answerIn: number | undefined
+  unavailableIn: number | undefined
   /** Changes came before the client was told what is held: it takes them for sent. */
   hasUnheard: boolean
 }
@@ -234,6 +237,7 @@ class AutomergeRepoConversation implements Conversation {
       pushed: new Map(),
       askIn: undefined,
       answerIn: undefined,
+      unavailableIn: undefined,
       hasUnheard: message.changes.length > 0,
     }
     this.#byId.set(documentId, begun)
@@ -338,7 +342,7 @@ class AutomergeRepoConversation implements Conversation {
     const shared = concat(this.#heldOf(attachment, [asked.heads, ...asked.have]))
     if (attachment.document.life > 1 && asked.heads.length > 0 && shared.length === 0) return this.#refuse(attachment)
     open.isTold = true
-    if (heads.length === 0 && asked.heads.length === 0) this.#unavailable(open.documentId)
+    if (heads.length === 0 && asked.heads.length === 0) open.unavailableIn ??= unavailableTicks
     else {
       this.#sendSync(open, { heads, need: none, have: [shared], changes: updates.flatMap((update) => chunksOf(update)) })
     }
@@ -454,6 +458,11 @@ class AutomergeRepoConversation implements Conversation {
     if (attachment !== undefined && open.answerIn !== undefined && --open.answerIn <= 0) {
       open.answerIn = undefined
       this.#answer(open, attachment)
+    }
+    if (open.unavailableIn !== undefined && --open.unavailableIn <= 0) {
+      open.unavailableIn = undefined
+      // Whoever began it meanwhile has sent it.
+      if (attachment?.document.engine === undefined) this.#unavailable(open.documentId)
     }
     if (open.askIn === undefined || --open.askIn > 0) return
     open.askIn = undefined
