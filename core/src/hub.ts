@@ -37,6 +37,7 @@ import type { IndexLoading, IndexState, LoadedIndex } from './live-document.js'
 import { LiveDocument } from './live-document.js'
 import { LiveGroup } from './live-group.js'
 import type { Appended, DocumentInfo, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
+import type { ErasedLife } from './stub.js'
 import type { Subscriber, Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
 import { UnopenedTails } from './unopened-tails.js'
@@ -309,8 +310,32 @@ export class Hub {
       document.index = { kind: 'loaded', engine, index: engine.emptyIndex() }
   }
 
-  /** RES7: ends the life of a document; every session that has it open is told when that is durable. */
-  erase(document: LiveDocument, epoch: number, receipt?: Receipt): void {
+  /** RES7: another region has ended this life. It is ended here as well, unless it has been; `done` when that is durable, or with what failed. */
+  endLife(
+    group: GroupId,
+    { document: name, engine, life }: ErasedLife,
+    epoch: number,
+    done: (failed?: LogErrorCode) => void,
+  ): void {
+    const document = this.open(name, group)
+    const go = (): void => {
+      if (this.#closed || document.state !== 'ready')
+        return done(document.state === 'ready' || document.state === 'loading' ? 'LOG_UNAVAILABLE' : document.state)
+      if (document.life > life || (document.life === life && document.ended)) return done()
+      document.engine ??= engine
+      const failed = (_channel: number, _counter: number, _bytes: number, code: LogErrorCode): void => done(code)
+      this.erase(document, epoch, { saved: () => done(), failed }, life)
+    }
+    if (document.state === 'loading') document.waiting.push(go)
+    else go()
+  }
+
+  /**
+   * RES7: ends the life of a document; every session that has it open is told when that is durable.
+   *
+   * @param life at least this one.
+   */
+  erase(document: LiveDocument, epoch: number, receipt?: Receipt, life = 1): void {
     this.#seal(document.group)
     document.pendingCount++
     document.erasing++
@@ -321,7 +346,7 @@ export class Hub {
         group: document.group.id,
         document: document.name,
         engine: document.engine,
-        life: Math.max(1, document.isBeginning ? document.life + 1 : document.life),
+        life: Math.max(life, document.isBeginning ? document.life + 1 : document.life),
         kind: 'erase',
         epoch,
         time: this.#now(),
