@@ -37,6 +37,7 @@ import type { IndexLoading, IndexState, LoadedIndex } from './live-document.js'
 import { LiveDocument } from './live-document.js'
 import { LiveGroup } from './live-group.js'
 import type { Appended, DocumentInfo, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
+import { Stopwatch } from './stopwatch.js'
 import type { ErasedLife } from './stub.js'
 import type { Subscriber, Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
@@ -130,6 +131,8 @@ export class Hub {
   readonly stats: HubStats = { commits: 0, entries: 0, included: 0, payloadBytes: 0, failedCommits: 0, delivered: 0 }
   readonly tail: TailBuffer<LiveDocument>
   sessionCount = 0
+  /** By which sessions say how long they wait. */
+  readonly stopwatch: Stopwatch
 
   readonly #options: HubOptions
   readonly #documents = new Map<DocumentName, LiveDocument>()
@@ -160,6 +163,7 @@ export class Hub {
   constructor(effects: HubEffects, options: Partial<HubOptions> = {}) {
     this.effects = effects
     this.#options = { ...hubOptions, ...options }
+    this.stopwatch = new Stopwatch(effects.clock)
     this.limits = this.#options.limits
     this.tail = new TailBuffer(effects.log.position, this.limits.tailBytesMax)
     this.#replica = effects.log.replica

@@ -11,6 +11,7 @@ import { describe, expect, test } from 'vitest'
 import { groupOf, principal } from '../sim/node.js'
 import { attachFrame, Author, dotsOf, joined, notes, payloadsOf, type Peer, textOf, versionOf } from '../sim/peer.js'
 import { Rig, type RigOptions } from '../sim/rig.js'
+import { epochMs } from '../sim/scheduler.js'
 
 const one = notes('one')
 const two = notes('two')
@@ -761,6 +762,22 @@ describe('signs of life', () => {
     expect([goodbye(peer), lively.of('pong')]).toMatchObject([undefined, [{ nonce: 7 }]])
     rig.advance(1000)
     expect([goodbye(peer), goodbye(lively)]).toEqual(['TIMEOUT', undefined])
+  })
+
+  test('[SES3] given a node whose clock is set back by an hour, when clients say nothing from then on, then they wait no longer for it', () => {
+    let skewMs = 0
+    const limits = { silenceMs: 60_000, greetingMs: 10_000 }
+    let nowMs = (): number => epochMs
+    const rig = new Rig({ limits, clock: { now: () => nowMs() - skewMs } })
+    nowMs = () => rig.scheduler.nowMs
+    const silent = rig.peer()
+    const stranger = rig.connect()
+    rig.advance(5_000)
+    skewMs = 3_600_000
+    rig.advance(10_000)
+    expect([goodbye(silent), goodbye(stranger)]).toEqual([undefined, 'HELLO_TIMEOUT'])
+    rig.advance(50_000)
+    expect(goodbye(silent)).toBe('TIMEOUT')
   })
 
   test('[LIFE4] given a slow client that is read from no more, when it takes a byte now and then, then it lives, and when it takes none, then TIMEOUT', () => {
