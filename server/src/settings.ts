@@ -262,7 +262,7 @@ const link = z.strictObject({
     defaultLinkOptions.batchMs,
     0,
     10_000,
-    'Milliseconds that an entry waits for others before it goes to another region; 0 sends at once, more saves bytes.',
+    'Milliseconds that an entry waits for others before it goes to another region; 0 sends at once, more saves bytes. Acks between regions take up to five times as long.',
   ),
   windowBytes: bound(
     defaultLinkOptions.windowBytes,

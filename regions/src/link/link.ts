@@ -30,7 +30,7 @@ import type { Version } from '@meridian/core/version'
 import type { Join, JoinFrame } from '@meridian/core/wires/link/join-frames'
 import { FrameReader, fragments } from '@meridian/core/wires/native/frame'
 import type { HeldGroup } from './held-group.js'
-import { defaultLinkOptions, type LinkOptions } from './options.js'
+import { type LinkOptions, linkOptions } from './options.js'
 import { type LinkAlarm, type LinkEffects, refusalOf, type StreamPort } from './port.js'
 import { Giver } from './giver.js'
 import type { Joiner } from './joiner.js'
@@ -98,7 +98,7 @@ export class Link {
     const { here, peer, effects } = config
     this.peer = peer
     this.#effects = effects
-    this.#options = { ...defaultLinkOptions, ...config.options }
+    this.#options = linkOptions(config.options)
     this.#port = {
       here,
       peer,

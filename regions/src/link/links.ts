@@ -25,7 +25,7 @@ import { HeldGroup } from './held-group.js'
 import { Joiner, type JoinPhase, type JoinStats } from './joiner.js'
 import { type Lag, LagMeter } from './lag.js'
 import { Link } from './link.js'
-import { defaultLinkOptions, type LinkOptions } from './options.js'
+import { type LinkOptions, linkOptions } from './options.js'
 import type { LinkPlacement } from './placement.js'
 import { type LinkAlarm, refusalOf } from './port.js'
 
@@ -410,7 +410,7 @@ export class Links {
     const known = this.#groups.get(group)
     if (known?.kind !== 'open' || known.until !== undefined) return
     const nowMs = this.#effects.nowMs()
-    const { joinAfterMs } = { ...defaultLinkOptions, ...this.#config.options }
+    const { joinAfterMs } = linkOptions(this.#config.options)
     const { includeCount } = known.held
     if (known.grown?.count !== includeCount) known.grown = { count: includeCount, atMs: nowMs }
     const sinceMs = this.#links.get(peer)?.stream(group)?.receiver.behindSinceMs ?? nowMs

@@ -15,7 +15,8 @@ import type { Random } from '@meridian/core/effects'
 import type { Engine, EngineName } from '@meridian/core/engine'
 import type { Entry } from '@meridian/core/entry'
 import { assert, MeridianError } from '@meridian/core/errors'
-import type { Hub, HubLinks } from '@meridian/core/hub'
+import type { Hub } from '@meridian/core/hub'
+import type { HubLinks } from '@meridian/core/hub-effects'
 import { includeForeign } from '@meridian/core/include-foreign'
 import type { GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import type { LinkedLog } from '@meridian/core/log'
@@ -23,7 +24,7 @@ import type { Chain } from '@meridian/core/version'
 import { Acceptor, Dialer, type HandshakeEffects } from '@meridian/regions/link/handshake'
 import { Links } from '@meridian/regions/link/links'
 import { mergeStates } from '@meridian/regions/link/merge-states'
-import { defaultLinkOptions, type LinkOptions } from '@meridian/regions/link/options'
+import { type LinkOptions, linkOptions } from '@meridian/regions/link/options'
 import type { LinkPlacement } from '@meridian/regions/link/placement'
 import { isPlace, peersOf, type Topology } from '@meridian/regions/topology'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -91,7 +92,7 @@ export class RegionLinks implements HubLinks {
       ...{ nonce: () => randomBytes(32), sign: (bytes) => key.sign(bytes), isSignedBy },
     }
     const { batchMs, windowBytes, heartbeatMs, silenceMs } = limits
-    this.#linkOptions = { ...defaultLinkOptions, batchMs, windowBytes, heartbeatMs, silenceMs }
+    this.#linkOptions = linkOptions({ batchMs, windowBytes, heartbeatMs, silenceMs })
     this.links = new Links({
       here: region,
       topology: () => this.#topology,
