@@ -645,6 +645,24 @@ describe('slow readers', () => {
     expect(dotsOf(reader.frames)).toEqual(Array.from({ length: 41 }, (_, index) => `0:${index + 1}`))
   })
 
+  test('[SES5] given a document that is read on from the log, when another one and then it is written meanwhile, then the cause comes before the effect', () => {
+    const limits = { ...small, readBytes: 100_000 }
+    const { rig, writer, reader, author } = stalled({ limits, hubLimits: { tailBytesMax: 500 } })
+    for (let counter = 1; counter <= 40; counter++) {
+      writer.push(1, counter, author.type('some text. '.repeat(4)))
+      rig.settle()
+    }
+    rig.hold('readDocument', 'readGroup')
+    reader.socket.release()
+    rig.settle()
+    writer.push(2, 41, new Author(2).type('cause'))
+    rig.settle()
+    writer.push(1, 42, author.type('effect'))
+    rig.settle()
+    rig.releaseAll()
+    expect(dotsOf(reader.frames)).toEqual(Array.from({ length: 42 }, (_, index) => `0:${index + 1}`))
+  })
+
   test('[SES4] given a reader that opens a document of many entries and does not read, when they are in memory, then its buffer stays bounded', () => {
     const rig = new Rig({ limits: small })
     const writer = attached(rig, one)
