@@ -277,7 +277,7 @@ export class CatchUp {
       const still = mine.filter((attachment) => this.#session.holds(attachment) && attachment.state === 'behind')
       if (outcome.kind === 'failed') for (const attachment of still) this.#session.deny(attachment, outcome.code)
       else if (outcome.value.trimmed > from) for (const attachment of still) this.#reopenBehind(attachment)
-      else this.#sendBehind(still, outcome.value)
+      else this.#sendBehind(group, still, outcome.value)
       this.run()
     }
     const { log } = this.#hub.effects
@@ -286,13 +286,19 @@ export class CatchUp {
     else log.readGroup(group.id, from, this.#readLimit, done)
   }
 
-  #sendBehind(behind: readonly Attachment[], read: Read): void {
+  /** What another document of the group missed while this was read stands before what came after that, and is read on with it. */
+  #sendBehind(group: LiveGroup, behind: readonly Attachment[], read: Read): void {
     const byName = new Map(behind.map((attachment) => [attachment.document.name, attachment]))
+    let end = read.asOf
+    for (const other of this.#session.attachments()) {
+      if (other.document.group !== group || other.state !== 'behind' || byName.get(other.document.name) === other) continue
+      if (other.position < end) end = other.position
+    }
     this.#sendEntries(read.entries, (entry) => {
       const attachment = entry.document === undefined ? undefined : byName.get(entry.document)
-      return attachment !== undefined && entry.position > attachment.position ? attachment : undefined
+      return attachment !== undefined && entry.position > attachment.position && entry.position <= end ? attachment : undefined
     })
-    for (const attachment of behind) if (attachment.position < read.asOf) attachment.position = read.asOf
+    for (const attachment of behind) if (attachment.position < end) attachment.position = end
   }
 
   #reopenBehind(attachment: Attachment): void {

@@ -15,7 +15,7 @@ import { parseReplica } from './ids.js'
 import { type PolicyEdit, readPolicyEdit, writePolicyEdit } from './policy-edit.js'
 import type { Chain } from './version.js'
 
-/** `stub`: what an erase left of an entry for links, its dot and chain value; it names no document and has no payload (RES7). */
+/** `stub`: what an erase left of an entry for links, its dot and chain value; it is of no document, and its payload names the life that was erased (RES7, stub.ts). */
 export type EntryKind = 'update' | 'erase' | 'control' | 'state' | 'stub'
 
 /** What a kind is in logs and on links. Never renumbered. */
@@ -51,11 +51,6 @@ export interface Entry extends Omit<Draft, 'push'> {
   readonly replica: ReplicaId
   readonly sequence: number
   readonly chain: Chain
-}
-
-/** What an erase leaves of an entry for links (RES7). */
-export function stubOf<E extends Omit<Entry, 'position'>>(entry: E): E {
-  return { ...entry, kind: 'stub', document: undefined, engine: undefined, life: 0, payload: new Uint8Array(0) }
 }
 
 /**

@@ -38,6 +38,8 @@ import type { LiveGroup } from './live-group.js'
 import { LiveGroups } from './live-groups.js'
 import type { Appended, DocumentInfo, LogErrorCode, SnapshotInfo } from './log.js'
 import { PresenceBoard } from './presence-board.js'
+import { Stopwatch } from './stopwatch.js'
+import type { ErasedLife } from './stub.js'
 import type { Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
 import { UnopenedTails } from './unopened-tails.js'
@@ -74,6 +76,8 @@ export class Hub {
   readonly tail: TailBuffer<LiveDocument>
   readonly presence: PresenceBoard
   sessionCount = 0
+  /** By which sessions say how long they wait. */
+  readonly stopwatch: Stopwatch
 
   readonly #options: HubOptions
   readonly #documents = new Map<DocumentName, LiveDocument>()
@@ -95,6 +99,7 @@ export class Hub {
   constructor(effects: HubEffects, options: Partial<HubOptions> = {}) {
     this.effects = effects
     this.#options = { ...hubOptions, ...options }
+    this.stopwatch = new Stopwatch(effects.clock)
     this.limits = this.#options.limits
     this.tail = new TailBuffer(effects.log.position, this.limits.tailBytesMax)
     this.#replica = effects.log.replica
@@ -264,8 +269,32 @@ export class Hub {
       document.index = { kind: 'loaded', engine, index: engine.emptyIndex() }
   }
 
-  /** RES7: ends the life of a document; every session that has it open is told when that is durable. */
-  erase(document: LiveDocument, epoch: number, receipt?: Receipt): void {
+  /** RES7: another region has ended this life. It is ended here as well, unless it has been; `done` when that is durable, or with what failed. */
+  endLife(
+    group: GroupId,
+    { document: name, engine, life }: ErasedLife,
+    epoch: number,
+    done: (failed?: LogErrorCode) => void,
+  ): void {
+    const document = this.open(name, group)
+    const go = (): void => {
+      if (this.#queue.isClosed || document.state !== 'ready')
+        return done(document.state === 'ready' || document.state === 'loading' ? 'LOG_UNAVAILABLE' : document.state)
+      if (document.life > life || (document.life === life && document.ended)) return done()
+      document.engine ??= engine
+      const failed = (_channel: number, _counter: number, _bytes: number, code: LogErrorCode): void => done(code)
+      this.erase(document, epoch, { saved: () => done(), failed }, life)
+    }
+    if (document.state === 'loading') document.waiting.push(go)
+    else go()
+  }
+
+  /**
+   * RES7: ends the life of a document; every session that has it open is told when that is durable.
+   *
+   * @param life at least this one.
+   */
+  erase(document: LiveDocument, epoch: number, receipt?: Receipt, life = 1): void {
     this.#seal(document.group)
     document.pendingCount++
     document.erasing++
@@ -276,7 +305,7 @@ export class Hub {
         group: document.group.id,
         document: document.name,
         engine: document.engine,
-        life: Math.max(1, document.isBeginning ? document.life + 1 : document.life),
+        life: Math.max(life, document.isBeginning ? document.life + 1 : document.life),
         kind: 'erase',
         epoch,
         time: this.#now(),

@@ -166,7 +166,7 @@ export class Lane implements Receipt {
       attachment,
       counter,
       payload,
-      since: this.#hub.effects.clock.now(),
+      since: this.#hub.stopwatch.ms,
       kept: false,
       inspection: undefined,
       rest: undefined,
@@ -243,7 +243,8 @@ export class Lane implements Receipt {
     return !this.#named && (this.#unackedBytes > this.#limits.unackedBytesMax || this.#waiting.length >= asideMax)
   }
 
-  tick(nowMs: number): void {
+  tick(): void {
+    const nowMs = this.#hub.stopwatch.ms
     if (this.#holdup === 'not visible') this.work()
     if (!this.#named) this.#expire(nowMs)
     const first = this.#waiting[0]
@@ -475,7 +476,7 @@ export class Lane implements Receipt {
     this.#keep(push)
     begin(() => {
       push.aside = false
-      push.since = this.#hub.effects.clock.now()
+      push.since = this.#hub.stopwatch.ms
       this.#retry()
     })
     return 'wait'

@@ -17,6 +17,7 @@
 import type { EngineName, EngineState } from './engine.js'
 import type { Draft, Entry } from './entry.js'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from './ids.js'
+import type { ErasedLife } from './stub.js'
 import type { Chain, Dot, Version } from './version.js'
 
 /** `JOINING`: said of a group of which nothing may be served now (LINK6); not by the log itself. */
@@ -157,10 +158,13 @@ export interface Foreign extends Omit<Entry, 'position'> {
 /**
  * `included`: the entries that were new here, with their positions; those that were held already are left out.
  * `gap`: an entry does not follow what is held of its replica, so that nothing of the batch was written. Its caller has a mistake.
+ * `living`: stubs of these lives came, which have not ended here and which nothing of the batch ends, so that nothing of it was written. Its caller
+ * ends them, and comes again: whoever held such a stub would hold what builds on the entry, and not the entry (RES7).
  */
 export type Included =
   | { readonly kind: 'included'; readonly entries: readonly Entry[] }
   | { readonly kind: 'gap'; readonly dot: Dot }
+  | { readonly kind: 'living'; readonly lives: readonly ErasedLife[] }
 
 /** Where the reader of a group goes on who holds a version. */
 export interface Sought {
@@ -224,8 +228,8 @@ export interface Adopted {
  *
  * - LOG4 What a snapshot covers leaves local reads at once and the disk when every peer of the group holds it. A peer that is behind by more than the
  *   log's bounds (`retainMs`, `retainBytes`) is kept for no longer.
- * - RES7 What an erase takes loses its bytes at once and stays as an entry of kind `stub` (dot, chain value, epoch and time) until every peer holds
- *   it. A late entry of a life that ended is a stub on arrival.
+ * - RES7 What an erase takes loses its bytes at once and stays as an entry of kind `stub` (dot, chain value, epoch and time, and which life was
+ *   erased) until every peer holds it. A late entry of a life that ended is a stub on arrival. No stub is held whose life has not ended here.
  * - LINK6 While a group is joining nothing of it may be served, appended or included; that is for the caller to hold. A transfer is puts of states in
  *   any order and number, each durable and none undone by a crash, and one `adopt`. What is not adopted is not in the group's version,
  *   so that a transfer that was cut goes on by comparing what is there.

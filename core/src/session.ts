@@ -131,7 +131,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
     this.region = options.region
     this.limits = wire.limits(options.limits)
     this.storesParts = wire.storesParts
-    this.#startedAt = hub.effects.clock.now()
+    this.#startedAt = hub.stopwatch.ms
     this.#heardAt = this.#startedAt
     this.id = hub.effects.random.uint32()
     this.#presence = new PresenceRate(this.limits.presencePerSecond, (attachment, presence) =>
@@ -169,7 +169,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
   /** One message of the client. Never throws. [hot] */
   receive(message: Uint8Array): void {
     if (this.#state === 'closed') return
-    this.#heardAt = this.hub.effects.clock.now()
+    this.#heardAt = this.hub.stopwatch.ms
     try {
       if (this.#state !== 'open') {
         this.#greetingBytes += message.length
@@ -185,7 +185,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
 
   /** A pong, or another sign of life that is no message. */
   heard(): void {
-    this.#heardAt = this.hub.effects.clock.now()
+    this.#heardAt = this.hub.stopwatch.ms
   }
 
   authenticated(principal: Principal): void {
@@ -219,19 +219,20 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
   /** The socket's buffer is empty again. */
   drained(): void {
     if (this.#state !== 'open') return
-    this.#heardAt = this.hub.effects.clock.now()
+    this.#heardAt = this.hub.stopwatch.ms
     this.#outflow.drained()
     this.#catchUp.run()
   }
 
-  /** About once a second. */
+  /** About once a second. @param nowMs by the wall clock, by which tokens end */
   tick(nowMs: number): void {
+    const atMs = this.hub.stopwatch.ms
     switch (this.#state) {
       case 'closed':
         return
       case 'greeting':
       case 'authenticating':
-        if (nowMs - this.#startedAt >= this.limits.greetingMs) this.#end('HELLO_TIMEOUT')
+        if (atMs - this.#startedAt >= this.limits.greetingMs) this.#end('HELLO_TIMEOUT')
         return
       case 'open':
         break
@@ -242,16 +243,16 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
     this.#outflow.throttle()
     // What leaves the buffer is a sign of life, too; and a client that is not read from for the node's sake cannot give one.
     const { bufferedBytes } = this.#socket
-    if (bufferedBytes < this.#bufferedBefore || (this.#outflow.paused && !this.#outflow.congested)) this.#heardAt = nowMs
+    if (bufferedBytes < this.#bufferedBefore || (this.#outflow.paused && !this.#outflow.congested)) this.#heardAt = atMs
     this.#bufferedBefore = bufferedBytes
-    if (nowMs - this.#heardAt >= this.limits.silenceMs) return this.#end('TIMEOUT')
+    if (atMs - this.#heardAt >= this.limits.silenceMs) return this.#end('TIMEOUT')
     this.#presence.tick()
     for (const expected of [...this.#expected.values()]) {
-      if (nowMs < expected.untilMs) continue
+      if (atMs < expected.untilMs) continue
       expected.expected = 'no longer'
       expected.answer()
     }
-    for (const lane of this.#lanes.values()) lane.tick(nowMs)
+    for (const lane of this.#lanes.values()) lane.tick()
     this.conversation.tick(nowMs)
     this.flush()
   }
@@ -543,7 +544,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
       this.flush()
     }
     watchers.add(answer)
-    const untilMs = this.hub.effects.clock.now() + visibleMs
+    const untilMs = this.hub.stopwatch.ms + visibleMs
     this.#expected.set(attachment, { expected: 'yes', untilMs, answer })
   }
 

@@ -83,8 +83,8 @@ export class Visit implements LaneSession {
   }
 
   /** About once a second: what waits too long is refused. */
-  tick(nowMs: number): void {
-    this.#lane?.tick(nowMs)
+  tick(): void {
+    this.#lane?.tick()
   }
 
   /** Whoever asked is gone. What is on its way into the log goes on. */

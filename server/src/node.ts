@@ -255,7 +255,6 @@ class RunningNode implements MeridianNode {
     this.#documents = new Documents({
       hub: this.#hub,
       materialiser: this.#materialiser,
-      clock,
       random,
       limits: config.limits,
     })

@@ -23,6 +23,7 @@ import type {
   Sought,
   StatesPut,
 } from '@meridian/core/log'
+import { encodeErased, erasedOf } from '@meridian/core/stub'
 import type { Version } from '@meridian/core/version'
 import { emptyVersion, includes, toChain } from '@meridian/core/version'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -43,6 +44,10 @@ const drawing = parseDocument('acme/drawings/7')
 const stubFields: Partial<Foreign> = {
   ...{ kind: 'stub', document: undefined, engine: undefined, life: 0, payload: new Uint8Array(0) },
 }
+const stubNaming = (life: number, document = notes): Partial<Foreign> => ({
+  ...stubFields,
+  payload: encodeErased({ document, engine: 'yjs', life }),
+})
 /** What the writer does in idle moments. */
 const patience = { timeout: 20_000, interval: 50 }
 const unlimited = { bytes: Number.MAX_SAFE_INTEGER, entries: Number.MAX_SAFE_INTEGER }
@@ -356,7 +361,7 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
           ])
           const [, stub] = (await readLinked()).entries
           expect(stub).toMatchObject({ chain: foreign(east, 1).chain, document: undefined, life: 0, epoch: 4 })
-          expect(stub?.payload.length).toBe(0)
+          expect(erasedOf(stub?.payload ?? new Uint8Array(0))).toEqual({ document: notes, engine: 'yjs', life: 1 })
           expect(await dots()).toEqual([[3, east, 2]])
           expect((await seek(versionOf({ [east]: 1 }))).chains.get(east)).toBe(foreign(east, 1).chain)
           // It may be that the writer has come to it, and it may be that it has not.
@@ -379,10 +384,34 @@ export function registerLinkedLogTests(name: string, makePlace: () => Promise<Li
           ['update', notes],
         ])
         expect((await linked()).map(([, , , kind]) => kind)).toEqual(['erase', 'stub', 'update'])
+        const [, stub] = (await readLinked()).entries
+        expect(erasedOf(stub?.payload ?? new Uint8Array(0))).toEqual({ document: notes, engine: 'yjs', life: 1 })
         expect(await openDocument(notes)).toMatchObject({ life: 2, ended: false, tailCount: 1 })
         // A stub that another region sends on is one here too.
         expect(await include(foreign(south, 3, stubFields))).toMatchObject({ entries: [{ kind: 'stub' }] })
         expect((await dots()).map(([position]) => position)).toEqual([1, 3])
+        expect(await include(foreign(south, 4, stubNaming(1)))).toMatchObject({ entries: [{ kind: 'stub' }] })
+        await reopen()
+        expect(erasedOf((await readLinked()).entries.at(-1)?.payload ?? new Uint8Array(0))?.document).toBe(notes)
+      })
+
+      test('[RES7] given a stub of a life that has not ended here, when included, then nothing is written and the life is named, until an erase ends it', async () => {
+        const lives = [{ document: notes, engine: 'yjs', life: 1 }]
+        await include(foreign(east, 1))
+        // Of a document that lives, and of one that was never heard of.
+        expect(await include(foreign(south, 1), foreign(south, 2, stubNaming(1)))).toEqual({ kind: 'living', lives })
+        const unknown = { document: drawing, engine: 'yjs', life: 3 } as const
+        expect(await include(foreign(south, 1, stubNaming(3, drawing)))).toEqual({ kind: 'living', lives: [unknown] })
+        expect((await linked()).map(([, , , kind]) => kind)).toEqual(['update'])
+        // One that ends it may stand behind it in the batch.
+        const erase = { kind: 'erase', payload: new Uint8Array(0) } as const
+        const batch = [foreign(south, 1, stubNaming(1)), foreign(south, 2, erase), foreign(south, 3, stubNaming(1))]
+        expect(await include(...batch)).toMatchObject({ kind: 'included', entries: batch.map(({ kind }) => ({ kind })) })
+        expect(await include(foreign(south, 4, stubNaming(2)))).toMatchObject({ kind: 'living' })
+        expect(await include(foreign(south, 4, { life: 3 }), foreign(south, 5, stubNaming(2)))).toMatchObject({
+          kind: 'included',
+        })
+        expect(await openDocument(notes)).toMatchObject({ life: 3, ended: false, tailCount: 1 })
       })
 
       test('[RES7] given an erase that a link brought, when an update of that life is appended behind it, then it is a stub', async () => {

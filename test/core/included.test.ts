@@ -2,6 +2,9 @@
 
 import type { Entry } from '@meridian/core/entry'
 import { parseRegion, toPosition } from '@meridian/core/ids'
+import { includeForeign } from '@meridian/core/include-foreign'
+import type { Done, Included } from '@meridian/core/log'
+import { stubOf } from '@meridian/core/stub'
 import { describe, expect, test } from 'vitest'
 import { MemoryStore } from '../sim/memory-log.js'
 import { Author, notes, payloadsOf, textOf } from '../sim/peer.js'
@@ -30,11 +33,8 @@ function typed(author: Author, ...texts: readonly string[]): Entry[] {
 }
 
 /** What a link does with a batch. */
-function bring(rig: Rig, entries: readonly Entry[]): void {
-  rig.log.include(entries, (outcome) => {
-    if (outcome.kind === 'failed') rig.hub.includeFailed(entries)
-    else if (outcome.value.kind === 'included') rig.hub.included(outcome.value.entries)
-  })
+function bring(rig: Rig, entries: readonly Entry[], done: Done<Included> = () => undefined): void {
+  includeForeign({ log: rig.log, hub: rig.hub, epochOf: () => 5 }, entries, done)
 }
 
 describe('what links bring', () => {
@@ -172,6 +172,50 @@ describe('what links bring', () => {
     rig.settle()
     expect(textOf(payloadsOf(late.frames))).toBe('')
     expect(late.of('erased').length).toBe(1)
+  })
+
+  test('[RES7] given the stub of an entry that another region erased, when it comes before the erase, then this region ends that life by itself, and holds nothing that builds on the entry', () => {
+    const [first, second] = typed(new Author(9), 'secret', ' more')
+    if (first === undefined || second === undefined) return raise()
+    for (const isOpen of [true, false]) {
+      const rig = new Rig()
+      const reader = isOpen ? rig.peer().attach(1, one) : undefined
+      rig.settle()
+      const answers: string[] = []
+      const done: Done<Included> = (outcome) => answers.push(outcome.kind === 'done' ? outcome.value.kind : outcome.code)
+      bring(rig, [stubOf(first)], done)
+      rig.settle()
+      bring(rig, [second], done)
+      rig.settle()
+      expect(answers).toEqual(['included', 'included'])
+      expect(rig.durable.map(({ kind, life, epoch, replica }) => [kind, life, epoch, replica === rig.log.replica])).toEqual([
+        ['erase', 1, 5, true],
+        ['stub', 0, 0, false],
+        ['stub', 0, 0, false],
+      ])
+      expect(rig.durable[0]).toMatchObject({ document: one, engine: 'yjs' })
+      expect(reader?.of('erased').length).toBe(isOpen ? 1 : undefined)
+    }
+  })
+
+  test('[RES7] given a stub that came before its erase and a log that fails, when it comes again, then the life ends once', () => {
+    const [first] = typed(new Author(9), 'secret')
+    if (first === undefined) return raise()
+    for (const batch of ['lost', 'kept'] as const) {
+      const rig = new Rig()
+      const answers: string[] = []
+      const done: Done<Included> = (outcome) => answers.push(outcome.kind === 'done' ? outcome.value.kind : outcome.code)
+      rig.hold('append')
+      bring(rig, [stubOf(first)], done)
+      rig.settle()
+      rig.log.failAppend('LOG_UNAVAILABLE', batch)
+      rig.releaseAll().advance(2_000)
+      expect(answers).toEqual(['LOG_UNAVAILABLE'])
+      bring(rig, [stubOf(first)], done)
+      rig.settle()
+      expect(answers).toEqual(['LOG_UNAVAILABLE', 'included'])
+      expect(rig.durable.map(({ kind }) => kind)).toEqual(['erase', 'stub'])
+    }
   })
 
   test('[LOG3] given a commit of a link that failed and is durable all the same, when something else is, then those who have the document open get it', () => {

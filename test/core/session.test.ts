@@ -11,6 +11,7 @@ import { describe, expect, test } from 'vitest'
 import { groupOf, principal } from '../sim/node.js'
 import { attachFrame, Author, dotsOf, joined, notes, payloadsOf, type Peer, textOf, versionOf } from '../sim/peer.js'
 import { Rig, type RigOptions } from '../sim/rig.js'
+import { epochMs } from '../sim/scheduler.js'
 
 const one = notes('one')
 const two = notes('two')
@@ -644,6 +645,24 @@ describe('slow readers', () => {
     expect(dotsOf(reader.frames)).toEqual(Array.from({ length: 41 }, (_, index) => `0:${index + 1}`))
   })
 
+  test('[SES5] given a document that is read on from the log, when another one and then it is written meanwhile, then the cause comes before the effect', () => {
+    const limits = { ...small, readBytes: 100_000 }
+    const { rig, writer, reader, author } = stalled({ limits, hubLimits: { tailBytesMax: 500 } })
+    for (let counter = 1; counter <= 40; counter++) {
+      writer.push(1, counter, author.type('some text. '.repeat(4)))
+      rig.settle()
+    }
+    rig.hold('readDocument', 'readGroup')
+    reader.socket.release()
+    rig.settle()
+    writer.push(2, 41, new Author(2).type('cause'))
+    rig.settle()
+    writer.push(1, 42, author.type('effect'))
+    rig.settle()
+    rig.releaseAll()
+    expect(dotsOf(reader.frames)).toEqual(Array.from({ length: 42 }, (_, index) => `0:${index + 1}`))
+  })
+
   test('[SES4] given a reader that opens a document of many entries and does not read, when they are in memory, then its buffer stays bounded', () => {
     const rig = new Rig({ limits: small })
     const writer = attached(rig, one)
@@ -761,6 +780,22 @@ describe('signs of life', () => {
     expect([goodbye(peer), lively.of('pong')]).toMatchObject([undefined, [{ nonce: 7 }]])
     rig.advance(1000)
     expect([goodbye(peer), goodbye(lively)]).toEqual(['TIMEOUT', undefined])
+  })
+
+  test('[SES3] given a node whose clock is set back by an hour, when clients say nothing from then on, then they wait no longer for it', () => {
+    let skewMs = 0
+    const limits = { silenceMs: 60_000, greetingMs: 10_000 }
+    let nowMs = (): number => epochMs
+    const rig = new Rig({ limits, clock: { now: () => nowMs() - skewMs } })
+    nowMs = () => rig.scheduler.nowMs
+    const silent = rig.peer()
+    const stranger = rig.connect()
+    rig.advance(5_000)
+    skewMs = 3_600_000
+    rig.advance(10_000)
+    expect([goodbye(silent), goodbye(stranger)]).toEqual([undefined, 'HELLO_TIMEOUT'])
+    rig.advance(50_000)
+    expect(goodbye(silent)).toBe('TIMEOUT')
   })
 
   test('[LIFE4] given a slow client that is read from no more, when it takes a byte now and then, then it lives, and when it takes none, then TIMEOUT', () => {

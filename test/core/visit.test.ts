@@ -114,7 +114,7 @@ describe('a visit', () => {
     rig.settle()
     for (let second = 0; second < 4; second++) {
       rig.advance(1_000)
-      for (const visit of all) visit.tick(rig.scheduler.nowMs)
+      for (const visit of all) visit.tick()
     }
     expect(kinds(answers)).toEqual([kind])
     expect([rig.entriesOf(document).length, rig.hub.documentCount]).toEqual([0, 0])
@@ -188,7 +188,7 @@ describe('lives', () => {
     })
     const second = new Visit(rig.hub, { ...options, done: (visited) => answers.push(visited) })
     rig.settle()
-    for (const visit of [first, second]) visit.tick(rig.scheduler.nowMs)
+    for (const visit of [first, second]) visit.tick()
     expect([kinds(waits.answers), kinds(answers)]).toEqual([
       ['ERASED', 'saved'],
       ['saved', 'found'],

@@ -9,7 +9,7 @@
  */
 
 import type { Draft, Entry } from '@meridian/core/entry'
-import { decodeControl, stubOf } from '@meridian/core/entry'
+import { decodeControl } from '@meridian/core/entry'
 import type { EngineName } from '@meridian/core/engine'
 import type { Random } from '@meridian/core/effects'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
@@ -36,6 +36,7 @@ import type {
   Sought,
   StatesPut,
 } from '@meridian/core/log'
+import { type ErasedLife, erasedOf, stubOf } from '@meridian/core/stub'
 import type { Chain, Floor, Version } from '@meridian/core/version'
 import { covers, emptyChain, include, includes, mutableVersion, toChain } from '@meridian/core/version'
 
@@ -187,6 +188,8 @@ export class MemoryStore {
       ends.set(key, entry.sequence)
       fresh.push(entry)
     }
+    const lives = this.#livingOf(fresh)
+    if (lives.length > 0) return { kind: 'living', lives }
     return { kind: 'included', entries: fresh.map((entry) => this.#put(this.#isLate(entry) ? stubOf(entry) : entry)) }
   }
 
@@ -221,9 +224,11 @@ export class MemoryStore {
     this.#release(group)
   }
 
-  putStates(id: GroupId, states: readonly DocumentState[]): StatesPut {
+  /** @returns those that took the place of what was held, too. */
+  putStates(id: GroupId, states: readonly DocumentState[]): StatesPut & { readonly taken: readonly DocumentState[] } {
     const group = this.group(id)
     const unmerged: DocumentName[] = []
+    const taken: DocumentState[] = []
     for (const state of states) {
       const held = this.documents.get(state.document)
       if (held !== undefined && (held.life > state.life || (held.life === state.life && held.ended))) continue
@@ -250,9 +255,10 @@ export class MemoryStore {
       const positions = new Set([...(held?.past ?? []), ...(held?.entries ?? [])].map((entry) => entry.position))
       group.entries = group.entries.filter((entry) => !positions.has(entry.position))
       group.trimmed = this.position
+      taken.push(state)
     }
     this.#release(group)
-    return { unmerged }
+    return { unmerged, taken }
   }
 
   adopt(id: GroupId, { version, chains, sealed, seals }: Adopted): void {
@@ -329,6 +335,23 @@ export class MemoryStore {
     if (entry.document !== undefined) this.#insertInto(entry.document, entry)
     if (entry.kind === 'control') this.#control(group, entry)
     return entry
+  }
+
+  /** RES7: what stubs name and neither has ended here nor does in this batch. */
+  #livingOf(batch: readonly Foreign[]): readonly ErasedLife[] {
+    const lives = new Map<DocumentName, ErasedLife>()
+    for (const { kind, payload } of batch) {
+      const erased = kind === 'stub' ? erasedOf(payload) : undefined
+      if (erased === undefined) continue
+      const { document, life } = erased
+      const held = this.documents.get(document)
+      const isOver = held !== undefined && (held.life > life || (held.life === life && held.ended))
+      const isEnding = batch.some(
+        (one) => one.document === document && (one.life > life || (one.life === life && one.kind === 'erase')),
+      )
+      if (!isOver && !isEnding && life > (lives.get(document)?.life ?? 0)) lives.set(document, erased)
+    }
+    return [...lives.values()]
   }
 
   /** RES7: of a life that has ended here. */
@@ -463,6 +486,9 @@ export interface MemoryLogOptions {
   readonly random: Random
   /** Told of every batch that became durable, before anybody else can know. */
   readonly onDurable?: (entries: readonly Entry[], drafts: readonly Draft[]) => void
+  /** Told of states that took the place of what was held, and of what a group holds when its transfer is over (LINK6). */
+  readonly onStates?: (states: readonly DocumentState[]) => void
+  readonly onAdopted?: (group: GroupId, version: Version) => void
 }
 
 interface Fault {
@@ -624,19 +650,21 @@ export class MemoryLog implements LinkedLog {
   }
 
   putStates(group: GroupId, states: readonly DocumentState[], done: Done<StatesPut>): void {
-    this.#write('putStates', done, () =>
-      this.store.group(group).joining
-        ? { kind: 'done', value: this.store.putStates(group, states) }
-        : { kind: 'failed', code: 'LOG_UNAVAILABLE' },
-    )
+    this.#write('putStates', done, () => {
+      if (!this.store.group(group).joining) return { kind: 'failed', code: 'LOG_UNAVAILABLE' }
+      const { unmerged, taken } = this.store.putStates(group, states)
+      this.#options.onStates?.(taken)
+      return { kind: 'done', value: { unmerged } }
+    })
   }
 
   adopt(group: GroupId, adopted: Adopted, done: Done<void>): void {
-    this.#write('adopt', done, () =>
-      this.store.group(group).joining
-        ? { kind: 'done', value: this.store.adopt(group, adopted) }
-        : { kind: 'failed', code: 'LOG_UNAVAILABLE' },
-    )
+    this.#write('adopt', done, () => {
+      if (!this.store.group(group).joining) return { kind: 'failed', code: 'LOG_UNAVAILABLE' }
+      this.store.adopt(group, adopted)
+      this.#options.onAdopted?.(group, adopted.version)
+      return { kind: 'done', value: undefined }
+    })
   }
 
   putSnapshot(snapshot: Snapshot, options: { readonly trim: boolean }, done: Done<void>): void {

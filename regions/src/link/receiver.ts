@@ -22,6 +22,7 @@ import { decodeControl } from '@meridian/core/entry'
 import type { GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import { documentParts, groupTenant, replicaParts } from '@meridian/core/ids'
 import type { Foreign, Included, Outcome } from '@meridian/core/log'
+import { documentOf, erasedOf } from '@meridian/core/stub'
 import type { Chain, MutableVersion, Version } from '@meridian/core/version'
 import { emptyVersion, include, includes, merge, mutableVersion } from '@meridian/core/version'
 import type { Ack, Batch, Claim, Start } from '@meridian/core/wires/link/frames'
@@ -331,16 +332,17 @@ export class Receiver {
   #mayTake(entry: Foreign, version: MutableVersion, isBehindOthers: boolean): 'taken' | 'waits' | 'stopped' {
     const { effects, here } = this.#port
     if (entry.epoch > effects.policyOf(this.group).epoch) return 'waits'
-    const rule = refusalOf(effects, entry.document, here)
-    const isElsewhere = entry.document !== undefined && documentParts(entry.document).tenant !== groupTenant(this.group)
-    const isReadable = entry.kind !== 'control' || isControl(entry.payload)
+    const isReadable = canRead(entry)
+    const document = isReadable ? documentOf(entry) : undefined
+    const rule = refusalOf(effects, document, here)
+    const isElsewhere = document !== undefined && documentParts(document).tenant !== groupTenant(this.group)
     const isGap = (entry.first ?? entry.sequence) > (version.sequences.get(entry.replica) ?? 0) + 1
     if (rule === undefined && !isElsewhere && !isGap && isReadable) return 'taken'
     if (isBehindOthers) return 'waits'
     if (rule !== undefined) this.#stop('residency', rule)
     else if (isElsewhere) this.#stop('invalid', 'An entry is of another tenant than its group.')
     else if (isGap) this.#stop('invalid', 'A sequence is missing in the stream.')
-    else this.#stop('invalid', 'A control entry cannot be read here; update this region.')
+    else this.#stop('invalid', `An entry of kind ${entry.kind} cannot be read here; update this region.`)
     return 'stopped'
   }
 
@@ -351,7 +353,7 @@ export class Receiver {
     this.#port.effects.include(entries, (outcome: Outcome<Included>) => {
       if (this.#including !== including || this.#run !== run || this.#state !== 'running') return
       this.#including = 0
-      if (outcome.kind === 'failed' || outcome.value.kind === 'gap') {
+      if (outcome.kind === 'failed' || outcome.value.kind !== 'included') {
         // Nobody knows what the disk holds: the stream begins again at what the next opening finds (LOG3).
         this.#retryAtMs = this.#port.effects.nowMs() + this.#port.options.retryMs
         return
@@ -391,9 +393,10 @@ export class Receiver {
   }
 }
 
-function isControl(payload: Uint8Array): boolean {
+function canRead({ kind, payload }: Foreign): boolean {
   try {
-    decodeControl(payload)
+    if (kind === 'control') decodeControl(payload)
+    else if (kind === 'stub') erasedOf(payload)
     return true
   } catch {
     return false

@@ -23,6 +23,7 @@ import type { GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
 import { replicaParts, toPosition } from '@meridian/core/ids'
 import type { Entry } from '@meridian/core/entry'
 import type { Foreign, Outcome, Read, Sought } from '@meridian/core/log'
+import { documentOf } from '@meridian/core/stub'
 import type { Chain, MutableVersion, Version } from '@meridian/core/version'
 import { includes, merge, mutableVersion } from '@meridian/core/version'
 import type { Ack, Claim, Forward, Start } from '@meridian/core/wires/link/frames'
@@ -332,7 +333,7 @@ export class Sender {
           const cost = costOf(entry)
           if (entry.epoch > epoch || !this.#hasCredit(cost)) return { kind: 'waits' }
           if (batched > 0 && batched + cost > this.#port.options.batchBytes) return { kind: 'full' }
-          const rule = refusalOf(effects, entry.document, peer)
+          const rule = refusalOf(effects, documentOf(entry), peer)
           if (rule !== undefined) return { kind: 'refused', rule }
           if (this.#marks.size > 0) items.push({ kind: 'mark', sequences: this.#marks })
           this.#marks = new Map()

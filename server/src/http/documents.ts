@@ -6,7 +6,7 @@
  * - SES5 A read at a version waits for the region to hold it, no longer than `waitMs`.
  */
 
-import type { Clock, Random } from '@meridian/core/effects'
+import type { Random } from '@meridian/core/effects'
 import type { Edit, EngineName, Reading } from '@meridian/core/engine'
 import { type ErrorCode, MeridianError } from '@meridian/core/errors'
 import type { Hub } from '@meridian/core/hub'
@@ -23,7 +23,6 @@ import { versionToken } from './version-token.js'
 export interface DocumentsOptions {
   readonly hub: Hub
   readonly materialiser: Materialiser
-  readonly clock: Clock
   readonly random: Random
   readonly limits: SessionLimits
 }
@@ -62,7 +61,7 @@ export class Documents {
 
   /** About once a second. */
   tick(): void {
-    for (const visit of this.#visits) visit.tick(this.#options.clock.now())
+    for (const visit of this.#visits) visit.tick()
   }
 
   /** The group, once it covers `seen`. @throws MeridianError, HttpProblem NOT_YET_VISIBLE with what is missing */

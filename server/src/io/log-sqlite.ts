@@ -13,7 +13,7 @@ import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Draft, Entry } from '@meridian/core/entry'
-import { decodeControl, stubOf } from '@meridian/core/entry'
+import { decodeControl } from '@meridian/core/entry'
 import { MeridianError, unreachable } from '@meridian/core/errors'
 import type { DeviceId, DocumentName, GroupId, Position, RegionId, ReplicaId } from '@meridian/core/ids'
 import { parseReplica, toPosition } from '@meridian/core/ids'
@@ -40,6 +40,7 @@ import type {
   Sought,
   StatesPut,
 } from '@meridian/core/log'
+import { stubOf } from '@meridian/core/stub'
 import type { Chain, Version } from '@meridian/core/version'
 import { decodeVersion, encodeVersion } from '@meridian/core/version'
 import { decodeEntries, encodeBatch, encodeForeign } from './log-sqlite/batch.js'
@@ -690,6 +691,7 @@ const forgetful =
 /** What was given and is new, with its position; what is of a life that has ended here as its stub. */
 function includedOf(entries: readonly Foreign[], rows: IncludedRows): Included {
   if (rows.kind === 'gap') return { kind: 'gap', dot: { replica: parseReplica(rows.replica), sequence: rows.sequence } }
+  if (rows.kind === 'living') return rows
   const stubs = new Set(rows.stubs)
   const included: Entry[] = []
   for (let at = 0; at < rows.fresh.length; at++) {

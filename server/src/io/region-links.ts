@@ -14,9 +14,10 @@ import { rootCertificates, TLSSocket } from 'node:tls'
 import type { Random } from '@meridian/core/effects'
 import type { Engine, EngineName } from '@meridian/core/engine'
 import type { Entry } from '@meridian/core/entry'
-import { MeridianError } from '@meridian/core/errors'
+import { assert, MeridianError } from '@meridian/core/errors'
 import type { Hub } from '@meridian/core/hub'
 import type { HubLinks } from '@meridian/core/hub-effects'
+import { includeForeign } from '@meridian/core/include-foreign'
 import type { DocumentName, GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import type { LinkedLog } from '@meridian/core/log'
 import type { FarPresence } from '@meridian/core/presence-board'
@@ -101,12 +102,11 @@ export class RegionLinks implements HubLinks {
       effects: {
         nowMs: () => performance.now(),
         log,
-        include: (entries, done) =>
-          log.include(entries, (outcome) => {
-            if (outcome.kind === 'failed') this.#hub?.includeFailed(entries)
-            else if (outcome.value.kind === 'included') this.#hub?.included(outcome.value.entries)
-            done(outcome)
-          }),
+        include: (entries, done) => {
+          const hub = this.#hub
+          assert(hub !== undefined, 'links begin when the hub is there')
+          includeForeign({ log, hub, epochOf: (group) => placement.policyOf(group).epoch }, entries, done)
+        },
         held: (group, peer, version) => this.#hub?.held(group, peer, version),
         merge: (engine, updates) => options.engines[engine]?.merge(updates),
         digest: (bytes) => createHash('sha256').update(bytes).digest().readBigUInt64LE(),

@@ -212,6 +212,18 @@ export class Cluster {
           this.trace.note('=', `r${index}`, `${replica} ${sequence} ${kind} ${document ?? ''}`, payload)
         this.history.durable(index, entries, drafts)
       },
+      onStates: (states) => {
+        for (const { document, life, ended } of states) this.trace.note('s', `r${index}`, `${document} ${life} ${ended}`)
+        this.history.stated(index, states)
+      },
+      onAdopted: (group, version) => {
+        this.trace.note(
+          's',
+          `r${index}`,
+          `${group} ${[...version.sequences].map(([replica, last]) => `${replica} ${last}`).join(' ')}`,
+        )
+        this.history.adopted(index, group, version)
+      },
       onDied: (node) => {
         this.network.nodeDied(node)
         this.between.died(site)

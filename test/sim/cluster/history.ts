@@ -16,6 +16,7 @@
 import type { Handle } from '@meridian/client/handle'
 import type { Draft, Entry } from '@meridian/core/entry'
 import type { DocumentName, GroupId, ReplicaId } from '@meridian/core/ids'
+import type { DocumentState } from '@meridian/core/log'
 import type { MutableVersion, Version } from '@meridian/core/version'
 import { covers, include, missing, mutableVersion } from '@meridian/core/version'
 import * as Y from 'yjs'
@@ -318,6 +319,32 @@ export class History {
         )
       return
     }
+  }
+
+  /** LINK6: a document became what another region held of it. */
+  stated(index: number, states: readonly DocumentState[]): void {
+    const site = this.#site(index)
+    for (const { document, ended, snapshot, entries } of states) {
+      this.hold('LINK6')
+      site.docs.delete(document)
+      if (ended) {
+        this.erased.add(document)
+        site.erased.add(document)
+        continue
+      }
+      const doc = this.doc(index, document)
+      if (snapshot !== undefined) Y.applyUpdate(doc, snapshot.state.bytes)
+      for (const { kind, payload } of entries) if (kind === 'update') Y.applyUpdate(doc, payload)
+      if (doc.store.pendingStructs !== null)
+        this.fail(`[LINK6] a state of ${document} in region ${index} builds on what it does not hold`)
+      for (const text of listOf(doc)) site.texts.add(text)
+    }
+  }
+
+  /** LINK6: the transfer to a region is over. */
+  adopted(index: number, group: GroupId, version: Version): void {
+    const held = this.versionAt(index, group)
+    for (const [replica, sequence] of version.sequences) include(held, replica, sequence)
   }
 
   /** A region goes on with an older copy. */

@@ -122,14 +122,7 @@ export function draw(seed: number, size: Size = 'mixed'): Drawn {
     diskMs: random.pick([2, 4, 60]),
     skewMs: random.pick([0, 0, 5_000, 3_600_000]),
   }
-  const possible = withoutImpossible(options)
-  return { options: possible, actions: drawActions(possible, random) }
-}
-
-/** A restored copy may lack what every region has compacted: it has to join (LINK6), which no region can yet. */
-function withoutImpossible(options: ClusterOptions): ClusterOptions {
-  if (options.compactEntries > 100) return options
-  return { ...options, faults: options.faults.filter((fault) => fault !== 'restore') }
+  return { options, actions: drawActions(options, random) }
 }
 
 function drawActions(options: ClusterOptions, random: SeededRandom): Action[] {

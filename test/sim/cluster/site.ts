@@ -6,14 +6,17 @@ import type { Principal } from '@meridian/core/effects'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import type { Draft, Entry } from '@meridian/core/entry'
 import type { MeridianError } from '@meridian/core/errors'
-import type { DocumentName, RegionId } from '@meridian/core/ids'
+import type { DocumentName, GroupId, RegionId } from '@meridian/core/ids'
 import type { HubLimits, SessionLimits } from '@meridian/core/limits'
+import type { DocumentState } from '@meridian/core/log'
+import type { Version } from '@meridian/core/version'
 import { MemoryLog, MemoryStore, type LogTiming } from '../memory-log.js'
 import { groupOf, SimNode } from '../node.js'
 import type { SeededRandom } from '../random.js'
 import { foldedBy } from '../rig.js'
 import type { Scheduler } from '../scheduler.js'
 import type { Hub } from '@meridian/core/hub'
+import { includeForeign } from '@meridian/core/include-foreign'
 import { Links } from '@meridian/regions/link/links'
 import { mergeStates } from '@meridian/regions/link/merge-states'
 import type { LinkOptions } from '@meridian/regions/link/options'
@@ -39,6 +42,9 @@ export interface SiteOptions {
   principal(token: string, nowMs: number): Principal | MeridianError
   onTrim(): void
   onDurable(entries: readonly Entry[], drafts: readonly Draft[]): void
+  /** LINK6: as `MemoryLogOptions` says. */
+  onStates(states: readonly DocumentState[]): void
+  onAdopted(group: GroupId, version: Version): void
   /** The process has died; its machine resets what it can reach. */
   onDied(node: SimNode): void
 }
@@ -176,7 +182,8 @@ export class Site {
         else run()
       })
     }
-    return new MemoryLog(this.store, { timing, random: options.random.fork(), onDurable: options.onDurable })
+    const { onDurable, onStates, onAdopted } = options
+    return new MemoryLog(this.store, { timing, random: options.random.fork(), onDurable, onStates, onAdopted })
   }
 
   /** As server/src/io/region-links.ts puts them together. */
@@ -191,11 +198,7 @@ export class Site {
         nowMs: () => options.scheduler.nowMs,
         log,
         include: (entries, done) =>
-          log.include(entries, (outcome) => {
-            if (outcome.kind === 'failed') hub().includeFailed(entries)
-            else if (outcome.value.kind === 'included') hub().included(outcome.value.entries)
-            done(outcome)
-          }),
+          includeForeign({ log, hub: hub(), epochOf: (group) => placedEverywhere.policyOf(group).epoch }, entries, done),
         held: (group, peer, version) => hub().held(group, peer, version),
         merge: (engine, updates) => (engine === 'yjs' ? yjsEngine.merge(updates) : undefined),
         alarm: (alarm) => options.onAlarm(alarm),

@@ -60,7 +60,7 @@ export class HocuspocusSocket implements Connected {
     this.#wire = wire
     this.#options = options
     this.#limits = wire.limits(options.limits)
-    this.#startedAt = hub.effects.clock.now()
+    this.#startedAt = hub.stopwatch.ms
     this.#heardAt = this.#startedAt
   }
 
@@ -129,7 +129,7 @@ export class HocuspocusSocket implements Connected {
   }
 
   heard(): void {
-    this.#heardAt = this.#hub.effects.clock.now()
+    this.#heardAt = this.#hub.stopwatch.ms
     for (const { session } of this.#documents.values()) session.heard()
   }
 
@@ -142,8 +142,9 @@ export class HocuspocusSocket implements Connected {
     if (this.#isClosed) return
     for (const { session } of [...this.#documents.values()]) session.tick(nowMs)
     if (this.#documents.size > 0) return
-    if (this.#refused.size === 0 && nowMs - this.#startedAt >= this.#limits.greetingMs) return this.#close('HELLO_TIMEOUT')
-    if (nowMs - this.#heardAt >= this.#limits.silenceMs) return this.#close('TIMEOUT')
+    const atMs = this.#hub.stopwatch.ms
+    if (this.#refused.size === 0 && atMs - this.#startedAt >= this.#limits.greetingMs) return this.#close('HELLO_TIMEOUT')
+    if (atMs - this.#heardAt >= this.#limits.silenceMs) return this.#close('TIMEOUT')
     const [refused] = this.#refused
     if (refused === undefined || ++this.#quietTicks < aliveTicks) return
     this.#quietTicks = 0

@@ -23,6 +23,7 @@ export class OpeningStatements {
   readonly groupByName: SqliteStatement
   readonly putDocument: SqliteStatement
   readonly documentByName: SqliteStatement
+  readonly documentName: SqliteStatement
   readonly setLife: SqliteStatement
   readonly setGroup: SqliteStatement
   readonly makeStub: SqliteStatement
@@ -97,6 +98,7 @@ export class OpeningStatements {
       'INSERT INTO documents (ref, name, engine, life, ended, trimmed, damaged, group_ref) VALUES (?, ?, ?, ?, ?, 0, 0, ?)',
     )
     this.documentByName = prepare('SELECT ref, life, ended, group_ref FROM documents WHERE name = ?')
+    this.documentName = prepare('SELECT name FROM documents WHERE ref = ?')
     this.setLife = prepare('UPDATE documents SET life = ?, ended = ?, trimmed = 0 WHERE ref = ?')
     this.setGroup = prepare('UPDATE documents SET group_ref = ? WHERE ref = ?')
     this.makeStub = prepare(

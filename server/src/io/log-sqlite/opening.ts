@@ -6,12 +6,14 @@
  */
 
 import { randomBytes } from 'node:crypto'
+import { engineNameOf } from '@meridian/core/engine'
 import { decodeControl, kindNumber } from '@meridian/core/entry'
 import { assert, MeridianError } from '@meridian/core/errors'
 import { millisecondsOf, toHybridTime } from '@meridian/core/hybrid-time'
-import type { RegionId, ReplicaId } from '@meridian/core/ids'
+import type { DocumentName, RegionId, ReplicaId } from '@meridian/core/ids'
 import { formatReplica, replicaParts } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteDriverName } from '@meridian/core/io/sqlite'
+import { type ErasedLife, encodeErased, erasedOf } from '@meridian/core/stub'
 import type { Version } from '@meridian/core/version'
 import { covers, decodeVersion, emptyVersion, encodeVersion, include, mutableVersion } from '@meridian/core/version'
 import type { Batch, DraftRow, ForeignBatch, ForeignRow } from './batch.js'
@@ -74,6 +76,7 @@ export type IncludedRows =
       readonly stubs: readonly number[]
     }
   | { readonly kind: 'gap'; readonly replica: string; readonly sequence: number }
+  | { readonly kind: 'living'; readonly lives: readonly ErasedLife[] }
 
 /** What a reader, or the check at the start, found to be wrong. */
 export interface Damage {
@@ -323,6 +326,8 @@ export class Opening {
       fresh.push(index)
       entries.push({ row, group, end: this.endOf(group, row.replica) })
     }
+    const lives = this.livingOf(entries.map(({ row }) => row.draft))
+    if (lives.length > 0) return { kind: 'living', lives }
     const position = this.position + 1
     const stubs: number[] = []
     for (let at = 0; at < entries.length; at++) {
@@ -330,6 +335,27 @@ export class Opening {
       if (entry !== undefined && this.insertForeign(entry.row, entry.group, entry.end) === 'stub') stubs.push(fresh[at] ?? 0)
     }
     return { kind: 'included', position, fresh, stubs }
+  }
+
+  /** RES7: the lives that stubs name and that neither have ended here nor do in this batch. */
+  private livingOf(batch: readonly DraftRow[]): readonly ErasedLife[] {
+    const lives = new Map<string, ErasedLife>()
+    for (const { kind, payload } of batch) {
+      const erased = kind === kindNumber.stub ? erasedOf(payload) : undefined
+      if (erased === undefined || erased.life <= (lives.get(erased.document)?.life ?? 0)) continue
+      const { document, life } = erased
+      const ends = (one: DraftRow): boolean =>
+        one.document === document && (one.life > life || (one.life === life && one.kind === kindNumber.erase))
+      if (!this.isOver(document, life) && !batch.some(ends)) lives.set(document, erased)
+    }
+    return [...lives.values()]
+  }
+
+  private isOver(document: string, life: number): boolean {
+    const held = this.documents.get(document)
+    if (held !== undefined) return isLate(held, life)
+    const row = this.statements.documentByName.get([document])
+    return row !== undefined && isLate({ life: Number(row[1]), ended: row[2] === 1 }, life)
   }
 
   private insertForeign({ draft, sequence, chain }: ForeignRow, group: GroupState, end: ForeignEnd): 'entry' | 'stub' {
@@ -352,7 +378,8 @@ export class Opening {
 
   /** RES7: what comes when its life has ended is a stub from the beginning. */
   private putLate(draft: DraftRow, group: GroupState, dot: Omit<EntryDot, 'document'>): void {
-    const stub = { ...draft, kind: kindNumber.stub, document: '', engine: 0, life: 0, payload: noBytes }
+    const payload = draft.kind === kindNumber.stub ? draft.payload : erasedBytes(draft.document, draft)
+    const stub = { ...draft, kind: kindNumber.stub, document: '', engine: 0, life: 0, payload }
     this.putEntry(stub, group, { ...dot, document: 0 })
     this.statements.putStub.run([group.ref, dot.position])
     this.waits = true
@@ -1031,8 +1058,9 @@ export class Opening {
       this.statements.removeEntry.get([position])
       return
     }
-    const stub = { ...entry, document: 0, kind: kindNumber.stub, life: 0, engine: 0, device: null, counter: 0, payload: noBytes }
-    this.statements.makeStub.run([stub.kind, entryChecksum(stub), noBytes, position])
+    const payload = erasedBytes(String(this.statements.documentName.get([entry.document])?.[0] ?? ''), entry)
+    const stub = { ...entry, document: 0, kind: kindNumber.stub, life: 0, engine: 0, device: null, counter: 0, payload }
+    this.statements.makeStub.run([stub.kind, entryChecksum(stub), payload, position])
     if (isState(entry)) this.statements.removeEntry.get([position])
     else this.statements.putStub.run([entry.group, position])
     this.waits = true
@@ -1337,8 +1365,15 @@ export interface SnapshotStaging {
 
 const noBytes = Buffer.alloc(0)
 
+/** What a stub says of the life that was erased. */
+function erasedBytes(document: string, of: { readonly engine: number; readonly life: number }): Buffer {
+  const engine = engineNameOf(of.engine)
+  return engine === undefined ? noBytes : Buffer.from(encodeErased({ document: document as DocumentName, engine, life: of.life }))
+}
+
 /** RES7: the life has ended, or another one has come. */
-const isLate = (state: DocumentState, life: number): boolean => life < state.life || (life === state.life && state.ended)
+const isLate = (state: Pick<DocumentState, 'life' | 'ended'>, life: number): boolean =>
+  life < state.life || (life === state.life && state.ended)
 
 const turns = (state: DocumentState, draft: DraftRow): boolean =>
   draft.life > state.life || (draft.kind === kindNumber.erase && draft.life === state.life && !state.ended)

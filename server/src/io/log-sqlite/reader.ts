@@ -14,6 +14,7 @@ import { replicaParts, toPosition } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteRow, SqliteStatement } from '@meridian/core/io/sqlite'
 import { SqliteError } from '@meridian/core/io/sqlite'
 import type { GroupDocument, ListedDocument, Peer } from '@meridian/core/log'
+import { encodeErased } from '@meridian/core/stub'
 import type { Chain, MutableVersion } from '@meridian/core/version'
 import { decodeVersion, include, mutableVersion, raiseFloor, toChain } from '@meridian/core/version'
 import { EntriesEncoder } from './batch.js'
@@ -533,7 +534,7 @@ export class Reader {
         const trim = trims.of(row.document)
         if (trim !== undefined && row.position <= trim.position && row.life <= trim.life) {
           if (reader === 'local') continue
-          if (row.position <= trim.erased) row = stubOf(row)
+          if (row.position <= trim.erased) row = this.stubOf(row)
         }
         if (rows.length > 0 && (rows.length >= query.entries || bytes + row.payload.length > query.bytes)) return upTo()
         rows.push(row)
@@ -698,6 +699,14 @@ export class Reader {
     return { kind: 'entries', entries, asOf, more, trimmed }
   }
 
+  /** RES7: an erased entry as links see it before the writer has come to it. */
+  private stubOf(row: EntryRow): EntryRow {
+    const engine = engineNameOf(row.engine)
+    const document = this.name(this.documentNames, this.statements.documentName, row.document) as DocumentName
+    const payload = engine === undefined ? new Uint8Array(0) : encodeErased({ document, engine, life: row.life })
+    return { ...row, document: 0, kind: kindNumber.stub, life: 0, engine: 0, device: null, counter: 0, payload }
+  }
+
   private replicaName(ref: number): string {
     return this.name(this.replicaNames, this.statements.replicaName, ref)
   }
@@ -732,12 +741,6 @@ class TrimLookup {
     return trim
   }
 }
-
-/** RES7: an erased entry as links see it before the writer has come to it. */
-const stubOf = (row: EntryRow): EntryRow => ({
-  ...row,
-  ...{ document: 0, kind: kindNumber.stub, life: 0, engine: 0, device: null, counter: 0, payload: new Uint8Array(0) },
-})
 
 /** Where a scrub is: in `tails`, `orders` and `snapshots` rows are found by two keys, in `dots` by three. */
 export interface ScrubCursor {
