@@ -86,18 +86,19 @@ export async function readOutbox(client: ClientState): Promise<void> {
   }
 }
 
-/** For another tab, or to be pushed. */
-export async function loadUnseen(client: ClientState, document: DocumentName): Promise<void> {
+/** For another tab, or to be pushed. False: the device could not be read. */
+export async function loadUnseen(client: ClientState, document: DocumentName): Promise<boolean> {
   const { writer, sync } = client
   await writer.drained().catch(() => undefined)
   const { anewCount } = sync
-  let stored = records.noDocument
+  let stored: StoredDocument | undefined
   try {
     stored = await readStored(client, document)
   } catch (thrown) {
     client.storeFailed(thrown)
   }
-  sync.loaded(document, stored, anewCount)
+  sync.loaded(document, stored ?? records.noDocument, anewCount)
+  return stored !== undefined
 }
 
 /** What was not on the device yet when the document was loaded. */
@@ -127,10 +128,15 @@ async function readStoredState(client: ClientState, document: DocumentName): Pro
     // A store that was closed meanwhile has nothing more to read, and its process may end.
     if (client.isClosed) return
     client.storeFailed(thrown)
-    const cancel = client.world.after(storeRetryMs, () => {
-      client.retries.delete(cancel)
-      readState(client, document)
-    })
-    client.retries.add(cancel)
+    readLater(client, () => readState(client, document))
   }
+}
+
+/** The device could not be read: again in a while. */
+export function readLater({ world, retries }: ClientState, read: () => void): void {
+  const cancel = world.after(storeRetryMs, () => {
+    retries.delete(cancel)
+    read()
+  })
+  retries.add(cancel)
 }

@@ -114,6 +114,15 @@ export function forgottenOf(sync: SyncState, name: DocumentName, found: readonly
   return found.filter((record) => document?.item(record) === undefined)
 }
 
+/** What no region has saved, as far as this tab knows, of the edits that other tabs have on the device. */
+export function storedByOthers(sync: SyncState, name: DocumentName): RecordName[] {
+  const items = [...(sync.documents.get(name)?.items.values() ?? [])]
+  return items
+    .filter(({ state, isHeld, isUnwritten }) => (state === 'waiting' || state === 'sent') && !isHeld && !isUnwritten)
+    .map(({ record }) => record)
+    .filter(({ opening }) => opening !== sync.options.opening)
+}
+
 export function mirrorStatus(sync: SyncRoot, name: DocumentName, status: DocumentStatus): void {
   // It was erased before this tab opened it.
   if (status.kind === 'erased') return mirrorErased(sync, name)

@@ -7,7 +7,7 @@ import type { EngineName } from '@meridian/core/engine'
 import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
 import type { ClientState, OpenTabLink, TabLink } from './client-state.js'
-import { loadUnseen, readOutbox, readPlaces, readStored, readTokens, showAgain } from './device-copy.js'
+import { loadUnseen, readLater, readOutbox, readPlaces, readStored, readTokens, showAgain } from './device-copy.js'
 import type { Wanted } from './durable.js'
 import { wanted } from './durable.js'
 import { distrust } from './lost-store.js'
@@ -224,6 +224,8 @@ class ClientTabs implements TabLink {
       this.post({ type: 'opened', document: slot.name, engine: slot.live?.engine ?? 'yjs' })
       slot.presence?.again()
       askAgain(slot, this.#client.sync)
+      const found = otherTabs.storedByOthers(this.#client.sync, slot.name)
+      if (found.length > 0) this.post({ type: 'found', document: slot.name, records: found })
     }
     this.#tellUnsaved()
   }
@@ -267,8 +269,14 @@ class ClientTabs implements TabLink {
   }
 
   async #judgeFound(document: DocumentName, found: readonly RecordName[]): Promise<void> {
-    await loadUnseen(this.#client, document)
-    for (const record of otherTabs.forgottenOf(this.#client.sync, document, found))
+    const client = this.#client
+    const { sync } = client
+    const isRead = await loadUnseen(client, document)
+    if (client.isClosed || !sync.leads) return
+    // What could not be read is not known to be forgotten.
+    if (!isRead) return readLater(client, () => void this.#judgeFound(document, found))
+    if (!sync.isKnown(document)) return
+    for (const record of otherTabs.forgottenOf(sync, document, found))
       this.post({ type: 'marked', document, record, mark: undefined })
   }
 

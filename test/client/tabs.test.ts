@@ -135,6 +135,41 @@ describe('two tabs', () => {
     expect(durable(world)).toEqual(['no room', 'last words'])
   })
 
+  it('[CLI2] call no edit saved while the whole state that stands for it is on its way', async () => {
+    const { world, browser, one, two, first, second } = await twoTabs()
+    add(first, 'x')
+    await world.settle()
+    // The region lost it, and finds the next edit premature.
+    world.region.entries.splice(0)
+    world.region.fail({ code: 'LOG_UNAVAILABLE', retryAfterMs: 0 })
+    // The leader's own is the older one there, and the younger one in the other tab; neither is pushed before both are there.
+    two.store.held = true
+    add(second, 'theirs')
+    add(first, 'ours')
+    await world.turn()
+    browser.deliver()
+    browser.deliver()
+    await world.turn()
+    two.store.release()
+    let isSaved = false
+    const saved = second.saved().then(() => {
+      isSaved = true
+    })
+    // The region commits nothing yet.
+    for (let round = 0; round < 20; round++) {
+      await world.turn()
+      browser.deliver()
+      one.wire?.step('up')
+      one.wire?.step('down')
+    }
+    expect(one.session?.frames.filter((frame) => frame.type === 'push').length).toBeGreaterThan(2)
+    expect([isSaved, first.pending, second.pending]).toEqual([false, 2, 2])
+    await world.pass(1_000)
+    await saved
+    expect(durable(world).toSorted()).toEqual(['ours', 'theirs', 'x'])
+    expect([first.pending, second.pending]).toEqual([0, 0])
+  })
+
   it('go on at once when the leader dies in mid-push, and nothing is there twice', async () => {
     const { world, browser, one, first, second } = await twoTabs()
     add(first, 'a')

@@ -232,7 +232,7 @@ export class Cluster {
     // Tabs are pairs of one tenant: 0 and 1, 4 and 5, …
     const isTab = number % 4 < 2 && Math.floor(number / 4) < options.tabPairs
     const shares = isTab && number % 4 === 1 ? neighbour : undefined
-    const browser = shares?.browser ?? (isTab ? new Browser(this.scheduler, random.fork()) : undefined)
+    const browser = shares?.browser ?? (isTab ? new Browser(this.scheduler, random.fork(), this.trace) : undefined)
     // One in four is of another tenant.
     const tenant = tenants[number % 4 === 3 ? 1 : 0]
     const site = shares?.site ?? random.pick(this.sites)
