@@ -153,7 +153,7 @@ export class Client implements Store, ClientState, HandleOwner {
         },
         made: (document, record, payload) => {
           this.storage.keep?.()
-          this.#post({ type: 'edit', document, record, payload, isOrphan: false })
+          this.#post({ type: 'edit', document, record, payload, isOrphan: record.opening !== this.opening })
         },
         marked: (document, record, mark) => {
           if (this.sync.leads) this.#post({ type: 'marked', document, record, mark })

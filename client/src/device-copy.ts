@@ -15,11 +15,11 @@ const storeRetryMs = 5_000
 const readsMax = 3
 
 /** @throws MeridianError STORE_FAILED */
-export async function readStored({ storage }: ClientState, document: DocumentName): Promise<StoredDocument> {
+export async function readStored({ writer }: ClientState, document: DocumentName): Promise<StoredDocument> {
   for (let time = 1; ; time++) {
     // The log first: what stands there and has no mark is saved. The other way round an edit that another tab wrote in between would be taken for that.
-    const found = await storage.read(records.documentPrefix(document))
-    const marks = await storage.read(records.outboxDocumentPrefix(document))
+    const found = await writer.read(records.documentPrefix(document))
+    const marks = await writer.read(records.outboxDocumentPrefix(document))
     const stored = records.readDocument(found, marks)
     const held = new Set(stored.log.map(({ name }) => records.recordText(name)))
     if (time === readsMax || stored.marks.every(({ name }) => held.has(records.recordText(name)))) return stored
@@ -28,13 +28,13 @@ export async function readStored({ storage }: ClientState, document: DocumentNam
 }
 
 /** @throws MeridianError STORE_FAILED */
-export async function readTokens({ storage, sync }: ClientState): Promise<void> {
-  sync.tokensFound(records.readTokens(await storage.read(records.tokenPrefix)))
+export async function readTokens({ writer, sync }: ClientState): Promise<void> {
+  sync.tokensFound(records.readTokens(await writer.read(records.tokenPrefix)))
 }
 
 /** @throws MeridianError STORE_FAILED */
-export async function readPlaces({ storage, sync }: ClientState): Promise<void> {
-  const [found] = await storage.read(records.regionsKey)
+export async function readPlaces({ writer, sync }: ClientState): Promise<void> {
+  const [found] = await writer.read(records.regionsKey)
   if (found !== undefined) sync.placesFound(records.decodeRegions(found.value))
 }
 
@@ -50,7 +50,11 @@ export async function loadSlot(client: ClientState, slot: Slot, live: Live): Pro
   try {
     stored = await readStored(client, slot.name)
   } catch (thrown) {
+    if (slot.live !== live || client.isClosed) return
     client.storeFailed(thrown)
+    // The live copy is without it, and no snapshot of that may stand for what is there.
+    sync.notRead(slot.name)
+    readLater(client, () => void showAgain(client, slot.name))
   }
   if (slot.live !== live || client.isClosed) return
   // Edits of other tabs that were heard of before somebody opened it here may not be on the device yet.
@@ -73,8 +77,8 @@ export async function loadSlot(client: ClientState, slot: Slot, live: Live): Pro
 
 /** Edits of earlier openings are pushed, whether or not somebody opens their documents. @throws MeridianError STORE_FAILED */
 export async function readOutbox(client: ClientState): Promise<void> {
-  const { storage, sync, slots } = client
-  const marks = await storage.read(records.outboxPrefix)
+  const { writer, sync, slots } = client
+  const marks = await writer.read(records.outboxPrefix)
   for (const { document, record } of records.inOrder(marks)) sync.outboxFound(document, record)
   for (const document of records.markedDocuments(marks)) {
     if (client.isClosed) return
@@ -107,7 +111,9 @@ export async function showAgain(client: ClientState, document: DocumentName): Pr
     const stored = await readStored(client, document)
     apply(client.slots.get(document), records.updatesOf(stored))
   } catch (thrown) {
+    if (client.isClosed) return
     client.storeFailed(thrown)
+    readLater(client, () => void showAgain(client, document))
   }
 }
 

@@ -68,9 +68,11 @@ function unhold(sync: SyncState, document: ClientDocument, isMeant: (item: Outbo
   }
 }
 
+/** What the tab that made it will not write. It is said again: who has opened the document since has neither heard of it nor found it on the device. */
 export function writeFor(sync: SyncState, document: ClientDocument, item: OutboxItem): void {
   if (!item.isUnwritten) return
   item.isUnwritten = false
+  sync.effects.made(document.name, item.record, item.payload)
   sync.journal.rewrite(document, item)
   sync.journal.mark(document, item, unsavedMark)
 }

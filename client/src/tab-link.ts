@@ -15,6 +15,7 @@ import * as otherTabs from './other-tabs.js'
 import type { RecordName } from './records.js'
 import * as records from './records.js'
 import { apply, askAgain, told } from './slot.js'
+import { connecting } from './sync-state.js'
 import type { OpenTabPort, SaidMessage, TabMessage, TabsEffects } from './tabs.js'
 import { Tabs } from './tabs.js'
 
@@ -46,7 +47,8 @@ class ClientTabs implements TabLink {
     this.#client = client
     this.#tabs = new Tabs(opening, port, {
       after: (ms, run) => world.after(ms, run),
-      connection: () => sync.connectionStatus,
+      // This tab may lead and not be ready yet.
+      connection: () => (sync.leads ? sync.connectionStatus : connecting),
       promoted: (isAlone) => void this.#lead(isAlone),
       demoted: () => {
         this.#found = []
@@ -256,16 +258,23 @@ class ClientTabs implements TabLink {
 
   /** To tabs that do not find on the device what stands here. */
   #showCopy(document: DocumentName): void {
-    const { sync, slots } = this.#client
+    const { sync, slots, writer } = this.#client
     const state = slots.get(document)?.live?.loadedState()
-    const updates = state === undefined ? sync.payloads(document) : [state]
+    const updates = state === undefined ? [...writer.unwritten(records.documentLogPrefix(document)), ...sync.payloads(document)] : [state]
     if (updates.length > 0) this.post({ type: 'show', document, updates: updates.map((update) => update.slice()) })
   }
 
   async #flush(to: string, document: DocumentName): Promise<void> {
-    await this.#client.writer.drained().catch(() => undefined)
-    this.post({ type: 'flushed', to, document })
+    const client = this.#client
+    const isWritten = await client.writer.drained().then(
+      () => true,
+      () => false,
+    )
+    if (client.isClosed) return
     this.tellStatus(document)
+    // What could not be written is there later, or another tab leads then.
+    if (!isWritten) return this.#flush(to, document)
+    this.post({ type: 'flushed', to, document })
   }
 
   async #judgeFound(document: DocumentName, found: readonly RecordName[]): Promise<void> {
@@ -297,9 +306,7 @@ class ClientTabs implements TabLink {
     if (taken === 'settled') this.post({ type: 'marked', document, record, mark: undefined })
     if (!this.#tabs.isGone(record.opening)) return
     otherTabs.release(sync, record.opening, Number.POSITIVE_INFINITY, false)
-    if (taken !== 'new') return
     // Nobody else tells of it: whoever leads may have heard of it too early to take it, and others may have opened since.
-    if (sync.leads) this.post({ type: 'edit', document, record, payload, isOrphan: true })
-    else this.#tellUnsaved(document)
+    if (taken === 'new' && !sync.leads) this.#tellUnsaved(document)
   }
 }

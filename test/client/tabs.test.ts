@@ -170,6 +170,53 @@ describe('two tabs', () => {
     expect([first.pending, second.pending]).toEqual([0, 0])
   })
 
+  it('[SES1] show what the leader has received and its device cannot take', async () => {
+    const { world, one, two } = await twoTabs()
+    const followers = two.open('notes/2')
+    const theirs = world.device('other').open('notes/2')
+    await world.pass(300)
+    one.store.failure = 'STORE_FULL'
+    add(theirs, 'received')
+    await world.settle()
+    expect(listOf(followers)).toEqual(['received'])
+    // Nobody has it open in the leading tab, which keeps only what is to be written.
+    await followers.close()
+    const again = two.open('notes/2')
+    const leaders = one.open('notes/2')
+    await world.pass(400)
+    expect([listOf(again), listOf(leaders)]).toEqual([['received'], ['received']])
+    one.store.failure = undefined
+    await world.pass(60_000)
+    one.restart()
+    const last = one.open('notes/2')
+    await world.pass(400)
+    expect(listOf(last)).toEqual(['received'])
+  })
+
+  it('[SES2] show what one that died had told the leader, before it and after it is on the device', async () => {
+    const { world, browser, one, two, first, second } = await twoTabs()
+    two.store.held = true
+    add(second, 'last words')
+    await world.turn()
+    browser.deliver()
+    const three = browser.open()
+    const third = three.open('notes/1')
+    // It hears of the leader, and reads the device.
+    for (let round = 0; round < 8; round++) {
+      await world.turn()
+      browser.deliver(one)
+      browser.deliver(three)
+    }
+    expect(listOf(third)).toEqual([])
+    one.store.held = true
+    browser.kill(two)
+    await world.settle()
+    expect([listOf(first), listOf(third)]).toEqual([['last words'], ['last words']])
+    one.store.release()
+    await world.settle()
+    expect(durable(world)).toEqual(['last words'])
+  })
+
   it('go on at once when the leader dies in mid-push, and nothing is there twice', async () => {
     const { world, browser, one, first, second } = await twoTabs()
     add(first, 'a')

@@ -147,6 +147,18 @@ class Run {
     return site !== undefined && listOf(handle.ydoc).join() === this.cluster.history.list(site.index, target.name).join()
   }
 
+  #difference({ handle, target, device }: Watched): string {
+    const site = this.cluster.members[device]?.site
+    if (site === undefined) return ''
+    const shown = listOf(handle.ydoc)
+    const held = this.cluster.history.list(site.index, target.name)
+    const lacks = held.filter((text) => !shown.includes(text))
+    const has = shown.filter((text) => !held.includes(text))
+    const { pendingStructs, pendingDs } = handle.ydoc.store
+    const waits = pendingStructs === null && pendingDs === null ? '' : ', and something waits'
+    return `: lacks ${brief(lacks)}, has ${brief(has)} besides${waits}`
+  }
+
   #audit(): void {
     const { cluster } = this
     const { history, members, sites, targets } = cluster
@@ -156,7 +168,7 @@ class Run {
       for (const one of watched.values()) {
         const where = `${one.target.name} of device ${device.number}`
         if (!isAtRest(one.handle.status)) history.fail(`[PROGRESS] ${where} is still ${JSON.stringify(one.handle.status)}`)
-        if (!this.#isEqual(one)) history.fail(`[SES1] ${where} differs from the log`)
+        if (!this.#isEqual(one)) history.fail(`[SES1] ${where} differs from the log${this.#difference(one)}`)
       }
       if (device.client.pending > 0) history.fail(`[PROGRESS] device ${device.number} has ${device.client.pending} edits pending`)
       for (const thrown of device.reported) history.fail(`[ERR] device ${device.number} threw ${String(thrown)}`)
@@ -248,6 +260,8 @@ class Run {
     }
   }
 }
+
+const brief = (texts: readonly string[]): string => texts.map((text) => text.slice(0, 12)).join(' ') || 'nothing'
 
 const isAtRest = (status: DocumentStatus): boolean =>
   status.kind === 'erased' || (status.kind === 'current' && status.pending === 0)
