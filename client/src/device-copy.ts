@@ -40,11 +40,10 @@ export async function readPlaces({ writer, sync }: ClientState): Promise<void> {
 
 /** Into the live copy of a document that somebody opened. */
 export async function loadSlot(client: ClientState, slot: Slot, live: Live): Promise<void> {
-  const { sync, tabs, writer } = client
+  const { sync, tabs } = client
   // What stands in the outbox from earlier openings gets its place in the order first.
   await client.opened
   await tabs?.opened(slot.name, live.engine)
-  await writer.drained().catch(() => undefined)
   const { anewCount } = sync
   let stored = records.noDocument
   try {
@@ -66,8 +65,7 @@ export async function loadSlot(client: ClientState, slot: Slot, live: Live): Pro
   if (anewCount !== sync.anewCount) tabs?.writtenAnew()
   for (const message of slot.edits.splice(0)) tabs?.heard(message)
   // Read before the leader wrote what became of them, and loaded after it had said so.
-  const found = stored.marks.map(({ name }) => name)
-  if (found.length > 0 && !sync.leads) tabs?.post({ type: 'found', document: slot.name, records: found })
+  tabs?.found(slot.name)
   judgeReady(slot, sync)
   const { age } = sync
   for (const waiter of slot.waiters) waiter.age ??= age
@@ -92,8 +90,7 @@ export async function readOutbox(client: ClientState): Promise<void> {
 
 /** For another tab, or to be pushed. False: the device could not be read. */
 export async function loadUnseen(client: ClientState, document: DocumentName): Promise<boolean> {
-  const { writer, sync } = client
-  await writer.drained().catch(() => undefined)
+  const { sync } = client
   const { anewCount } = sync
   let stored: StoredDocument | undefined
   try {
@@ -128,7 +125,6 @@ export function readState(client: ClientState, document: DocumentName): void {
 
 async function readStoredState(client: ClientState, document: DocumentName): Promise<void> {
   try {
-    await client.writer.drained()
     client.sync.stateRead(document, stateOf(records.updatesOf(await readStored(client, document))))
   } catch (thrown) {
     // A store that was closed meanwhile has nothing more to read, and its process may end.

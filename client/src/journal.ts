@@ -195,7 +195,7 @@ export class Journal {
 }
 
 /** How an item stands in the outbox, as its record says it. */
-function markOf(item: OutboxItem): Mark {
+export function markOf(item: OutboxItem): Mark {
   switch (item.state) {
     case 'kept':
       return { kind: 'kept', dot: item.dot }

@@ -110,19 +110,11 @@ export function mirrorMark(sync: SyncRoot, name: DocumentName, record: RecordNam
   settle(sync)
 }
 
-/** Of these records, those that the outbox does not have any more. */
-export function forgottenOf(sync: SyncState, name: DocumentName, found: readonly RecordName[]): RecordName[] {
-  const document = sync.documents.get(name)
-  return found.filter((record) => document?.item(record) === undefined)
-}
-
-/** What no region has saved, as far as this tab knows, of the edits that other tabs have on the device. */
-export function storedByOthers(sync: SyncState, name: DocumentName): RecordName[] {
-  const items = [...(sync.documents.get(name)?.items.values() ?? [])]
-  return items
-    .filter(({ state, isHeld, isUnwritten }) => (state === 'waiting' || state === 'sent') && !isHeld && !isUnwritten)
-    .map(({ record }) => record)
-    .filter(({ opening }) => opening !== sync.options.opening)
+/** What of other openings is on the device and in the outbox, as far as this tab knows. */
+export function foundIn(sync: SyncState, name: DocumentName): RecordName[] {
+  const items = sync.documents.get(name)?.items.values() ?? []
+  const others = [...items].filter(({ record }) => record.opening !== sync.options.opening)
+  return others.filter(({ isHeld, isUnwritten }) => !isHeld && !isUnwritten).map(({ record }) => record)
 }
 
 export function mirrorStatus(sync: SyncRoot, name: DocumentName, status: DocumentStatus): void {

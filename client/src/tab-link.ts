@@ -11,6 +11,7 @@ import { loadUnseen, readLater, readOutbox, readPlaces, readStored, readTokens, 
 import type { Wanted } from './durable.js'
 import { wanted } from './durable.js'
 import { distrust } from './lost-store.js'
+import { markOf } from './journal.js'
 import * as otherTabs from './other-tabs.js'
 import type { RecordName } from './records.js'
 import * as records from './records.js'
@@ -65,6 +66,9 @@ class ClientTabs implements TabLink {
       flushedLate: (document) => void showAgain(client, document),
       heard: (message) => this.heard(message),
     })
+    void client.opened.then(() => {
+      for (const name of sync.documents.keys()) this.found(name)
+    })
   }
 
   get isLeading(): boolean {
@@ -87,6 +91,12 @@ class ClientTabs implements TabLink {
     // A tab that has opened one since has read a store without it.
     for (const document of this.#tabs.wanted()) this.#showCopy(document)
     if (!this.#client.sync.leads) this.#tellUnsaved()
+  }
+
+  found(document: DocumentName): void {
+    const { sync } = this.#client
+    const records = sync.leads ? [] : otherTabs.foundIn(sync, document)
+    if (records.length > 0) this.post({ type: 'found', document, records })
   }
 
   wrote(): void {
@@ -180,10 +190,9 @@ class ClientTabs implements TabLink {
   /** The device is read again: what its last leader wrote, and what tabs that are gone left behind, is this one's now. */
   async #lead(isAlone: boolean): Promise<void> {
     const client = this.#client
-    const { sync, slots, writer } = client
+    const { sync, slots } = client
     await client.opened
     if (!isAlone) {
-      await writer.drained().catch(() => undefined)
       try {
         await readTokens(client)
         await readPlaces(client)
@@ -226,10 +235,9 @@ class ClientTabs implements TabLink {
       this.post({ type: 'opened', document: slot.name, engine: slot.live?.engine ?? 'yjs' })
       slot.presence?.again()
       askAgain(slot, this.#client.sync)
-      const found = otherTabs.storedByOthers(this.#client.sync, slot.name)
-      if (found.length > 0) this.post({ type: 'found', document: slot.name, records: found })
     }
     this.#tellUnsaved()
+    for (const name of this.#client.sync.documents.keys()) this.found(name)
   }
 
   #tellUnsaved(only?: DocumentName): void {
@@ -260,7 +268,8 @@ class ClientTabs implements TabLink {
   #showCopy(document: DocumentName): void {
     const { sync, slots, writer } = this.#client
     const state = slots.get(document)?.live?.loadedState()
-    const updates = state === undefined ? [...writer.unwritten(records.documentLogPrefix(document)), ...sync.payloads(document)] : [state]
+    const updates =
+      state === undefined ? [...writer.unwritten(records.documentLogPrefix(document)), ...sync.payloads(document)] : [state]
     if (updates.length > 0) this.post({ type: 'show', document, updates: updates.map((update) => update.slice()) })
   }
 
@@ -284,9 +293,13 @@ class ClientTabs implements TabLink {
     if (client.isClosed || !sync.leads) return
     // What could not be read is not known to be forgotten.
     if (!isRead) return readLater(client, () => void this.#judgeFound(document, found))
-    if (!sync.isKnown(document)) return
-    for (const record of otherTabs.forgottenOf(sync, document, found))
-      this.post({ type: 'marked', document, record, mark: undefined })
+    const known = sync.documents.get(document)
+    if (known === undefined) return
+    for (const record of found) {
+      const item = known.item(record)
+      const mark = item === undefined ? undefined : markOf(item)
+      if (mark?.kind !== 'unsaved') this.post({ type: 'marked', document, record, mark })
+    }
   }
 
   #takeEdit(message: EditMessage): void {

@@ -217,6 +217,22 @@ describe('two tabs', () => {
     expect(durable(world)).toEqual(['last words'])
   })
 
+  it('[CLI2] hear what became of an edit that they found on the device, whether or not somebody opens its document', async () => {
+    const { world, browser, one, second } = await twoTabs()
+    one.store.held = true
+    add(second, 'saved')
+    await world.settle()
+    expect([durable(world), second.pending]).toEqual([['saved'], 0])
+    // That it is saved was said before it listens, and does not stand on the device yet.
+    const three = browser.open()
+    await world.settle()
+    expect(three.client.pending).toBe(0)
+    const third = three.open('notes/1')
+    one.store.release()
+    await world.pass(300)
+    expect(third.status).toEqual({ kind: 'current', pending: 0, access: 'write' })
+  })
+
   it('go on at once when the leader dies in mid-push, and nothing is there twice', async () => {
     const { world, browser, one, first, second } = await twoTabs()
     add(first, 'a')
