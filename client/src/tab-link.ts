@@ -16,7 +16,6 @@ import * as otherTabs from './other-tabs.js'
 import type { RecordName } from './records.js'
 import * as records from './records.js'
 import { apply, askAgain, told } from './slot.js'
-import { connecting } from './sync-state.js'
 import type { OpenTabPort, SaidMessage, TabMessage, TabsEffects } from './tabs.js'
 import { Tabs } from './tabs.js'
 
@@ -32,8 +31,6 @@ export const linkTabs =
 class ClientTabs implements TabLink {
   readonly #client: ClientState
   readonly #tabs: Tabs
-  /** What other tabs asked about while this one was reading the device to lead. */
-  #found: { readonly document: DocumentName; readonly records: readonly RecordName[] }[] = []
   #isTelling = false
   #wants: {
     readonly tab: string
@@ -48,13 +45,9 @@ class ClientTabs implements TabLink {
     this.#client = client
     this.#tabs = new Tabs(opening, port, {
       after: (ms, run) => world.after(ms, run),
-      // This tab may lead and not be ready yet.
-      connection: () => (sync.leads ? sync.connectionStatus : connecting),
+      connection: () => (sync.leads ? sync.connectionStatus : undefined),
       promoted: (isAlone) => void this.#lead(isAlone),
-      demoted: () => {
-        this.#found = []
-        otherTabs.follow(sync)
-      },
+      demoted: () => otherTabs.follow(sync),
       led: () => this.#introduce(),
       interest: (document, isWanted) => this.#interest(document, isWanted),
       gone: (tab) => {
@@ -138,8 +131,6 @@ class ClientTabs implements TabLink {
         return this.#takeEdit(message)
       case 'found':
         if (sync.leads) void this.#judgeFound(message.document, message.records)
-        // This tab leads and has not read the device yet.
-        else if (this.isLeading) this.#found.push({ document: message.document, records: message.records })
         return
       case 'stored':
         return otherTabs.release(sync, message.tab, message.number, message.isDurable)
@@ -210,7 +201,6 @@ class ClientTabs implements TabLink {
     }
     if (client.isClosed || !this.isLeading) return
     otherTabs.lead(sync)
-    for (const { document, records } of this.#found.splice(0)) void this.#judgeFound(document, records)
     for (const slot of slots.values()) slot.presence?.again()
     this.#tabs.announce()
     client.start()

@@ -3,6 +3,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Handle } from '@meridian/client/handle'
+import type { TabMessage } from '@meridian/client/tabs'
+import { Tabs as TabsOfOne } from '@meridian/client/tabs'
 import type { Browser, Device } from './world.js'
 import { add, documentOf, listOf, World } from './world.js'
 
@@ -360,6 +362,67 @@ describe('two tabs', () => {
     await world.pass(1_000)
     expect(two.client.status.connection.kind).toBe('closed')
     expect([...browser.disk.records.keys()]).toEqual(['["of after"]'])
+  })
+})
+
+describe('a tab that comes to lead', () => {
+  const noEffects = {
+    ...{ after: () => () => undefined, connection: () => undefined, promoted: () => undefined, demoted: () => undefined },
+    ...{
+      led: () => undefined,
+      interest: () => undefined,
+      gone: () => undefined,
+      flushedLate: () => undefined,
+      heard: () => undefined,
+    },
+  }
+  const noPort = { post: () => undefined, lead: () => undefined, watch: () => undefined, close: () => undefined }
+  const connection = { kind: 'idle' } as const
+
+  it('says so only when it has read the device', () => {
+    const posted: TabMessage[] = []
+    let receive: (message: TabMessage) => void = () => undefined
+    let isReady = false
+    const port = (_tab: string, heard: (message: TabMessage) => void) => {
+      receive = heard
+      return {
+        ...noPort,
+        post: (message: TabMessage) => posted.push(message),
+        lead: (_how: string, granted: () => void) => granted(),
+      }
+    }
+    const tabs = new TabsOfOne('one', port, { ...noEffects, connection: () => (isReady ? connection : undefined) })
+    receive({ type: 'hello', tab: 'two' })
+    isReady = true
+    tabs.announce()
+    receive({ type: 'hello', tab: 'two' })
+    const leads = posted.filter(({ type }) => type === 'leads')
+    expect(leads).toEqual([
+      { type: 'leads', tab: 'one', connection: undefined, isNew: false },
+      { type: 'leads', tab: 'one', connection, isNew: true },
+      { type: 'leads', tab: 'one', connection, isNew: false },
+    ])
+  })
+
+  it('is told what the others have then, and again when it comes to lead again', () => {
+    let receive: (message: TabMessage) => void = () => undefined
+    let count = 0
+    const port = (_tab: string, heard: (message: TabMessage) => void) => {
+      receive = heard
+      return noPort
+    }
+    void new TabsOfOne('two', port, { ...noEffects, led: () => count++ })
+    const counts: number[] = []
+    for (const message of [
+      { connection: undefined, isNew: false },
+      { connection, isNew: true },
+      { connection, isNew: false },
+      { connection, isNew: true },
+    ]) {
+      receive({ type: 'leads', tab: 'one', ...message })
+      counts.push(count)
+    }
+    expect(counts).toEqual([0, 1, 1, 2])
   })
 })
 
