@@ -45,6 +45,8 @@ export async function loadSlot(client: ClientState, slot: Slot, live: Live): Pro
   await client.opened
   await tabs?.opened(slot.name, live.engine)
   const { anewCount } = sync
+  // Edits of other tabs that were heard of before somebody opened it here may not be on the device yet, and be forgotten when it has been read.
+  const known = sync.payloads(slot.name)
   let stored = records.noDocument
   try {
     stored = await readStored(client, slot.name)
@@ -56,8 +58,7 @@ export async function loadSlot(client: ClientState, slot: Slot, live: Live): Pro
     readLater(client, () => void showAgain(client, slot.name))
   }
   if (slot.live !== live || client.isClosed) return
-  // Edits of other tabs that were heard of before somebody opened it here may not be on the device yet.
-  live.apply([...records.updatesOf(stored), ...sync.payloads(slot.name), ...slot.early])
+  live.apply([...records.updatesOf(stored), ...known, ...slot.early])
   slot.early = []
   live.isLoaded = true
   if (sync.isFound(slot.name, stored)) ready(slot, 'device')

@@ -219,6 +219,33 @@ describe('two tabs', () => {
     expect(durable(world)).toEqual(['last words'])
   })
 
+  it('[SES1] show an edit that reached the device, and was saved and forgotten, while they read it', async () => {
+    const { world, one, two, first, second } = await twoTabs()
+    await first.close()
+    two.store.held = true
+    add(second, 'slow')
+    await world.settle()
+    // What is read by now comes later.
+    let goOn: () => void = () => undefined
+    const gate = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const read = one.store.read.bind(one.store)
+    one.store.read = async (prefix) => {
+      const found = await read(prefix)
+      await gate
+      return found
+    }
+    const again = one.open('notes/1')
+    await world.settle()
+    two.store.release()
+    await world.settle()
+    expect([durable(world), second.pending, listOf(again)]).toEqual([['slow'], 0, []])
+    goOn()
+    await world.settle()
+    expect(listOf(again)).toEqual(['slow'])
+  })
+
   it('[CLI2] hear what became of an edit that they found on the device, whether or not somebody opens its document', async () => {
     const { world, browser, one, second } = await twoTabs()
     one.store.held = true
