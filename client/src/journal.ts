@@ -147,6 +147,7 @@ export class Journal {
     for (const item of document.items.values()) {
       document.log.set(records.recordText(item.record), item.record)
       document.logBytes += item.payload.length
+      item.isCopied = false
       if (!isOurs(item)) continue
       this.rewrite(document, item)
       this.mark(document, item, markOf(item))

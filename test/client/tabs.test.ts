@@ -246,6 +246,28 @@ describe('two tabs', () => {
     expect(listOf(again)).toEqual(['slow'])
   })
 
+  it('[CLI1] store with an edit what it builds on, of a tab whose store is full', async () => {
+    const { world, browser, one, two, first, second } = await twoTabs()
+    world.reachable = false
+    one.cut()
+    two.store.held = true
+    add(second, 'cause')
+    await world.turn()
+    browser.deliver(one)
+    add(first, 'effect')
+    await first.stored()
+    // Both die, and only one of them has written.
+    browser.kill(one)
+    browser.kill(two)
+    const last = browser.open()
+    const handle = last.open('notes/1')
+    await world.pass(1_000)
+    expect(listOf(handle)).toEqual(['cause', 'effect'])
+    world.reachable = true
+    await world.pass(60_000)
+    expect(durable(world)).toEqual(['cause', 'effect'])
+  })
+
   it('[CLI2] hear what became of an edit that they found on the device, whether or not somebody opens its document', async () => {
     const { world, browser, one, second } = await twoTabs()
     one.store.held = true
