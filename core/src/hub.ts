@@ -15,79 +15,34 @@
  */
 
 import type { Attachment } from './attachment.js'
-import type { CompactionPolicy } from './compaction.js'
-import { compactionPolicy, dueWhenIdle, dueWhileOpen } from './compaction.js'
-import type { Shared } from './delivery.js'
-import { Delivery, RecentEntry } from './delivery.js'
-import type { Admit, Clock, Random } from './effects.js'
-import type { Engine, EngineIndex, EngineName, IndexDecoding, Inspection } from './engine.js'
-import { inspectLimits } from './engine.js'
-import type { EngineAside } from './engine-aside.js'
-import type { Control, Draft, Entry, PushName } from './entry.js'
+import type { QueuedItem, Receipt } from './commit-queue.js'
+import { CommitQueue } from './commit-queue.js'
+import { dueWhenIdle, dueWhileOpen } from './compaction.js'
+import { RecentEntry } from './delivery.js'
+import type { EngineName } from './engine.js'
+import type { Control, Entry, PushName } from './entry.js'
 import { encodeControl } from './entry.js'
-import { assert, MeridianError } from './errors.js'
-import { Holders } from './holders.js'
+import { assert } from './errors.js'
+import { FanOut } from './fan-out.js'
+import type { HubEffects, HubOptions } from './hub-effects.js'
+import { hubOptions } from './hub-effects.js'
 import type { HybridTime } from './hybrid-time.js'
 import { nextTime, zeroTime } from './hybrid-time.js'
 import type { DocumentName, GroupId, Position, RegionId, ReplicaId } from './ids.js'
 import { replicaParts, toPosition } from './ids.js'
+import { IndexLoader } from './index-loader.js'
 import type { HubLimits } from './limits.js'
-import { hubLimits } from './limits.js'
-import type { IndexLoading, IndexState, LoadedIndex } from './live-document.js'
 import { LiveDocument } from './live-document.js'
-import { LiveGroup } from './live-group.js'
-import type { Appended, DocumentInfo, LogErrorCode, Outcome, RegionLog, SnapshotInfo } from './log.js'
-import type { Subscriber, Subscription } from './subscription.js'
+import type { LoadedIndex } from './live-document.js'
+import type { LiveGroup } from './live-group.js'
+import { LiveGroups } from './live-groups.js'
+import type { Appended, DocumentInfo, LogErrorCode, SnapshotInfo } from './log.js'
+import { PresenceBoard } from './presence-board.js'
+import type { Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
 import { UnopenedTails } from './unopened-tails.js'
-import type { Chain, Version } from './version.js'
+import type { Version } from './version.js'
 import { include } from './version.js'
-
-/** What links to other regions hear of this one: all that became durable, in the order of the log. */
-export interface HubLinks {
-  /** Entries of this region, up to this one. @param chain of it; undefined if the log did not say. */
-  appended(group: GroupId, replica: ReplicaId, sequence: number, chain: Chain | undefined): void
-  /** Entries that links brought. */
-  included(entries: readonly Entry[]): void
-  /** The log opened anew, and may hold more than was told. */
-  reopened(): void
-  /** How many regions hold a group, this one included. */
-  regionCount(group: GroupId): number
-  /** Whether a region is connected now. */
-  isLinked(region: RegionId): boolean
-}
-
-export interface HubEffects {
-  readonly log: RegionLog
-  readonly clock: Clock
-  readonly random: Random
-  readonly admit: Admit
-  readonly engines: Partial<Record<EngineName, Engine>>
-  readonly aside: EngineAside
-  /** Runs at the end of this turn, when sockets that are readable have been read, or a moment later, so that others can join a commit. */
-  schedule(run: () => void, when: 'end of turn' | 'in a moment'): void
-  /** Asks for a new snapshot. Answered by `compacted`, whether there is one or not. */
-  compact(document: DocumentName): void
-  /** Absent for a node that is alone. */
-  readonly links?: HubLinks
-  /** A control entry became durable here, whoever wrote it; told once, after what stood before it was delivered (RES3). */
-  controlled?(group: GroupId, payload: Uint8Array): void
-}
-
-export interface HubOptions {
-  readonly limits: HubLimits
-  readonly compaction: CompactionPolicy
-  /** True while this region is the only one of each group, so that it may seal its closed incarnations by itself. */
-  readonly aloneInGroups: boolean
-}
-
-export const hubOptions: HubOptions = { limits: hubLimits, compaction: compactionPolicy, aloneInGroups: true }
-
-/** Who pushed an entry and waits for its fate. Called once for each push, in the order of the pushes. */
-export interface Receipt {
-  saved(counter: number, bytes: number, replica: number, sequence: number): void
-  failed(channel: number, counter: number, bytes: number, code: LogErrorCode): void
-}
 
 /** Where an update came from. */
 export interface Pushed {
@@ -99,17 +54,6 @@ export interface Pushed {
   readonly bytes: number
   readonly receipt: Receipt
   readonly origin: Subscription
-}
-
-interface Item {
-  readonly group: LiveGroup
-  readonly document: LiveDocument | undefined
-  /** Undefined for a barrier: it adds nothing and is saved when all before it is (SES7). */
-  readonly draft: Draft | undefined
-  readonly origin: Subscription | undefined
-  readonly receipt: Receipt | undefined
-  readonly counter: number
-  readonly bytes: number
 }
 
 /** Counters since the start, for metrics. */
@@ -128,30 +72,22 @@ export class Hub {
   readonly limits: HubLimits
   readonly stats: HubStats = { commits: 0, entries: 0, included: 0, payloadBytes: 0, failedCommits: 0, delivered: 0 }
   readonly tail: TailBuffer<LiveDocument>
+  readonly presence: PresenceBoard
   sessionCount = 0
 
   readonly #options: HubOptions
   readonly #documents = new Map<DocumentName, LiveDocument>()
-  readonly #groups = new Map<GroupId, GroupSlot>()
-  readonly #holders = new Map<GroupId, Holders>()
+  readonly #groups: LiveGroups
+  readonly #queue: CommitQueue
+  readonly #fanOut: FanOut
+  readonly #indexes: IndexLoader
   readonly #handles = new Set<number>()
   readonly #replicas: ReplicaId[]
   readonly #replicaIndex = new Map<ReplicaId, number>()
   /** Of the newest commit. */
   #replica: ReplicaId
 
-  #pending: Item[] = []
-  #pendingBytes = 0
-  #inFlight: Item[] | undefined
-  #scheduled = false
-  /** Commits in a row that carried one entry: waiting for company is given up for a while after some of them. */
-  #loneCommits = 0
   #time: HybridTime = zeroTime
-  #commit = 0
-  #closed = false
-  #touched: LiveDocument[] = []
-  #dirty: Subscriber[] = []
-  #idleWaiters: (() => void)[] = []
   /** Documents of commits that failed since the log was opened, and may be durable all the same. */
   #doubtful = new Set<DocumentName>()
   readonly #unopened: UnopenedTails
@@ -165,6 +101,36 @@ export class Hub {
     this.#replicas = [effects.log.replica]
     this.#replicaIndex.set(effects.log.replica, 0)
     this.#unopened = new UnopenedTails(this.#options.compaction)
+    this.presence = new PresenceBoard(effects.links, (name) => this.#documents.get(name))
+    const { log, engines, aside, schedule } = effects
+    this.#groups = new LiveGroups(
+      log,
+      () => this.#newHandle(),
+      (group) => {
+        for (const document of this.#documents.values()) if (document.group === group) document.touch()
+      },
+    )
+    this.#fanOut = new FanOut(this.stats, (document) => this.#sent(document))
+    this.#queue = new CommitQueue(
+      {
+        log,
+        schedule,
+        committed: (batch, appended) => this.#committed(batch, appended),
+        failed: (batch, behind, code) => this.#failed(batch, behind, code),
+      },
+      this.limits,
+    )
+    this.#indexes = new IndexLoader(
+      {
+        log,
+        engines,
+        aside,
+        schedule,
+        refresh: (document, run) => this.refresh(document, run),
+        loaded: (document) => this.#release(document),
+      },
+      this.limits.inlineBytesMax,
+    )
   }
 
   get documentCount(): number {
@@ -172,7 +138,7 @@ export class Hub {
   }
 
   get pendingBytes(): number {
-    return this.#pendingBytes
+    return this.#queue.pendingBytes
   }
 
   /** Replica ids by the index that frames use. Grows only. */
@@ -194,14 +160,14 @@ export class Hub {
   open(name: DocumentName, groupId: GroupId): LiveDocument {
     const held = this.#documents.get(name)
     if (held !== undefined) return held
-    const slot = this.#group(groupId)
-    const document = new LiveDocument(name, slot.group, { handle: this.#newHandle(), since: this.tail.head })
+    const group = this.#groups.get(groupId)
+    const document = new LiveDocument(name, group, { handle: this.#newHandle(), since: this.tail.head })
     this.#documents.set(name, document)
-    whenGroupReady(slot, (code) => {
-      if (code !== undefined || slot.group.isJoining) return this.#loaded(document, code ?? 'JOINING')
+    this.#groups.whenReady(groupId, (code) => {
+      if (code !== undefined) return this.#loaded(document, code)
       this.effects.log.openDocument(name, (outcome) => {
         if (outcome.kind === 'done') this.#adopt(document, outcome.value)
-        if (slot.group.isJoining) this.#loaded(document, 'JOINING')
+        if (group.isJoining) this.#loaded(document, 'JOINING')
         else this.#loaded(document, outcome.kind === 'done' ? 'ready' : outcome.code)
       })
     })
@@ -210,12 +176,13 @@ export class Hub {
 
   /** The group, or why it cannot be loaded now; at once, or when it is loaded. */
   withGroup(id: GroupId, run: (group: LiveGroup | LogErrorCode) => void): void {
-    const slot = this.#group(id)
-    whenGroupReady(slot, (code) => run(code ?? (slot.group.isJoining ? 'JOINING' : slot.group)))
+    this.#groups.whenReady(id, (code) => run(code ?? this.#groups.get(id)))
   }
 
   join(attachment: Attachment): void {
-    attachment.document.subscriptions.push(attachment)
+    const { document } = attachment
+    document.subscriptions.push(attachment)
+    if (document.subscriptions.length === 1) this.presence.opened(document)
   }
 
   leave(attachment: Attachment): void {
@@ -224,6 +191,7 @@ export class Hub {
     if (index < 0) return
     const last = document.subscriptions.pop()
     if (last !== undefined && last !== attachment) document.subscriptions[index] = last
+    if (document.subscriptions.length === 0) this.presence.closed(document)
     this.#release(document)
   }
 
@@ -244,20 +212,7 @@ export class Hub {
    * @param engine of the first update, for a document that was never written.
    */
   index(document: LiveDocument, engine: EngineName, run: () => void): LoadedIndex | LogErrorCode | undefined {
-    if (document.index.kind === 'loaded' && document.engine === undefined && document.index.engine.name !== engine)
-      document.index = { kind: 'absent' }
-    if (document.index.kind === 'absent') {
-      const loading: IndexLoading = { kind: 'loading', waiting: [], late: [] }
-      document.index = loading
-      const failed = this.#loadIndex(document, this.effects.engines[document.engine ?? engine], loading)
-      if (failed !== undefined) document.index = { kind: 'absent' }
-      if (failed !== undefined) return failed
-    }
-    const state: IndexState = document.index
-    if (state.kind === 'loaded') return state
-    if (state.kind === 'failed') return state.code
-    if (state.kind === 'loading') state.waiting.push(run)
-    return undefined
+    return this.#indexes.get(document, engine, run)
   }
 
   /** An admitted update on its way into the log. The index of the document includes it already. */
@@ -268,7 +223,7 @@ export class Hub {
     this.#seal(document.group)
     document.pendingCount++
     document.pendingBytes += payload.length
-    this.#add({
+    this.#queue.add({
       group: document.group,
       document,
       draft: {
@@ -297,7 +252,7 @@ export class Hub {
   /** SES7: saved when everything before it is, without an entry of its own. */
   barrier(document: LiveDocument, push: Pushed): void {
     const { counter, bytes, receipt, origin } = push
-    this.#add({ group: document.group, document: undefined, draft: undefined, origin, receipt, counter, bytes })
+    this.#queue.add({ group: document.group, document: undefined, draft: undefined, origin, receipt, counter, bytes })
   }
 
   /** RES7: the next update that is appended to a document whose life has ended begins a new one, which is empty. It lives when that is durable. */
@@ -314,7 +269,7 @@ export class Hub {
     this.#seal(document.group)
     document.pendingCount++
     document.erasing++
-    this.#add({
+    this.#queue.add({
       group: document.group,
       document,
       draft: {
@@ -337,7 +292,7 @@ export class Hub {
   /** Appends an entry of the group itself, such as an edit of its tenant's policy (RES3). */
   control(id: GroupId, control: Control, receipt: Receipt): void {
     this.withGroup(id, (group) => {
-      if (typeof group === 'string' || this.#closed)
+      if (typeof group === 'string' || this.#queue.isClosed)
         return receipt.failed(0, 0, 0, typeof group === 'string' ? group : 'LOG_UNAVAILABLE')
       this.#seal(group)
       this.#control(group, control, receipt)
@@ -369,7 +324,7 @@ export class Hub {
   recheck(group: LiveGroup): void {
     if (!group.isStale) return
     group.isStale = false
-    this.#reload(group)
+    this.#groups.reload(group)
   }
 
   /** The compactor is done with a document, with a new snapshot or without one. */
@@ -407,7 +362,7 @@ export class Hub {
     const { replica } = this.effects.log
     const reopened = replica !== this.#replica
     this.#replica = replica
-    this.#commit++
+    this.#fanOut.begin()
     const doubtful = this.#doubtful.size > 0 || reopened ? this.#settleDoubt(before) : []
     const resealed = new Set<LiveGroup>()
     const watchers = new Set<() => void>()
@@ -415,22 +370,22 @@ export class Hub {
     for (const entry of entries) {
       this.stats.included++
       if (entry.time > this.#time) this.#time = entry.time
-      const group = this.#groups.get(entry.group)?.group
+      const group = this.#groups.known(entry.group)
       if (group !== undefined) {
         include(group.version, entry.replica, entry.sequence)
         for (const run of group.watchers) watchers.add(run)
         if (entry.kind === 'control') resealed.add(group)
       }
-      if (this.#isBehindAnother(entry)) {
-        this.#fanOut(from)
+      if (entry.document !== undefined && this.#fanOut.isBehindAnother(this.#documents.get(entry.document))) {
+        this.#fanOut.run(from)
         from = toPosition(entry.position - 1)
-        this.#commit++
+        this.#fanOut.begin()
       }
       this.#take(entry)
     }
-    this.#fanOut(from)
+    this.#fanOut.run(from)
     for (const run of watchers) run()
-    for (const group of resealed) this.#reload(group)
+    for (const group of resealed) this.#groups.reload(group)
     this.effects.links?.included(entries)
     for (const { kind, group, payload } of entries) if (kind === 'control') this.effects.controlled?.(group, payload)
     if (reopened) this.#reopened()
@@ -439,7 +394,7 @@ export class Hub {
 
   /** Another region has told what it holds of a group durably. */
   held(group: GroupId, region: RegionId, version: Version): void {
-    this.#holdersOf(group).hold(region, version)
+    this.#groups.holders(group).hold(region, version)
   }
 
   /** How many regions hold a group, this one included. */
@@ -461,7 +416,7 @@ export class Hub {
 
   /** LINK6: from here on nothing of the group is served or accepted. `done` when nothing of it is on its way into the log any more. */
   beginJoin(id: GroupId, done: () => void): void {
-    const { group } = this.#group(id)
+    const group = this.#groups.get(id)
     group.isJoining = true
     for (const document of this.#documents.values())
       if (document.group === group && document.state === 'ready') this.#giveUp(document, 'JOINING')
@@ -471,16 +426,10 @@ export class Hub {
 
   /** LINK6: the group is served again, as the log now has it. */
   endJoin(id: GroupId): void {
-    const slot = this.#groups.get(id)
-    if (slot === undefined) return
+    if (this.#groups.known(id) === undefined) return
     // States came into the log past the memory of its newest entries.
     if (this.effects.log.position > this.tail.head) this.tail.skip(this.effects.log.position)
-    this.effects.log.openGroup(id, (outcome) => {
-      if (outcome.kind === 'done') slot.group.adopt(outcome.value)
-      else slot.group.isStale = true
-      slot.group.isJoining = false
-      for (const run of slot.group.watchers) run()
-    })
+    this.#groups.endJoin(id)
   }
 
   /** A commit of a link failed: whether its entries are durable is found out when something else has become so (LOG3). */
@@ -490,28 +439,13 @@ export class Hub {
 
   /** Calls back when nothing is on its way into the log any more. */
   whenIdle(run: () => void): void {
-    if (this.#inFlight === undefined && this.#pending.length === 0) return run()
-    this.#idleWaiters.push(run)
+    this.#queue.whenIdle(run)
   }
 
   /** Takes no more. What is on its way is still answered. */
   close(): void {
-    this.#closed = true
-  }
-
-  /** A subscriber took something and is flushed at once, or when the commit has been fanned out. [hot] */
-  #deliver(attachment: Subscription, shared: Shared, before: Position): void {
-    if (attachment.state !== 'live') return
-    const { subscriber } = attachment
-    if (subscriber.deliver(shared) === 'stalled') {
-      attachment.state = 'behind'
-      attachment.position = before
-      return
-    }
-    this.stats.delivered++
-    // Of a commit of one document nothing else can come for it: what it holds is touched once, and not again when it is in no cache.
-    if (this.#touched.length === 1) subscriber.flush()
-    else this.#dirty.push(subscriber)
+    this.#queue.close()
+    this.#indexes.close()
   }
 
   #now(): HybridTime {
@@ -519,85 +453,27 @@ export class Hub {
     return this.#time
   }
 
-  #add(item: Item): void {
-    assert(!this.#closed, 'nothing is appended to a closed hub')
-    this.#pending.push(item)
-    this.#pendingBytes += item.bytes
-    if (this.#inFlight === undefined) this.#gather()
-  }
-
-  /** Lets one commit carry what comes together, as long as experience says that something comes. */
-  #gather(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    if (this.#loneCommits >= loneCommitsMax + probeCommits) this.#loneCommits = loneCommitsMax - 1
-    this.effects.schedule(
-      () => {
-        this.#scheduled = false
-        this.#write()
-      },
-      this.#loneCommits < loneCommitsMax ? 'in a moment' : 'end of turn',
-    )
-  }
-
-  /** Hands the next batch to the log, unless one is under way. */
-  #write(): void {
-    if (this.#inFlight !== undefined || this.#pending.length === 0) return
-    const batch = this.#takeBatch()
-    this.#loneCommits = batch.length > 1 ? 0 : this.#loneCommits + 1
-    const drafts: Draft[] = []
-    for (const item of batch) if (item.draft !== undefined) drafts.push(item.draft)
-    this.#inFlight = batch
-    if (drafts.length === 0) return this.#answer(batch, undefined)
-    this.effects.log.append(drafts, (outcome) => this.#answer(batch, outcome))
-  }
-
-  #takeBatch(): Item[] {
-    let bytes = 0
-    let count = 0
-    for (; count < this.#pending.length && count < this.limits.batchEntriesMax; count++) {
-      bytes += this.#pending[count]?.bytes ?? 0
-      // One is always taken, whatever its size.
-      if (count > 0 && bytes > this.limits.batchBytesMax) break
-    }
-    if (count === this.#pending.length) {
-      const batch = this.#pending
-      this.#pending = []
-      return batch
-    }
-    return this.#pending.splice(0, count)
-  }
-
-  #answer(batch: Item[], outcome: Outcome<Appended> | undefined): void {
-    this.#inFlight = undefined
-    for (const item of batch) this.#pendingBytes -= item.bytes
-    if (outcome?.kind === 'failed') this.#failed(batch, outcome.code)
-    else this.#committed(batch, outcome?.value)
-    if (this.#pending.length > 0) this.#gather()
-    else if (this.#inFlight === undefined) for (const run of this.#idleWaiters.splice(0)) run()
-  }
-
   /** [hot] */
-  #committed(batch: Item[], appended: Appended | undefined): void {
+  #committed(batch: readonly QueuedItem[], appended: Appended | undefined): void {
     const replica = appended?.replica ?? this.effects.log.replica
     // Its index may be known already: reads see a commit before it is answered.
     const reopened = replica !== this.#replica
     this.#replica = replica
     const replicaIndex = this.replicaIndex(replica)
     const before = toPosition((appended?.position ?? this.tail.head + 1) - 1)
-    this.#commit++
+    this.#fanOut.begin()
     if (appended !== undefined) this.stats.commits++
     let position: number = before
     let draftIndex = 0
     const resealed = new Set<LiveGroup>()
     const watchers = new Set<() => void>()
-    const controls: Item[] = []
+    const controls: QueuedItem[] = []
     const ends = this.effects.links === undefined ? undefined : new Map<GroupId, number>()
     const doubtful = this.#doubtful.size > 0 || reopened ? this.#settleDoubt(appended === undefined ? undefined : before) : []
     for (const item of batch) {
       if (item.draft === undefined) {
         item.receipt?.saved(item.counter, item.bytes, replicaIndex, item.group.version.sequences.get(replica) ?? 0)
-        if (item.origin !== undefined) this.#dirty.push(item.origin.subscriber)
+        if (item.origin !== undefined) this.#fanOut.soil(item.origin.subscriber)
         continue
       }
       const sequence = appended?.sequences[draftIndex++]
@@ -637,18 +513,12 @@ export class Hub {
       document.pendingBytes -= item.draft.payload.length
       const update = new RecentEntry(document.position, document, { replica, replicaIndex, sequence }, item.draft.payload)
       this.tail.add(update)
-      if (document.commit !== this.#commit) this.#touch(document)
-      document.updates.push(update)
-      document.origins.push(item.origin)
+      this.#fanOut.add(document, update, item.origin)
       item.receipt?.saved(item.counter, item.bytes, replicaIndex, sequence)
-      if (item.origin !== undefined) {
-        item.origin.wroteCommit = this.#commit
-        this.#dirty.push(item.origin.subscriber)
-      }
     }
-    this.#fanOut(before)
+    this.#fanOut.run(before)
     for (const run of watchers) run()
-    for (const group of resealed) this.#reload(group)
+    for (const group of resealed) this.#groups.reload(group)
     for (const [group, sequence] of ends ?? [])
       this.effects.links?.appended(group, replica, sequence, appended?.chains?.get(group))
     for (const { group, draft, receipt } of controls) {
@@ -661,17 +531,8 @@ export class Hub {
   }
 
   #reopened(): void {
-    for (const slot of this.#groups.values()) this.#reload(slot.group)
+    this.#groups.reloadAll()
     this.effects.links?.reopened()
-  }
-
-  /**
-   * A commit of a link may hold an effect together with its cause. A fan-out goes document by document, so that it ends before an entry of a document
-   * behind which it has one of another (SES5).
-   */
-  #isBehindAnother(entry: Entry): boolean {
-    const document = entry.document === undefined ? undefined : this.#documents.get(entry.document)
-    return document?.commit === this.#commit && this.#touched.at(-1) !== document
   }
 
   /** What another region's entry changes of a document that is open here. */
@@ -689,11 +550,7 @@ export class Hub {
     if (document.state === 'loading') document.early.push(entry)
     else if (position > document.position) {
       const isEnd = this.#apply(document, entry)
-      if (payload.length > 0) {
-        if (document.commit !== this.#commit) this.#touch(document)
-        document.updates.push(recent)
-        document.origins.push(undefined)
-      }
+      if (payload.length > 0) this.#fanOut.add(document, recent, undefined)
       if (isEnd) this.#ended(document)
     }
   }
@@ -708,33 +565,15 @@ export class Hub {
     if (document.life === 0) document.life = entry.life
     else if (entry.life > document.life) {
       // What it held before and what was pushed into that is no part of the new life.
-      if (!document.isBeginning) this.#dropIndex(document)
+      if (!document.isBeginning) this.#indexes.drop(document)
       document.begin(entry.life, toPosition(entry.position - 1))
     }
     if (entry.kind === 'erase') return true
     if (document.tailCount === 0) document.tailSinceMs = this.effects.clock.now()
     document.tailCount++
     document.tailBytes += entry.payload.length
-    this.#include(document, entry.payload)
+    this.#indexes.include(document, entry.payload)
     return false
-  }
-
-  /** The index of a document takes in what another region's update holds, so that pushes that build on it are not premature. */
-  #include(document: LiveDocument, payload: Uint8Array): void {
-    const { index } = document
-    if (index.kind === 'loading') index.late.push(payload)
-    if (index.kind !== 'loaded') return
-    if (payload.length > this.limits.inlineBytesMax) {
-      this.effects.aside.inspect(index.engine.name, payload, storedLimits, (answer) => {
-        if (document.index !== index) return
-        if (typeof answer === 'string' || !included(index, answer)) this.#dropIndex(document)
-        else for (const run of [...document.premature]) run()
-      })
-      return
-    }
-    const inspection = guarded(() => index.engine.inspect(payload, storedLimits))
-    if (inspection === undefined || !included(index, inspection)) this.#dropIndex(document)
-    else for (const run of [...document.premature]) run()
   }
 
   #adopt(document: LiveDocument, info: DocumentInfo): void {
@@ -743,13 +582,6 @@ export class Hub {
       if (entry.position <= document.position) continue
       if (this.#apply(document, entry)) document.ended = true
     }
-  }
-
-  #touch(document: LiveDocument): void {
-    document.commit = this.#commit
-    document.updates = []
-    document.origins = []
-    this.#touched.push(document)
   }
 
   /**
@@ -796,41 +628,18 @@ export class Hub {
     for (const attachment of [...document.subscriptions]) attachment.subscriber.wake()
   }
 
-  /** [hot] */
-  #fanOut(before: Position): void {
-    for (const document of this.#touched) {
-      const { updates, origins } = document
-      if (!document.engineTold) tellEngine(document)
-      const shared = new Delivery(document.handle, updates)
-      for (const attachment of document.subscriptions) {
-        if (attachment.wroteCommit !== this.#commit) this.#deliver(attachment, shared, before)
-        else if (updates.length > 1) {
-          const others = updates.filter((_, index) => origins[index] !== attachment)
-          if (others.length > 0) this.#deliver(attachment, new Delivery(document.handle, others), before)
-        }
-      }
-      for (const update of updates) update.own()
-      document.updates = []
-      document.origins = []
-      if (!document.compacting && dueWhileOpen(this.#options.compaction, document, this.effects.clock.now()))
-        this.#compact(document)
-    }
-    const touched = this.#touched
-    this.#touched = []
-    const dirty = this.#dirty
-    this.#dirty = []
-    for (const subscriber of dirty) subscriber.flush()
-    for (const document of touched) this.#release(document)
+  #sent(document: LiveDocument): void {
+    if (!document.compacting && dueWhileOpen(this.#options.compaction, document, this.effects.clock.now()))
+      this.#compact(document)
+    this.#release(document)
   }
 
   /** Everything that was on its way is refused: what stands behind a failed commit may build on it. */
-  #failed(batch: Item[], code: LogErrorCode): void {
+  #failed(batch: readonly QueuedItem[], behind: readonly QueuedItem[], code: LogErrorCode): void {
     this.stats.failedCommits++
     // Nobody knows whether it is on the disk: whoever opens the log anew finds out.
     for (const item of batch) if (item.document !== undefined) this.#doubtful.add(item.document.name)
-    const all = [...batch, ...this.#pending]
-    this.#pending = []
-    this.#pendingBytes = 0
+    const all = [...batch, ...behind]
     for (const item of all) {
       item.group.sealing = false
       if (item.document !== undefined && item.draft !== undefined) {
@@ -839,17 +648,15 @@ export class Hub {
         if (item.draft.kind === 'erase') item.document.erasing--
         item.document.isBeginning = false
         // It holds what never became durable; the next push loads it anew.
-        this.#dropIndex(item.document)
+        this.#indexes.drop(item.document)
         if (item.document.position === 0) item.document.engine = undefined
       }
     }
     for (const item of all) {
       item.receipt?.failed(item.origin?.channel ?? 0, item.counter, item.bytes, code)
-      if (item.origin !== undefined) this.#dirty.push(item.origin.subscriber)
+      if (item.origin !== undefined) this.#fanOut.soil(item.origin.subscriber)
     }
-    const dirty = this.#dirty
-    this.#dirty = []
-    for (const subscriber of dirty) subscriber.flush()
+    this.#fanOut.flush()
     for (const item of all) {
       if (item.document === undefined) continue
       if (item.draft?.kind === 'erase') for (const run of item.document.waiting.splice(0)) run()
@@ -859,11 +666,11 @@ export class Hub {
 
   #ended(document: LiveDocument): void {
     document.ended = true
-    this.#dropIndex(document)
+    this.#indexes.drop(document)
     for (const run of document.waiting.splice(0)) run()
     for (const attachment of [...document.subscriptions]) {
       attachment.subscriber.erased(attachment)
-      this.#dirty.push(attachment.subscriber)
+      this.#fanOut.soil(attachment.subscriber)
     }
   }
 
@@ -897,42 +704,6 @@ export class Hub {
     this.#release(document)
   }
 
-  #group(id: GroupId): GroupSlot {
-    const held = this.#groups.get(id)
-    if (held !== undefined) return held
-    const slot: GroupSlot = { group: new LiveGroup(id, this.#newHandle(), this.#holdersOf(id)), state: 'loading', waiting: [] }
-    this.#groups.set(id, slot)
-    this.effects.log.openGroup(id, (outcome) => {
-      if (outcome.kind === 'done') {
-        slot.group.adopt(outcome.value)
-        slot.group.isJoining ||= outcome.value.joining === true
-        slot.state = 'ready'
-      } else this.#groups.delete(id)
-      for (const run of slot.waiting.splice(0)) run(outcome.kind === 'done' ? undefined : outcome.code)
-    })
-    return slot
-  }
-
-  #holdersOf(group: GroupId): Holders {
-    let holders = this.#holders.get(group)
-    if (holders === undefined) {
-      holders = new Holders()
-      this.#holders.set(group, holders)
-    }
-    return holders
-  }
-
-  #reload(group: LiveGroup): void {
-    this.effects.log.openGroup(group.id, (outcome) => {
-      if (outcome.kind === 'failed') {
-        group.isStale = true
-        return
-      }
-      group.adopt(outcome.value)
-      for (const document of this.#documents.values()) if (document.group === group) document.touch()
-    })
-  }
-
   #seal(group: LiveGroup): void {
     if (!this.#options.aloneInGroups || group.sealing || group.closed.size === 0) return
     group.sealing = true
@@ -943,7 +714,7 @@ export class Hub {
 
   /** Under no epoch: what a policy says is not admitted by one. */
   #control(group: LiveGroup, control: Control, receipt: Receipt | undefined): void {
-    this.#add({
+    this.#queue.add({
       group,
       document: undefined,
       draft: {
@@ -963,102 +734,6 @@ export class Hub {
     })
   }
 
-  /** The index is no longer what it was; who waits for it asks again. */
-  #dropIndex(document: LiveDocument): void {
-    const { index } = document
-    document.index = { kind: 'absent' }
-    if (index.kind === 'loading') for (const run of index.waiting) run()
-  }
-
-  /**
-   * Reads snapshot index and tail; starts over if a compaction trimmed what was about to be read.
-   *
-   * @returns what failed at once.
-   */
-  #loadIndex(document: LiveDocument, engine: Engine | undefined, loading: IndexLoading): LogErrorCode | undefined {
-    assert(engine !== undefined, 'an index is loaded for a document whose engine is known here')
-    const { snapshot } = document
-    const from = snapshot?.position ?? toPosition(0)
-    const read = (index: EngineIndex, after: Position): void => {
-      this.effects.log.readDocument(document.name, after, indexRead, (outcome) => {
-        if (document.index !== loading) return
-        if (outcome.kind === 'failed') return this.#indexed(document, loading, outcome.code)
-        if (outcome.value.trimmed > from) {
-          return this.refresh(document, (code) => {
-            const failed = code ?? this.#loadIndex(document, engine, loading)
-            if (failed !== undefined) this.#indexed(document, loading, failed)
-          })
-        }
-        this.#includeAll(document, { engine, index, loading }, outcome.value.entries, (failed) => {
-          if (failed !== undefined) this.#indexed(document, loading, failed)
-          else if (outcome.value.more) read(index, outcome.value.asOf)
-          else this.#indexed(document, loading, { kind: 'loaded', engine, index })
-        })
-      })
-    }
-    const decoded = (index: EngineIndex | 'more' | undefined, decoding: IndexDecoding | undefined): void => {
-      if (document.index !== loading) return
-      if (index === undefined) this.#indexed(document, loading, 'DOCUMENT_DAMAGED')
-      else if (index === 'more')
-        this.effects.schedule(
-          () =>
-            decoded(
-              guarded(() => decoding?.step()),
-              decoding,
-            ),
-          'end of turn',
-        )
-      else if (document.position <= from) this.#indexed(document, loading, { kind: 'loaded', engine, index })
-      else read(index, from)
-    }
-    const decoding = guarded(() => (snapshot === undefined ? undefined : engine.beginIndex(snapshot.index)))
-    const first = snapshot === undefined ? engine.emptyIndex() : guarded(() => decoding?.step())
-    if (first === undefined) return 'DOCUMENT_DAMAGED'
-    decoded(first, decoding)
-    return undefined
-  }
-
-  /** Includes what a read brought, in order; large updates are looked into beside the loop. */
-  #includeAll(
-    document: LiveDocument,
-    { engine, index, loading }: { readonly engine: Engine; readonly index: EngineIndex; readonly loading: IndexLoading },
-    entries: readonly Entry[],
-    done: (failed: LogErrorCode | undefined) => void,
-  ): void {
-    const include = (from: number): void => {
-      for (let at = from; at < entries.length; at++) {
-        const entry = entries[at]
-        if (entry === undefined || entry.kind !== 'update') continue
-        const { payload } = entry
-        if (payload.length > this.limits.inlineBytesMax) {
-          this.effects.aside.inspect(engine.name, payload, storedLimits, (answer) => {
-            if (document.index !== loading) return
-            if (typeof answer === 'string') return done(answer === 'LOG_UNAVAILABLE' ? answer : 'DOCUMENT_DAMAGED')
-            if (!included({ engine, index }, answer)) return done('DOCUMENT_DAMAGED')
-            include(at + 1)
-          })
-          return
-        }
-        const inspection = guarded(() => engine.inspect(payload, storedLimits))
-        if (inspection === undefined || !included({ engine, index }, inspection)) return done('DOCUMENT_DAMAGED')
-      }
-      done(undefined)
-    }
-    include(0)
-  }
-
-  /** Ends a load of the index, well or with the code of what failed, which those who waited see and nobody after them. */
-  #indexed(document: LiveDocument, loading: IndexLoading, result: LoadedIndex | LogErrorCode): void {
-    // Whoever waited for it is gone with the hub.
-    if (this.#closed || document.index !== loading) return
-    document.index = typeof result === 'string' ? { kind: 'failed', code: result } : result
-    for (const payload of loading.late) this.#include(document, payload)
-    const ended = document.index
-    for (const run of loading.waiting) run()
-    if (document.index === ended && ended.kind === 'failed') document.index = { kind: 'absent' }
-    this.#release(document)
-  }
-
   /** Random, so that a handle says nothing of how many documents there are; four bytes as a varUint. */
   #newHandle(): number {
     for (;;) {
@@ -1070,10 +745,6 @@ export class Hub {
   }
 }
 
-/** Commits of one entry in a row after which none is held open for others, and after how many more that is tried again. */
-const loneCommitsMax = 8
-const probeCommits = 128
-
 function fallBehind(document: LiveDocument, from: Position): void {
   for (const attachment of document.subscriptions) {
     if (attachment.state !== 'live') continue
@@ -1084,48 +755,9 @@ function fallBehind(document: LiveDocument, from: Position): void {
 }
 
 const noPayload = new Uint8Array(0)
-/** Little, because what one read brings is included in one go. */
-const indexRead = { bytes: 64 * 1024, entries: 2_048 }
-const storedLimits = { ...inspectLimits, updateBytesMax: Number.MAX_SAFE_INTEGER }
-
-/** A document's first update says what it is: who opened it for something else gets nothing of it. */
-function tellEngine(document: LiveDocument): void {
-  document.engineTold = true
-  for (const subscription of [...document.subscriptions])
-    if (subscription.engine !== document.engine) subscription.subscriber.failed(subscription, 'ENGINE_MISMATCH')
-}
-
-/** What stands in the log was inspected when it came; if an engine refuses it now, it is damaged. */
-function guarded<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch (thrown) {
-    if (thrown instanceof MeridianError) return undefined
-    throw thrown
-  }
-}
-
-/** False if the update builds on what is not held, which no log of a right region holds. */
-function included({ engine, index }: Pick<LoadedIndex, 'engine' | 'index'>, inspection: Inspection): boolean {
-  const judgement = engine.judge(index, inspection)
-  if (judgement === 'new' || judgement === 'contradiction') engine.include(index, inspection)
-  return judgement !== 'premature'
-}
-
 /** Whether an entry that came from elsewhere says something of what the document is now: not of a life that is over (RES7), nor of another engine. */
 function tells(document: LiveDocument, entry: Entry): boolean {
   if (entry.kind !== 'update' && entry.kind !== 'erase') return false
   if (entry.life < document.life || (document.ended && entry.life === document.life)) return false
   return entry.kind === 'erase' || entry.life > document.life || (document.engine ?? entry.engine) === entry.engine
-}
-
-interface GroupSlot {
-  readonly group: LiveGroup
-  state: 'loading' | 'ready'
-  readonly waiting: ((code: LogErrorCode | undefined) => void)[]
-}
-
-function whenGroupReady(slot: GroupSlot, run: (code: LogErrorCode | undefined) => void): void {
-  if (slot.state === 'ready') run(undefined)
-  else slot.waiting.push(run)
 }
