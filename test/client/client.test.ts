@@ -659,6 +659,32 @@ describe('refusals', () => {
     expect(durable(world)).toEqual(['x', 'y', 'z'])
   })
 
+  it('[SES2] given a node that saves nothing and says only that too much waits, then another connection is tried', async () => {
+    const world = new World()
+    const { region } = world
+    const device = world.device('a')
+    const handle = device.open('notes/1')
+    await world.settle()
+    const isStuck = (): boolean => world.dialled.length === 1
+    const [admit, judge] = [region.admit.bind(region), region.judge.bind(region)]
+    let swallowed = 0
+    region.judge = (...push) => (isStuck() ? 'new' : judge(...push))
+    region.admit = (push) => {
+      if (isStuck()) swallowed++
+      else admit(push)
+    }
+    region.faults = {
+      ...region.faults,
+      push: () => (isStuck() && swallowed > 0 ? { code: 'LIMIT_UNACKED', retryAfterMs: 0 } : undefined),
+    }
+    add(handle, 'x')
+    await world.settle()
+    add(handle, 'y')
+    await world.pass(120_000)
+    expect(world.dialled.length).toBeGreaterThan(1)
+    expect([swallowed, durable(world), handle.pending]).toEqual([1, ['x', 'y'], 0])
+  })
+
   it('[RES7] given a document that was erased, then its copy and its unsaved edits go from the device, and waits reject with ERASED', async () => {
     const world = new World()
     const device = world.device('a')
