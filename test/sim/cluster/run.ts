@@ -176,6 +176,8 @@ class Run {
     }
     for (const target of targets) {
       if (target.isDoomed && history.erased.has(target.name)) {
+        // A restore may have taken the erase before another region had it.
+        if (!sites.some(({ index }) => history.isErasedAt(index, target.name))) continue
         for (const site of sites) this.#auditErased(site.index, target.name)
         continue
       }
