@@ -68,6 +68,8 @@ export class Cluster {
   readonly limits = { ...sessionLimits, ...times }
   readonly hubLimits = { ...hubLimits }
   tokensDown = false
+  /** Nothing fails any more. */
+  isHealed = false
   /** Something of a device ran since it was last false, so that promises may hang on it. */
   isTouched = false
   readonly faults: Record<string, number> = {}

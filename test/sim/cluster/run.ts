@@ -99,6 +99,7 @@ class Run {
 
   #heal(): void {
     const { cluster } = this
+    cluster.isHealed = true
     cluster.tokensDown = false
     cluster.between.heal()
     for (const site of cluster.sites) {
