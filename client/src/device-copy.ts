@@ -1,13 +1,17 @@
 /** What this device holds of documents, read for whoever opens one, for the outbox, for a region that lacks something, for other tabs. */
 
 import type { DocumentName } from '@meridian/core/ids'
+import { toMeridianError } from '@meridian/core/errors'
 import type { ClientState } from './client-state.js'
 import type { StoredDocument } from './records.js'
 import * as records from './records.js'
 import type { Live } from './live.js'
 import type { Slot } from './slot.js'
 import { apply, judgeReady, judgeWaiters, ready } from './slot.js'
+import type { StoreOperation } from './store.js'
 import { stateOf } from './updates.js'
+
+export const putMeta: StoreOperation = { kind: 'put', key: records.metaKey, value: records.encodeMeta() }
 
 /** Milliseconds between tries to read a local copy that the region needs. */
 const storeRetryMs = 5_000
@@ -27,13 +31,35 @@ export async function readStored({ writer }: ClientState, document: DocumentName
   }
 }
 
+/**
+ * Everything that is to be known of the device whether or not somebody opens its documents, and what stands there by now of those that are open. What
+ * cannot be read is read later, so that its edits are pushed then.
+ */
+export async function readDevice(client: ClientState): Promise<void> {
+  const { writer, slots, sync } = client
+  try {
+    const [meta] = await writer.read(records.metaKey)
+    if (meta === undefined || records.checkMeta(meta.value)) writer.write([putMeta])
+    await readTokens(client)
+    await readPlaces(client)
+    for (const slot of [...slots.values()]) if (slot.live?.isLoaded === true) await readAgain(client, slot.name)
+    await readOutbox(client)
+    for (const name of sync.documents.keys()) client.tabs?.found(name)
+  } catch (thrown) {
+    if (client.isClosed) return
+    client.storeFailed(thrown)
+    // A newer client has written it.
+    if (toMeridianError(thrown).retry !== 'never') readLater(client, () => void readDevice(client))
+  }
+}
+
 /** @throws MeridianError STORE_FAILED */
-export async function readTokens({ writer, sync }: ClientState): Promise<void> {
+async function readTokens({ writer, sync }: ClientState): Promise<void> {
   sync.tokensFound(records.readTokens(await writer.read(records.tokenPrefix)))
 }
 
 /** @throws MeridianError STORE_FAILED */
-export async function readPlaces({ writer, sync }: ClientState): Promise<void> {
+async function readPlaces({ writer, sync }: ClientState): Promise<void> {
   const [found] = await writer.read(records.regionsKey)
   if (found !== undefined) sync.placesFound(records.decodeRegions(found.value))
 }
@@ -75,7 +101,7 @@ export async function loadSlot(client: ClientState, slot: Slot, live: Live): Pro
 }
 
 /** Edits of earlier openings are pushed, whether or not somebody opens their documents. @throws MeridianError STORE_FAILED */
-export async function readOutbox(client: ClientState): Promise<void> {
+async function readOutbox(client: ClientState): Promise<void> {
   const { writer, sync, slots } = client
   const marks = await writer.read(records.outboxPrefix)
   for (const { document, record } of records.inOrder(marks)) sync.outboxFound(document, record)
@@ -97,17 +123,28 @@ export async function loadUnseen(client: ClientState, document: DocumentName): P
   try {
     stored = await readStored(client, document)
   } catch (thrown) {
+    if (client.isClosed) return false
     client.storeFailed(thrown)
+    readLater(client, () => void showAgain(client, document))
   }
   sync.loaded(document, stored ?? records.noDocument, anewCount)
   return stored !== undefined
 }
 
-/** What was not on the device yet when the document was loaded. */
+/** @throws MeridianError STORE_FAILED */
+async function readAgain(client: ClientState, document: DocumentName): Promise<void> {
+  const { sync, slots } = client
+  const { anewCount } = sync
+  const stored = await readStored(client, document)
+  apply(slots.get(document), records.updatesOf(stored))
+  sync.loaded(document, stored, anewCount)
+}
+
+/** What was not on the device yet, or could not be read, when the document was loaded. */
 export async function showAgain(client: ClientState, document: DocumentName): Promise<void> {
   try {
-    const stored = await readStored(client, document)
-    apply(client.slots.get(document), records.updatesOf(stored))
+    await readAgain(client, document)
+    client.tabs?.found(document)
   } catch (thrown) {
     if (client.isClosed) return
     client.storeFailed(thrown)

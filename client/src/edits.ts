@@ -60,7 +60,7 @@ export function foundEdit(sync: SyncState, document: ClientDocument, { name, mar
 }
 
 function marked(sync: SyncState, document: ClientDocument, item: OutboxItem, mark: Mark | undefined): void {
-  if (mark === undefined) sync.journal.unmark(document, item)
+  if (mark === undefined) sync.journal.unmark(document, item.record)
   else sync.journal.mark(document, item, mark)
   sync.effects.marked(document.name, item.record, mark)
 }

@@ -86,8 +86,8 @@ export class Journal {
     this.#batch.push({ kind: 'put', key: records.markKey(document.name, item.record), value: records.encodeMark(mark) })
   }
 
-  unmark(document: ClientDocument, item: OutboxItem): void {
-    this.#batch.push({ kind: 'delete', key: records.markKey(document.name, item.record) })
+  unmark(document: ClientDocument, record: RecordName): void {
+    this.#batch.push({ kind: 'delete', key: records.markKey(document.name, record) })
   }
 
   /** Which regions there are. */

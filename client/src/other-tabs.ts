@@ -30,7 +30,12 @@ export function foreignEdit(
   if (document === undefined || document.link.kind === 'erased') return 'known'
   const text = recordText(record)
   if (document.log.has(text)) {
-    if (sync.leads && document.item(record) === undefined) return 'settled'
+    if (sync.leads && document.item(record) === undefined) {
+      // Its own tab may have written the mark late.
+      sync.journal.unmark(document, record)
+      settle(sync)
+      return 'settled'
+    }
     if (isOrphan) unhold(sync, document, (item) => item === document.item(record), false)
     settle(sync)
     return 'known'

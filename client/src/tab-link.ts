@@ -7,7 +7,7 @@ import type { EngineName } from '@meridian/core/engine'
 import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
 import type { ClientState, OpenTabLink, TabLink } from './client-state.js'
-import { loadUnseen, readLater, readOutbox, readPlaces, readStored, readTokens, showAgain } from './device-copy.js'
+import { loadUnseen, readDevice, readLater, showAgain } from './device-copy.js'
 import type { Wanted } from './durable.js'
 import { wanted } from './durable.js'
 import { distrust } from './lost-store.js'
@@ -59,9 +59,6 @@ class ClientTabs implements TabLink {
       flushedLate: (document) => void showAgain(client, document),
       heard: (message) => this.heard(message),
     })
-    void client.opened.then(() => {
-      for (const name of sync.documents.keys()) this.found(name)
-    })
   }
 
   get isLeading(): boolean {
@@ -90,6 +87,8 @@ class ClientTabs implements TabLink {
     const { sync } = this.#client
     const records = sync.leads ? [] : otherTabs.foundIn(sync, document)
     if (records.length > 0) this.post({ type: 'found', document, records })
+    // What of this opening stands there again was written late, and the leader may have taken it over.
+    if (!sync.leads) this.#tellUnsaved(document)
   }
 
   wrote(): void {
@@ -183,22 +182,7 @@ class ClientTabs implements TabLink {
     const client = this.#client
     const { sync, slots } = client
     await client.opened
-    if (!isAlone) {
-      try {
-        await readTokens(client)
-        await readPlaces(client)
-        for (const slot of [...slots.values()]) {
-          if (slot.live?.isLoaded !== true) continue
-          const { anewCount } = sync
-          const stored = await readStored(client, slot.name)
-          slot.live.apply(records.updatesOf(stored))
-          sync.loaded(slot.name, stored, anewCount)
-        }
-        await readOutbox(client)
-      } catch (thrown) {
-        client.storeFailed(thrown)
-      }
-    }
+    if (!isAlone) await readDevice(client)
     if (client.isClosed || !this.isLeading) return
     otherTabs.lead(sync)
     for (const slot of slots.values()) slot.presence?.again()

@@ -169,10 +169,11 @@ export class Cluster {
         if (!watched.changed) continue
         watched.changed = false
         isChanged = true
-        this.history.loaded(watched)
+        if (!member.device.hasFailedRead) this.history.loaded(watched)
         this.history.shows(watched, member.seen)
       }
-      if (!isChanged) continue
+      // What could not be read shows when it can be, document by document.
+      if (!isChanged || member.device.hasFailedRead) continue
       const mine = [...member.watched.values()]
       for (const one of mine) this.history.ordered(one, mine)
     }
