@@ -268,6 +268,20 @@ describe('two tabs', () => {
     expect(durable(world)).toEqual(['cause', 'effect'])
   })
 
+  it('[CLI2] hear what became of an edit that the leader took over and their own store took late', async () => {
+    const { world, two, second } = await twoTabs()
+    two.store.failure = 'STORE_FULL'
+    add(second, 'late')
+    await world.settle()
+    expect([durable(world), second.pending]).toEqual([['late'], 0])
+    two.store.failure = undefined
+    await world.pass(60_000)
+    await second.close()
+    const again = two.open('notes/1')
+    await world.pass(300)
+    expect([listOf(again), again.pending]).toEqual([['late'], 0])
+  })
+
   it('[CLI2] hear what became of an edit that they found on the device, whether or not somebody opens its document', async () => {
     const { world, browser, one, second } = await twoTabs()
     one.store.held = true
