@@ -44,6 +44,8 @@ export interface TabLink {
   isWanted(document: DocumentName): boolean
   /** The device's store is an empty one now, and is being written anew. */
   writtenAnew(): void
+  /** A document was read from the device: what became since of that of it which is in the outbox? */
+  found(document: DocumentName): void
   /** A batch was handed to the writer. */
   wrote(): void
   tellStatus(document: DocumentName): void

@@ -13,7 +13,7 @@ import { parseDocument } from '@meridian/core/ids'
 import type { Signal } from './abort.js'
 import { abortable, throwIfAborted } from './abort.js'
 import type { ClientState, TabLink } from './client-state.js'
-import { loadSlot, readOutbox, readPlaces, readState, readTokens } from './device-copy.js'
+import { loadSlot, putMeta, readDevice, readState } from './device-copy.js'
 import { Dialer } from './dialer.js'
 import { wanted } from './durable.js'
 import type { Handle, HandleOwner, SavedOptions } from './handle.js'
@@ -28,12 +28,11 @@ import type { ClientOptions, TokenSource } from './options.js'
 import type { Place, RegionInfo } from './places.js'
 import { Places } from './places.js'
 import { DocumentPresence } from './presence.js'
-import * as records from './records.js'
 import type { Slot, Waiter } from './slot.js'
 import { apply, judgeReady, judgeWaiters, later, newSlot } from './slot.js'
 import type { DocumentStatus, StoreStatus } from './status.js'
 import { StorageWatch } from './storage-watch.js'
-import type { ClientStore, StoreOperation } from './store.js'
+import type { ClientStore } from './store.js'
 import { Sync } from './sync.js'
 import type { SaidMessage } from './tabs.js'
 import type { ClientWorld } from './world.js'
@@ -153,7 +152,7 @@ export class Client implements Store, ClientState, HandleOwner {
         },
         made: (document, record, payload) => {
           this.storage.keep?.()
-          this.#post({ type: 'edit', document, record, payload, isOrphan: false })
+          this.#post({ type: 'edit', document, record, payload, isOrphan: record.opening !== this.opening })
         },
         marked: (document, record, mark) => {
           if (this.sync.leads) this.#post({ type: 'marked', document, record, mark })
@@ -342,15 +341,7 @@ export class Client implements Store, ClientState, HandleOwner {
   // Opening and closing.
 
   async #open(): Promise<void> {
-    try {
-      const [meta] = await this.storage.read(records.metaKey)
-      if (meta === undefined || records.checkMeta(meta.value)) this.writer.write([putMeta])
-      await readTokens(this)
-      await readPlaces(this)
-      await readOutbox(this)
-    } catch (thrown) {
-      this.storeFailed(thrown)
-    }
+    await readDevice(this)
     if (this.#options.tabs === undefined) this.start()
   }
 
@@ -506,5 +497,3 @@ const otherEngine = (): MeridianError =>
   new MeridianError('ENGINE_MISMATCH', { message: 'The document is open here as one of another engine.' })
 
 const closedStatus: DocumentStatus = { kind: 'closed', pending: 0 }
-
-const putMeta: StoreOperation = { kind: 'put', key: records.metaKey, value: records.encodeMeta() }

@@ -154,6 +154,14 @@ export class ClientDocument {
     return edits
   }
 
+  /** What is on the device and not in the outbox is not this opening's to fold. */
+  disown(): void {
+    const held = new Set([...this.items.values()].map(({ record }) => recordText(record)))
+    for (const text of this.log.keys()) if (!held.has(text)) this.log.delete(text)
+    this.snapshots.clear()
+    this.snapshotBytes = 0
+  }
+
   /** Edits that were made before the older ones were found. */
   sortItems(): void {
     const items = [...this.items.values()].sort((a, b) => a.age - b.age)

@@ -2,6 +2,7 @@
  * What becomes of each edit of this device: in the outbox, kept until more regions have it, set aside because it was refused, forgotten.
  * Each change is written as a mark of the edit's record and told to the other tabs.
  *
+ * - CLI1 An edit is on the device only with what it builds on: those of other tabs that these may not have written are written with it.
  * - SES2 An edit stays in the outbox until it is acked, and with its dot until enough regions have it.
  */
 
@@ -29,6 +30,12 @@ export function takeEdits(sync: SyncState): void {
 export function enqueue(sync: SyncState, document: ClientDocument, payload: Uint8Array): void {
   const record = sync.journal.nextName()
   const item = lineOf(sync, document).outbox.create(document.name, record.number, record, payload)
+  for (const other of document.items.values()) {
+    if ((!other.isHeld && !other.isUnwritten) || other.isCopied) continue
+    other.isCopied = true
+    sync.journal.rewrite(document, other)
+    sync.journal.mark(document, other, unsavedMark)
+  }
   document.items.set(item.age, item)
   sync.journal.log(document, record, payload)
   sync.journal.mark(document, item, unsavedMark)
@@ -53,7 +60,7 @@ export function foundEdit(sync: SyncState, document: ClientDocument, { name, mar
 }
 
 function marked(sync: SyncState, document: ClientDocument, item: OutboxItem, mark: Mark | undefined): void {
-  if (mark === undefined) sync.journal.unmark(document, item)
+  if (mark === undefined) sync.journal.unmark(document, item.record)
   else sync.journal.mark(document, item, mark)
   sync.effects.marked(document.name, item.record, mark)
 }

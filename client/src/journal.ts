@@ -86,8 +86,8 @@ export class Journal {
     this.#batch.push({ kind: 'put', key: records.markKey(document.name, item.record), value: records.encodeMark(mark) })
   }
 
-  unmark(document: ClientDocument, item: OutboxItem): void {
-    this.#batch.push({ kind: 'delete', key: records.markKey(document.name, item.record) })
+  unmark(document: ClientDocument, record: RecordName): void {
+    this.#batch.push({ kind: 'delete', key: records.markKey(document.name, record) })
   }
 
   /** Which regions there are. */
@@ -147,6 +147,7 @@ export class Journal {
     for (const item of document.items.values()) {
       document.log.set(records.recordText(item.record), item.record)
       document.logBytes += item.payload.length
+      item.isCopied = false
       if (!isOurs(item)) continue
       this.rewrite(document, item)
       this.mark(document, item, markOf(item))
@@ -195,7 +196,7 @@ export class Journal {
 }
 
 /** How an item stands in the outbox, as its record says it. */
-function markOf(item: OutboxItem): Mark {
+export function markOf(item: OutboxItem): Mark {
   switch (item.state) {
     case 'kept':
       return { kind: 'kept', dot: item.dot }

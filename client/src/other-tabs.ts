@@ -30,7 +30,12 @@ export function foreignEdit(
   if (document === undefined || document.link.kind === 'erased') return 'known'
   const text = recordText(record)
   if (document.log.has(text)) {
-    if (sync.leads && document.item(record) === undefined) return 'settled'
+    if (sync.leads && document.item(record) === undefined) {
+      // Its own tab may have written the mark late.
+      sync.journal.unmark(document, record)
+      settle(sync)
+      return 'settled'
+    }
     if (isOrphan) unhold(sync, document, (item) => item === document.item(record), false)
     settle(sync)
     return 'known'
@@ -68,9 +73,11 @@ function unhold(sync: SyncState, document: ClientDocument, isMeant: (item: Outbo
   }
 }
 
+/** What the tab that made it will not write. It is said again: who has opened the document since has neither heard of it nor found it on the device. */
 export function writeFor(sync: SyncState, document: ClientDocument, item: OutboxItem): void {
   if (!item.isUnwritten) return
   item.isUnwritten = false
+  sync.effects.made(document.name, item.record, item.payload)
   sync.journal.rewrite(document, item)
   sync.journal.mark(document, item, unsavedMark)
 }
@@ -108,10 +115,11 @@ export function mirrorMark(sync: SyncRoot, name: DocumentName, record: RecordNam
   settle(sync)
 }
 
-/** Of these records, those that the outbox does not have any more. */
-export function forgottenOf(sync: SyncState, name: DocumentName, found: readonly RecordName[]): RecordName[] {
-  const document = sync.documents.get(name)
-  return found.filter((record) => document?.item(record) === undefined)
+/** What of other openings is on the device and in the outbox, as far as this tab knows. */
+export function foundIn(sync: SyncState, name: DocumentName): RecordName[] {
+  const items = sync.documents.get(name)?.items.values() ?? []
+  const others = [...items].filter(({ record }) => record.opening !== sync.options.opening)
+  return others.filter(({ isHeld, isUnwritten }) => !isHeld && !isUnwritten).map(({ record }) => record)
 }
 
 export function mirrorStatus(sync: SyncRoot, name: DocumentName, status: DocumentStatus): void {

@@ -39,6 +39,8 @@ export interface OutboxItem {
   isHeld: boolean
   /** That tab will not write it any more: whoever leads does, before it is sent. */
   isUnwritten: boolean
+  /** This tab has written it with an edit of its own that may build on it. */
+  isCopied: boolean
   /** 0 while it has none. */
   counter: number
   /** For `kept`: where the region has it; undefined if it was found to add nothing. */
@@ -84,6 +86,7 @@ export class Outbox {
       state: 'waiting',
       isHeld: false,
       isUnwritten: false,
+      isCopied: false,
       counter: 0,
       dot: undefined,
       code: undefined,

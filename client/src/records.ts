@@ -39,6 +39,7 @@ export const outboxPrefix: StoreKey = ['out']
 export const tokenPrefix: StoreKey = ['token']
 export const tokenKey = (group: GroupId): StoreKey => ['token', group]
 export const documentPrefix = (document: DocumentName): StoreKey => ['doc', document]
+export const documentLogPrefix = (document: DocumentName): StoreKey => ['doc', document, 'log']
 export const outboxDocumentPrefix = (document: DocumentName): StoreKey => ['out', document]
 export const headKey = (document: DocumentName): StoreKey => ['doc', document, 'head']
 /** `''`: of format 1. */

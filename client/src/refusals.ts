@@ -20,7 +20,8 @@ export function refused(sync: SyncState, frame: Refused): void {
   const item = sync.outbox.find(frame.counter)
   const document = item === undefined ? sync.session.byChannel.get(frame.channel) : sync.documents.get(item.document)
   const group = document?.attachment?.group ?? sync.session.channelGroups.get(frame.channel)
-  sync.progressMs = sync.effects.monotonicMs()
+  // That too much waits in front of it says nothing of what waits there.
+  if (frame.code !== 'LIMIT_UNACKED') sync.progressMs = sync.effects.monotonicMs()
   // A refusal of what was withdrawn, of a group that cannot be told: every group goes on with new counters, which does no harm.
   for (const live of group === undefined ? sync.session.groups.values() : [group]) live.stopped = true
   if (group === undefined) sync.session.isStopped = true

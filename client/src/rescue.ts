@@ -8,8 +8,7 @@
 import { includes } from '@meridian/core/version'
 import { encodeClientFrame } from '@meridian/core/wires/native/client-frames'
 import type { ClientDocument } from './document.js'
-import { enqueue, forget, requeue } from './edits.js'
-import type { OutboxItem } from './outbox.js'
+import { enqueue, requeue } from './edits.js'
 import type { SyncState } from './sync-state.js'
 import { difference } from './updates.js'
 
@@ -19,13 +18,12 @@ export function need(sync: SyncState, document: ClientDocument, what: 'rescue' |
   if (!asked) sync.effects.readState(document.name)
 }
 
+/**
+ * The oldest edit becomes the whole state. The later ones stay in the outbox as they are, though the state holds them: until it is acked they are not
+ * saved, and another tab that takes over has to know of them. Sent behind it they add nothing (SES7).
+ */
 export function replacePremature(sync: SyncState, document: ClientDocument, state: Uint8Array): void {
-  let first: OutboxItem | undefined
-  for (const item of document.items.values()) {
-    if (item.state !== 'waiting') continue
-    if (first === undefined) first = item
-    else forget(sync, document, item)
-  }
+  const first = [...document.items.values()].find((item) => item.state === 'waiting')
   if (first === undefined) return
   sync.outbox.renew(first)
   first.payload = state

@@ -50,7 +50,7 @@ export interface SyncEffects {
   /** The newest presence of another session; empty when it is gone. */
   presence(document: DocumentName, session: number, subject: string, update: Uint8Array): void
   documentChanged(document: DocumentName): void
-  /** An edit was made here: other tabs show it. */
+  /** An edit was made here, or is written here because the tab that made it will not: other tabs show it. */
   made(document: DocumentName, record: RecordName, payload: Uint8Array): void
   /** What became of an edit in the outbox; without a mark it is forgotten. */
   marked(document: DocumentName, record: RecordName, mark: Mark | undefined): void

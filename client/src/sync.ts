@@ -236,6 +236,11 @@ export class Sync implements SyncRoot {
     settle(this)
   }
 
+  /** The device could not be read: whatever stands there of a document stays, beside what is made or received from now on. */
+  notRead(name: DocumentName): void {
+    this.documents.get(name)?.disown()
+  }
+
   /** What the outbox holds of a document, oldest first. */
   payloads(name: DocumentName): Uint8Array[] {
     return [...(this.documents.get(name)?.items.values() ?? [])].map((item) => item.payload)

@@ -7,10 +7,11 @@ import type { EngineName } from '@meridian/core/engine'
 import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
 import type { ClientState, OpenTabLink, TabLink } from './client-state.js'
-import { loadUnseen, readOutbox, readPlaces, readStored, readTokens, showAgain } from './device-copy.js'
+import { loadUnseen, readDevice, readLater, showAgain } from './device-copy.js'
 import type { Wanted } from './durable.js'
 import { wanted } from './durable.js'
 import { distrust } from './lost-store.js'
+import { markOf } from './journal.js'
 import * as otherTabs from './other-tabs.js'
 import type { RecordName } from './records.js'
 import * as records from './records.js'
@@ -30,8 +31,6 @@ export const linkTabs =
 class ClientTabs implements TabLink {
   readonly #client: ClientState
   readonly #tabs: Tabs
-  /** What other tabs asked about while this one was reading the device to lead. */
-  #found: { readonly document: DocumentName; readonly records: readonly RecordName[] }[] = []
   #isTelling = false
   #wants: {
     readonly tab: string
@@ -46,12 +45,9 @@ class ClientTabs implements TabLink {
     this.#client = client
     this.#tabs = new Tabs(opening, port, {
       after: (ms, run) => world.after(ms, run),
-      connection: () => sync.connectionStatus,
+      connection: () => (sync.leads ? sync.connectionStatus : undefined),
       promoted: (isAlone) => void this.#lead(isAlone),
-      demoted: () => {
-        this.#found = []
-        otherTabs.follow(sync)
-      },
+      demoted: () => otherTabs.follow(sync),
       led: () => this.#introduce(),
       interest: (document, isWanted) => this.#interest(document, isWanted),
       gone: (tab) => {
@@ -85,6 +81,14 @@ class ClientTabs implements TabLink {
     // A tab that has opened one since has read a store without it.
     for (const document of this.#tabs.wanted()) this.#showCopy(document)
     if (!this.#client.sync.leads) this.#tellUnsaved()
+  }
+
+  found(document: DocumentName): void {
+    const { sync } = this.#client
+    const records = sync.leads ? [] : otherTabs.foundIn(sync, document)
+    if (records.length > 0) this.post({ type: 'found', document, records })
+    // What of this opening stands there again was written late, and the leader may have taken it over.
+    if (!sync.leads) this.#tellUnsaved(document)
   }
 
   wrote(): void {
@@ -126,8 +130,6 @@ class ClientTabs implements TabLink {
         return this.#takeEdit(message)
       case 'found':
         if (sync.leads) void this.#judgeFound(message.document, message.records)
-        // This tab leads and has not read the device yet.
-        else if (this.isLeading) this.#found.push({ document: message.document, records: message.records })
         return
       case 'stored':
         return otherTabs.release(sync, message.tab, message.number, message.isDurable)
@@ -178,28 +180,11 @@ class ClientTabs implements TabLink {
   /** The device is read again: what its last leader wrote, and what tabs that are gone left behind, is this one's now. */
   async #lead(isAlone: boolean): Promise<void> {
     const client = this.#client
-    const { sync, slots, writer } = client
+    const { sync, slots } = client
     await client.opened
-    if (!isAlone) {
-      await writer.drained().catch(() => undefined)
-      try {
-        await readTokens(client)
-        await readPlaces(client)
-        for (const slot of [...slots.values()]) {
-          if (slot.live?.isLoaded !== true) continue
-          const { anewCount } = sync
-          const stored = await readStored(client, slot.name)
-          slot.live.apply(records.updatesOf(stored))
-          sync.loaded(slot.name, stored, anewCount)
-        }
-        await readOutbox(client)
-      } catch (thrown) {
-        client.storeFailed(thrown)
-      }
-    }
+    if (!isAlone) await readDevice(client)
     if (client.isClosed || !this.isLeading) return
     otherTabs.lead(sync)
-    for (const { document, records } of this.#found.splice(0)) void this.#judgeFound(document, records)
     for (const slot of slots.values()) slot.presence?.again()
     this.#tabs.announce()
     client.start()
@@ -226,6 +211,7 @@ class ClientTabs implements TabLink {
       askAgain(slot, this.#client.sync)
     }
     this.#tellUnsaved()
+    for (const name of this.#client.sync.documents.keys()) this.found(name)
   }
 
   #tellUnsaved(only?: DocumentName): void {
@@ -254,22 +240,40 @@ class ClientTabs implements TabLink {
 
   /** To tabs that do not find on the device what stands here. */
   #showCopy(document: DocumentName): void {
-    const { sync, slots } = this.#client
+    const { sync, slots, writer } = this.#client
     const state = slots.get(document)?.live?.loadedState()
-    const updates = state === undefined ? sync.payloads(document) : [state]
+    const updates =
+      state === undefined ? [...writer.unwritten(records.documentLogPrefix(document)), ...sync.payloads(document)] : [state]
     if (updates.length > 0) this.post({ type: 'show', document, updates: updates.map((update) => update.slice()) })
   }
 
   async #flush(to: string, document: DocumentName): Promise<void> {
-    await this.#client.writer.drained().catch(() => undefined)
-    this.post({ type: 'flushed', to, document })
+    const client = this.#client
+    const isWritten = await client.writer.drained().then(
+      () => true,
+      () => false,
+    )
+    if (client.isClosed) return
     this.tellStatus(document)
+    // What could not be written is there later, or another tab leads then.
+    if (!isWritten) return this.#flush(to, document)
+    this.post({ type: 'flushed', to, document })
   }
 
   async #judgeFound(document: DocumentName, found: readonly RecordName[]): Promise<void> {
-    await loadUnseen(this.#client, document)
-    for (const record of otherTabs.forgottenOf(this.#client.sync, document, found))
-      this.post({ type: 'marked', document, record, mark: undefined })
+    const client = this.#client
+    const { sync } = client
+    const isRead = await loadUnseen(client, document)
+    if (client.isClosed || !sync.leads) return
+    // What could not be read is not known to be forgotten.
+    if (!isRead) return readLater(client, () => void this.#judgeFound(document, found))
+    const known = sync.documents.get(document)
+    if (known === undefined) return
+    for (const record of found) {
+      const item = known.item(record)
+      const mark = item === undefined ? undefined : markOf(item)
+      if (mark?.kind !== 'unsaved') this.post({ type: 'marked', document, record, mark })
+    }
   }
 
   #takeEdit(message: EditMessage): void {
@@ -289,9 +293,7 @@ class ClientTabs implements TabLink {
     if (taken === 'settled') this.post({ type: 'marked', document, record, mark: undefined })
     if (!this.#tabs.isGone(record.opening)) return
     otherTabs.release(sync, record.opening, Number.POSITIVE_INFINITY, false)
-    if (taken !== 'new') return
     // Nobody else tells of it: whoever leads may have heard of it too early to take it, and others may have opened since.
-    if (sync.leads) this.post({ type: 'edit', document, record, payload, isOrphan: true })
-    else this.#tellUnsaved(document)
+    if (taken === 'new' && !sync.leads) this.#tellUnsaved(document)
   }
 }

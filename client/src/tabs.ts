@@ -28,7 +28,13 @@ import type { ConnectionStatus, DocumentStatus } from './status.js'
 export type TabMessage =
   /** A tab that is new here: who leads, says so. */
   | { readonly type: 'hello'; readonly tab: string }
-  | { readonly type: 'leads'; readonly tab: string; readonly connection: ConnectionStatus }
+  /** Without a connection: it still reads the device, and says so again when it is ready. `isNew`: it was not before. */
+  | {
+      readonly type: 'leads'
+      readonly tab: string
+      readonly connection: ConnectionStatus | undefined
+      readonly isNew: boolean
+    }
   | { readonly type: 'connection'; readonly tab: string; readonly connection: ConnectionStatus }
   /** Somebody has the document open in that tab, or not any more. */
   | { readonly type: 'opened'; readonly tab: string; readonly document: DocumentName; readonly engine: EngineName }
@@ -115,11 +121,12 @@ export type OpenTabPort = (tab: string, message: (message: TabMessage) => void) 
 
 export interface TabsEffects {
   after(ms: number, run: () => void): () => void
-  connection(): ConnectionStatus
+  /** Undefined while this tab is not ready to lead. */
+  connection(): ConnectionStatus | undefined
   /** This tab leads from now on; `isAlone` if it never met another one. */
   promoted(isAlone: boolean): void
   demoted(): void
-  /** Another one leads: it is to be told what is open here, and which edits are not saved. */
+  /** Another one leads, and is ready: it is to be told what is open here, and which edits are not saved. */
   led(): void
   /** For whoever leads: the documents that other tabs have open are others than before. */
   interest(document: DocumentName, isWanted: boolean): void
@@ -217,8 +224,8 @@ export class Tabs {
   }
 
   /** Everything is ready: the others are told. */
-  announce(): void {
-    this.#port.post({ type: 'leads', tab: this.tab, connection: this.#effects.connection() })
+  announce(isNew = true): void {
+    this.#port.post({ type: 'leads', tab: this.tab, connection: this.#effects.connection(), isNew })
   }
 
   close(): void {
@@ -252,13 +259,14 @@ export class Tabs {
     this.#meet(message.tab)
     switch (message.type) {
       case 'hello':
-        if (this.#isLeading) this.announce()
+        if (this.#isLeading) this.announce(false)
         return
       case 'leads':
         this.#cancelCheck?.()
         this.#cancelCheck = undefined
+        if (message.connection === undefined) return
         this.#effects.heard({ type: 'connection', tab: message.tab, connection: message.connection })
-        if (this.#leader === message.tab) return
+        if (this.#leader === message.tab && !message.isNew) return
         this.#leader = message.tab
         return this.#effects.led()
       case 'opened':

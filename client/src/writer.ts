@@ -1,5 +1,5 @@
 /**
- * Writes to the client store: one batch at a time, all that came meanwhile in the next (group commit), in order, and again after a
+ * Writes to the client store, and reads it as if everything that was handed in stood there already. One batch at a time, all that came meanwhile in the next (group commit), in order, and again after a
  * failure. Nothing is dropped: a store that cannot be written costs memory, and the user is told. Only when the store itself is gone,
  * what was queued for it is forgotten, for whoever holds everything to write it anew.
  */
@@ -9,8 +9,8 @@ import { MeridianError } from '@meridian/core/errors'
 import type { BackoffOptions } from './backoff.js'
 import { backoffMs } from './backoff.js'
 import type { StorageStatus } from './status.js'
-import type { ClientStore, StoreOperation } from './store.js'
-import { keyText } from './store.js'
+import type { ClientStore, StoreKey, StoreOperation, StoreRecord } from './store.js'
+import { beginsWith, compareKeys, keyText } from './store.js'
 
 /** A full disk is freed by people, so tries every half minute are enough; the first ones are for hiccups. */
 const writeBackoff: BackoffOptions = { baseMs: 500, maxMs: 30_000 }
@@ -33,12 +33,15 @@ export class Writer {
   readonly #store: ClientStore
   readonly #world: WriterWorld
   #queue: StoreOperation[] = []
+  /** What is being written. */
+  #running: readonly StoreOperation[] | undefined
+  /** Of each read that goes on: what it may not have found. */
+  readonly #reads = new Set<StoreOperation[]>()
   /** Where a key stands in the queue, so that a head that changes a hundred times is written once. */
   readonly #places = new Map<string, number>()
   /** Batches that were handed in, and that are durable. */
   #ticket = 0
   #durable = 0
-  #running = false
   #closed = false
   /** Nothing is written until `resume`. */
   #held = false
@@ -64,8 +67,25 @@ export class Writer {
     return this.#held || !this.isIdle
   }
 
+  /** Every record whose key begins with `prefix`, in the order of keys, as it will be when all is written. @throws MeridianError STORE_FAILED */
+  async read(prefix: StoreKey): Promise<readonly StoreRecord[]> {
+    const later = this.#unwritten()
+    this.#reads.add(later)
+    try {
+      return overlaid(await this.#store.read(prefix), later, prefix)
+    } finally {
+      this.#reads.delete(later)
+    }
+  }
+
+  /** Of what is not on the device for now, the values of these records. */
+  unwritten(prefix: StoreKey): Uint8Array[] {
+    return overlaid([], this.#unwritten(), prefix).map(({ value }) => value)
+  }
+
   write(batch: readonly StoreOperation[]): void {
     for (const operation of batch) this.#enqueue(operation)
+    for (const later of this.#reads) later.push(...batch)
     this.#ticket++
     this.#schedule()
   }
@@ -111,11 +131,15 @@ export class Writer {
     this.#callOff()
     if (this.#held) this.#reject(new MeridianError('STORE_FAILED', { message: 'The local store is gone.' }))
     else {
-      if (!this.#running && !this.isIdle) void this.#run()
+      if (this.#running === undefined && !this.isIdle) void this.#run()
       await this.drained().catch(() => undefined)
       this.#callOff()
     }
     this.#closed = true
+  }
+
+  #unwritten(): StoreOperation[] {
+    return [...(this.#running ?? []), ...this.#queue]
   }
 
   #callOff(): void {
@@ -140,7 +164,7 @@ export class Writer {
   }
 
   #schedule(): void {
-    if (this.#running || this.#closed || this.#held || this.#cancel !== undefined || this.isIdle) return
+    if (this.#running !== undefined || this.#closed || this.#held || this.#cancel !== undefined || this.isIdle) return
     const waitMs = this.#startedMs + this.#store.lingerMs - this.#world.monotonicMs()
     if (waitMs <= 0) void this.#run()
     else this.#later(waitMs)
@@ -154,9 +178,9 @@ export class Writer {
   }
 
   async #run(): Promise<void> {
-    this.#running = true
     this.#startedMs = this.#world.monotonicMs()
     const batch = this.#queue
+    this.#running = batch
     const ticket = this.#ticket
     const epoch = this.#epoch
     this.#queue = []
@@ -164,10 +188,10 @@ export class Writer {
     try {
       await this.#store.write(batch)
     } catch (thrown) {
-      this.#running = false
+      this.#running = undefined
       return epoch === this.#epoch ? this.#failed(batch, thrown) : this.#schedule()
     }
-    this.#running = false
+    this.#running = undefined
     if (epoch !== this.#epoch) return this.#schedule()
     this.#durable = ticket
     if (this.#attempt > 0) this.#world.storageChanged({ kind: 'fine' })
@@ -199,3 +223,16 @@ export class Writer {
 /** What the user is told of an error of the store. */
 export const failing = ({ code }: MeridianError): StorageStatus =>
   code === 'STORE_FULL' ? { kind: 'full', code } : { kind: 'failing', code: code === 'INTERNAL' ? 'STORE_FAILED' : code }
+
+/** These records, when so much more is written. */
+function overlaid(found: readonly StoreRecord[], later: readonly StoreOperation[], prefix: StoreKey): readonly StoreRecord[] {
+  if (later.length === 0) return found
+  const records = new Map(found.map((record) => [keyText(record.key), record]))
+  for (const operation of later) {
+    if (operation.kind === 'clear') {
+      for (const [text, { key }] of records) if (beginsWith(key, operation.prefix)) records.delete(text)
+    } else if (operation.kind === 'delete') records.delete(keyText(operation.key))
+    else if (beginsWith(operation.key, prefix)) records.set(keyText(operation.key), operation)
+  }
+  return [...records.values()].sort((a, b) => compareKeys(a.key, b.key))
+}

@@ -659,6 +659,62 @@ describe('refusals', () => {
     expect(durable(world)).toEqual(['x', 'y', 'z'])
   })
 
+  it('[SES2] given a node that saves nothing and says only that too much waits, then another connection is tried', async () => {
+    const world = new World()
+    const { region } = world
+    const device = world.device('a')
+    const handle = device.open('notes/1')
+    await world.settle()
+    const isStuck = (): boolean => world.dialled.length === 1
+    const [admit, judge] = [region.admit.bind(region), region.judge.bind(region)]
+    let swallowed = 0
+    region.judge = (...push) => (isStuck() ? 'new' : judge(...push))
+    region.admit = (push) => {
+      if (isStuck()) swallowed++
+      else admit(push)
+    }
+    region.faults = {
+      ...region.faults,
+      push: () => (isStuck() && swallowed > 0 ? { code: 'LIMIT_UNACKED', retryAfterMs: 0 } : undefined),
+    }
+    add(handle, 'x')
+    await world.settle()
+    add(handle, 'y')
+    await world.pass(120_000)
+    expect(world.dialled.length).toBeGreaterThan(1)
+    expect([swallowed, durable(world), handle.pending]).toEqual([1, ['x', 'y'], 0])
+  })
+
+  it('[SES2] given a device that cannot be read when the client opens, then it shows and pushes what is there when it can be', async () => {
+    const world = new World()
+    const device = world.device('a')
+    world.reachable = false
+    add(device.open('notes/1'), 'x')
+    add(device.open('notes/2'), 'y')
+    await world.pass(1_000)
+    device.restart()
+    const read = device.store.read.bind(device.store)
+    let isBroken = true
+    device.store.read = async (prefix) => {
+      if (isBroken) throw new MeridianError('STORE_FAILED')
+      return read(prefix)
+    }
+    const handle = device.open('notes/1')
+    world.reachable = true
+    await world.pass(1_000)
+    add(handle, 'z')
+    await world.pass(1_000)
+    expect(listOf(handle)).toEqual(['z'])
+    isBroken = false
+    await world.pass(60_000)
+    expect(listOf(handle).toSorted()).toEqual(['x', 'z'])
+    expect([durable(world).map(String).sort(), durable(world, documentOf('notes/2')), device.client.pending]).toEqual([
+      ['x', 'z'],
+      ['y'],
+      0,
+    ])
+  })
+
   it('[RES7] given a document that was erased, then its copy and its unsaved edits go from the device, and waits reject with ERASED', async () => {
     const world = new World()
     const device = world.device('a')

@@ -3,6 +3,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Handle } from '@meridian/client/handle'
+import type { TabMessage } from '@meridian/client/tabs'
+import { Tabs as TabsOfOne } from '@meridian/client/tabs'
 import type { Browser, Device } from './world.js'
 import { add, documentOf, listOf, World } from './world.js'
 
@@ -135,6 +137,167 @@ describe('two tabs', () => {
     expect(durable(world)).toEqual(['no room', 'last words'])
   })
 
+  it('[CLI2] call no edit saved while the whole state that stands for it is on its way', async () => {
+    const { world, browser, one, two, first, second } = await twoTabs()
+    add(first, 'x')
+    await world.settle()
+    // The region lost it, and finds the next edit premature.
+    world.region.entries.splice(0)
+    world.region.fail({ code: 'LOG_UNAVAILABLE', retryAfterMs: 0 })
+    // The leader's own is the older one there, and the younger one in the other tab; neither is pushed before both are there.
+    two.store.held = true
+    add(second, 'theirs')
+    add(first, 'ours')
+    await world.turn()
+    browser.deliver()
+    browser.deliver()
+    await world.turn()
+    two.store.release()
+    let isSaved = false
+    const saved = second.saved().then(() => {
+      isSaved = true
+    })
+    // The region commits nothing yet.
+    for (let round = 0; round < 20; round++) {
+      await world.turn()
+      browser.deliver()
+      one.wire?.step('up')
+      one.wire?.step('down')
+    }
+    expect(one.session?.frames.filter((frame) => frame.type === 'push').length).toBeGreaterThan(2)
+    expect([isSaved, first.pending, second.pending]).toEqual([false, 2, 2])
+    await world.pass(1_000)
+    await saved
+    expect(durable(world).toSorted()).toEqual(['ours', 'theirs', 'x'])
+    expect([first.pending, second.pending]).toEqual([0, 0])
+  })
+
+  it('[SES1] show what the leader has received and its device cannot take', async () => {
+    const { world, one, two } = await twoTabs()
+    const followers = two.open('notes/2')
+    const theirs = world.device('other').open('notes/2')
+    await world.pass(300)
+    one.store.failure = 'STORE_FULL'
+    add(theirs, 'received')
+    await world.settle()
+    expect(listOf(followers)).toEqual(['received'])
+    // Nobody has it open in the leading tab, which keeps only what is to be written.
+    await followers.close()
+    const again = two.open('notes/2')
+    const leaders = one.open('notes/2')
+    await world.pass(400)
+    expect([listOf(again), listOf(leaders)]).toEqual([['received'], ['received']])
+    one.store.failure = undefined
+    await world.pass(60_000)
+    one.restart()
+    const last = one.open('notes/2')
+    await world.pass(400)
+    expect(listOf(last)).toEqual(['received'])
+  })
+
+  it('[SES2] show what one that died had told the leader, before it and after it is on the device', async () => {
+    const { world, browser, one, two, first, second } = await twoTabs()
+    two.store.held = true
+    add(second, 'last words')
+    await world.turn()
+    browser.deliver()
+    const three = browser.open()
+    const third = three.open('notes/1')
+    // It hears of the leader, and reads the device.
+    for (let round = 0; round < 8; round++) {
+      await world.turn()
+      browser.deliver(one)
+      browser.deliver(three)
+    }
+    expect(listOf(third)).toEqual([])
+    one.store.held = true
+    browser.kill(two)
+    await world.settle()
+    expect([listOf(first), listOf(third)]).toEqual([['last words'], ['last words']])
+    one.store.release()
+    await world.settle()
+    expect(durable(world)).toEqual(['last words'])
+  })
+
+  it('[SES1] show an edit that reached the device, and was saved and forgotten, while they read it', async () => {
+    const { world, one, two, first, second } = await twoTabs()
+    await first.close()
+    two.store.held = true
+    add(second, 'slow')
+    await world.settle()
+    // What is read by now comes later.
+    let goOn: () => void = () => undefined
+    const gate = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const read = one.store.read.bind(one.store)
+    one.store.read = async (prefix) => {
+      const found = await read(prefix)
+      await gate
+      return found
+    }
+    const again = one.open('notes/1')
+    await world.settle()
+    two.store.release()
+    await world.settle()
+    expect([durable(world), second.pending, listOf(again)]).toEqual([['slow'], 0, []])
+    goOn()
+    await world.settle()
+    expect(listOf(again)).toEqual(['slow'])
+  })
+
+  it('[CLI1] store with an edit what it builds on, of a tab whose store is full', async () => {
+    const { world, browser, one, two, first, second } = await twoTabs()
+    world.reachable = false
+    one.cut()
+    two.store.held = true
+    add(second, 'cause')
+    await world.turn()
+    browser.deliver(one)
+    add(first, 'effect')
+    await first.stored()
+    // Both die, and only one of them has written.
+    browser.kill(one)
+    browser.kill(two)
+    const last = browser.open()
+    const handle = last.open('notes/1')
+    await world.pass(1_000)
+    expect(listOf(handle)).toEqual(['cause', 'effect'])
+    world.reachable = true
+    await world.pass(60_000)
+    expect(durable(world)).toEqual(['cause', 'effect'])
+  })
+
+  it('[CLI2] hear what became of an edit that the leader took over and their own store took late', async () => {
+    const { world, two, second } = await twoTabs()
+    two.store.failure = 'STORE_FULL'
+    add(second, 'late')
+    await world.settle()
+    expect([durable(world), second.pending]).toEqual([['late'], 0])
+    two.store.failure = undefined
+    await world.pass(60_000)
+    await second.close()
+    const again = two.open('notes/1')
+    await world.pass(300)
+    expect([listOf(again), again.pending]).toEqual([['late'], 0])
+  })
+
+  it('[CLI2] hear what became of an edit that they found on the device, whether or not somebody opens its document', async () => {
+    const { world, browser, one, second } = await twoTabs()
+    one.store.held = true
+    add(second, 'saved')
+    await world.settle()
+    expect([durable(world), second.pending]).toEqual([['saved'], 0])
+    // That it is saved was said before it listens, and does not stand on the device yet.
+    const three = browser.open()
+    await world.settle()
+    expect(three.client.pending).toBe(0)
+    const third = three.open('notes/1')
+    one.store.release()
+    await world.pass(300)
+    expect(third.status).toEqual({ kind: 'current', pending: 0, access: 'write' })
+  })
+
   it('go on at once when the leader dies in mid-push, and nothing is there twice', async () => {
     const { world, browser, one, first, second } = await twoTabs()
     add(first, 'a')
@@ -262,6 +425,67 @@ describe('two tabs', () => {
     await world.pass(1_000)
     expect(two.client.status.connection.kind).toBe('closed')
     expect([...browser.disk.records.keys()]).toEqual(['["of after"]'])
+  })
+})
+
+describe('a tab that comes to lead', () => {
+  const noEffects = {
+    ...{ after: () => () => undefined, connection: () => undefined, promoted: () => undefined, demoted: () => undefined },
+    ...{
+      led: () => undefined,
+      interest: () => undefined,
+      gone: () => undefined,
+      flushedLate: () => undefined,
+      heard: () => undefined,
+    },
+  }
+  const noPort = { post: () => undefined, lead: () => undefined, watch: () => undefined, close: () => undefined }
+  const connection = { kind: 'idle' } as const
+
+  it('says so only when it has read the device', () => {
+    const posted: TabMessage[] = []
+    let receive: (message: TabMessage) => void = () => undefined
+    let isReady = false
+    const port = (_tab: string, heard: (message: TabMessage) => void) => {
+      receive = heard
+      return {
+        ...noPort,
+        post: (message: TabMessage) => posted.push(message),
+        lead: (_how: string, granted: () => void) => granted(),
+      }
+    }
+    const tabs = new TabsOfOne('one', port, { ...noEffects, connection: () => (isReady ? connection : undefined) })
+    receive({ type: 'hello', tab: 'two' })
+    isReady = true
+    tabs.announce()
+    receive({ type: 'hello', tab: 'two' })
+    const leads = posted.filter(({ type }) => type === 'leads')
+    expect(leads).toEqual([
+      { type: 'leads', tab: 'one', connection: undefined, isNew: false },
+      { type: 'leads', tab: 'one', connection, isNew: true },
+      { type: 'leads', tab: 'one', connection, isNew: false },
+    ])
+  })
+
+  it('is told what the others have then, and again when it comes to lead again', () => {
+    let receive: (message: TabMessage) => void = () => undefined
+    let count = 0
+    const port = (_tab: string, heard: (message: TabMessage) => void) => {
+      receive = heard
+      return noPort
+    }
+    void new TabsOfOne('two', port, { ...noEffects, led: () => count++ })
+    const counts: number[] = []
+    for (const message of [
+      { connection: undefined, isNew: false },
+      { connection, isNew: true },
+      { connection, isNew: false },
+      { connection, isNew: true },
+    ]) {
+      receive({ type: 'leads', tab: 'one', ...message })
+      counts.push(count)
+    }
+    expect(counts).toEqual([0, 1, 1, 2])
   })
 })
 

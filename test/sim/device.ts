@@ -43,6 +43,10 @@ class DeviceStore implements ClientStore {
 
   async read(prefix: StoreKey): Promise<readonly StoreRecord[]> {
     await this.#wait()
+    if (this.#device.storeFault === 'STORE_FAILED') {
+      this.#device.hasFailedRead = true
+      throw new MeridianError('STORE_FAILED')
+    }
     return this.#disk.read(prefix)
   }
 
@@ -83,6 +87,8 @@ export class Device {
   /** False: dialling fails. */
   reachable = true
   storeFault: ErrorCode | undefined
+  /** Its process could not read the device once, and shows later what is there. */
+  hasFailedRead = false
   /** The nodes that its next process is configured with, the nearest first. */
   url: string | readonly string[] = 'http://region.test'
   /** Milliseconds by which its wall clock is wrong. */
@@ -148,6 +154,7 @@ export class Device {
 
   #start(): Client {
     this.openings++
+    this.hasFailedRead = false
     const alive = { yes: true }
     this.#alive = alive
     this.#asleep = undefined

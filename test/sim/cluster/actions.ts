@@ -167,7 +167,10 @@ function strike(cluster: Cluster, kind: FaultKind, random: SeededRandom): void {
     case 'failCommit':
       return site.log.failAppend(random.pick(['LOG_FULL', 'LOG_UNAVAILABLE']), random.pick(['lost', 'kept']))
     case 'fullDisk':
-      for (let time = 0; time < 12; time++) later(5_000, () => site.log.failAppend('LOG_FULL', 'lost'))
+      for (let time = 0; time < 12; time++)
+        later(5_000, () => {
+          if (!cluster.isHealed) site.log.failAppend('LOG_FULL', 'lost')
+        })
       return
     case 'failReads': {
       const { log } = site

@@ -4,6 +4,7 @@ import type { OpenTabPort, TabMessage, TabPort } from '@meridian/client/tabs'
 import type { Device } from '../device.js'
 import type { SeededRandom } from '../random.js'
 import type { Scheduler } from '../scheduler.js'
+import type { Trace } from '../trace.js'
 
 interface Port {
   readonly tab: string
@@ -26,9 +27,12 @@ export class Browser {
   #waiting: { readonly port: Port; readonly granted: () => void }[] = []
   #watches: { readonly tab: string; readonly port: Port; readonly gone: () => void }[] = []
 
-  constructor(scheduler: Scheduler, random: SeededRandom) {
+  readonly #trace: Trace
+
+  constructor(scheduler: Scheduler, random: SeededRandom, trace: Trace) {
     this.#scheduler = scheduler
     this.#random = random
+    this.#trace = trace
   }
 
   /** For each process of a tab anew. */
@@ -52,7 +56,10 @@ export class Browser {
         for (const other of this.#ports) {
           if (other === port) continue
           const copy = structuredClone(message)
-          this.#later(other, () => other.receive(copy))
+          this.#later(other, () => {
+            this.#trace.note('@', `d${port.device()?.number}`, told(copy))
+            other.receive(copy)
+          })
         }
       },
       lead: (how, granted, lost) => {
@@ -109,3 +116,7 @@ export class Browser {
     this.#watches = this.#watches.filter((one) => one.tab !== tab)
   }
 }
+
+/** One line of what a tab says, without its bytes. */
+const told = ({ tab: _tab, ...message }: TabMessage): string =>
+  JSON.stringify(message, (_key, value: unknown) => (value instanceof Uint8Array ? value.length : value))

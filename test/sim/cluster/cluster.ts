@@ -68,6 +68,8 @@ export class Cluster {
   readonly limits = { ...sessionLimits, ...times }
   readonly hubLimits = { ...hubLimits }
   tokensDown = false
+  /** Nothing fails any more. */
+  isHealed = false
   /** Something of a device ran since it was last false, so that promises may hang on it. */
   isTouched = false
   readonly faults: Record<string, number> = {}
@@ -167,10 +169,11 @@ export class Cluster {
         if (!watched.changed) continue
         watched.changed = false
         isChanged = true
-        this.history.loaded(watched)
+        if (!member.device.hasFailedRead) this.history.loaded(watched)
         this.history.shows(watched, member.seen)
       }
-      if (!isChanged) continue
+      // What could not be read shows when it can be, document by document.
+      if (!isChanged || member.device.hasFailedRead) continue
       const mine = [...member.watched.values()]
       for (const one of mine) this.history.ordered(one, mine)
     }
@@ -244,7 +247,7 @@ export class Cluster {
     // Tabs are pairs of one tenant: 0 and 1, 4 and 5, …
     const isTab = number % 4 < 2 && Math.floor(number / 4) < options.tabPairs
     const shares = isTab && number % 4 === 1 ? neighbour : undefined
-    const browser = shares?.browser ?? (isTab ? new Browser(this.scheduler, random.fork()) : undefined)
+    const browser = shares?.browser ?? (isTab ? new Browser(this.scheduler, random.fork(), this.trace) : undefined)
     // One in four is of another tenant.
     const tenant = tenants[number % 4 === 3 ? 1 : 0]
     const site = shares?.site ?? random.pick(this.sites)

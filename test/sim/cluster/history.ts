@@ -260,6 +260,8 @@ export class History {
     if (name === undefined) return
     if (entry.kind === 'erase') {
       this.hold('RES7')
+      // For a slow reader it is a trim.
+      this.trimmed = true
       this.erased.add(name)
       site.erased.add(name)
       site.docs.delete(name)
