@@ -9,7 +9,7 @@ import { includes } from '@meridian/core/version'
 import { encodeClientFrame } from '@meridian/core/wires/native/client-frames'
 import type { ClientDocument } from './document.js'
 import { enqueue, forget, requeue } from './edits.js'
-import type { OutboxItem } from './outbox.js'
+import type { OutboxItem } from './outbox-item.js'
 import type { SyncState } from './sync-state.js'
 import { difference } from './updates.js'
 
