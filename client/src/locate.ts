@@ -77,7 +77,7 @@ export class Locator {
   #served: Place | undefined
   /** What the last look found to be nearer. */
   #nearer: Place | undefined
-  /** Connections that were lost soon, one after the other, doubled each: all may be slow, and then nothing is gained by going on. */
+  /** Connections that were lost soon and dials that took long, one after the other, doubled each: all may be slow, and then nothing is gained by going on. */
   slowness = 1
   readonly #returnMs = new Map<Place, number>()
 
@@ -112,7 +112,7 @@ export class Locator {
   /** When `time` is to come next, in monotonic milliseconds. */
   get dueMs(): number | undefined {
     let dueMs = this.#lookMs
-    const dialDueMs = this.#dialledMs === undefined ? undefined : this.#dialledMs + dialMs
+    const dialDueMs = this.#dialledMs === undefined ? undefined : this.#dialledMs + dialMs * this.slowness
     if (this.#round !== undefined) {
       const { why, startedMs, answered } = this.#round
       const roundDueMs = startedMs + (why !== 'look' && answered.length > 0 ? patienceMs : answerMs)
@@ -192,9 +192,10 @@ export class Locator {
   time(): void {
     const now = this.#effects.monotonicMs()
     if (this.#round !== undefined) this.#judge(this.#round)
-    else if (this.#dialledMs !== undefined && this.isFree && now >= this.#dialledMs + dialMs) {
+    else if (this.#dialledMs !== undefined && this.isFree && now >= this.#dialledMs + dialMs * this.slowness) {
       // It may still come about: until another one answers the dial goes on.
       this.#dialledMs = undefined
+      this.slowness = Math.min(slownessMax, this.slowness * 2)
       this.#returnMs.set(this.#current, now + this.#spread(returnMs))
       this.#begin(
         'doubt',

@@ -217,10 +217,8 @@ export class CatchUp {
     attachment.cursor = emptyVersion
     this.#session.conversation.beforeUpdates()
     this.#sayCurrent(attachment)
-    for (const other of attachment.document.subscriptions) {
-      if (other.presence === undefined || other === attachment) continue
-      for (const frame of other.presence.outgoing(this.#wire)?.messages ?? []) this.#outflow.stream(frame)
-    }
+    for (const presence of this.#hub.presence.others(attachment))
+      for (const frame of presence.outgoing(this.#wire)?.messages ?? []) this.#outflow.stream(frame)
   }
 
   #sayCurrent(attachment: Attachment): void {

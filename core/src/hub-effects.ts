@@ -10,10 +10,11 @@ import type { DocumentName, GroupId, RegionId, ReplicaId } from './ids.js'
 import type { HubLimits } from './limits.js'
 import { hubLimits } from './limits.js'
 import type { RegionLog } from './log.js'
+import type { PresenceLinks } from './presence-board.js'
 import type { Chain } from './version.js'
 
 /** What links to other regions hear of this one: all that became durable, in the order of the log. */
-export interface HubLinks {
+export interface HubLinks extends PresenceLinks {
   /** Entries of this region, up to this one. @param chain of it; undefined if the log did not say. */
   appended(group: GroupId, replica: ReplicaId, sequence: number, chain: Chain | undefined): void
   /** Entries that links brought. */

@@ -37,6 +37,7 @@ import type { LoadedIndex } from './live-document.js'
 import type { LiveGroup } from './live-group.js'
 import { LiveGroups } from './live-groups.js'
 import type { Appended, DocumentInfo, LogErrorCode, SnapshotInfo } from './log.js'
+import { PresenceBoard } from './presence-board.js'
 import type { Subscription } from './subscription.js'
 import { TailBuffer } from './tail.js'
 import { UnopenedTails } from './unopened-tails.js'
@@ -71,6 +72,7 @@ export class Hub {
   readonly limits: HubLimits
   readonly stats: HubStats = { commits: 0, entries: 0, included: 0, payloadBytes: 0, failedCommits: 0, delivered: 0 }
   readonly tail: TailBuffer<LiveDocument>
+  readonly presence: PresenceBoard
   sessionCount = 0
 
   readonly #options: HubOptions
@@ -99,6 +101,7 @@ export class Hub {
     this.#replicas = [effects.log.replica]
     this.#replicaIndex.set(effects.log.replica, 0)
     this.#unopened = new UnopenedTails(this.#options.compaction)
+    this.presence = new PresenceBoard(effects.links, (name) => this.#documents.get(name))
     const { log, engines, aside, schedule } = effects
     this.#groups = new LiveGroups(
       log,
@@ -177,7 +180,9 @@ export class Hub {
   }
 
   join(attachment: Attachment): void {
-    attachment.document.subscriptions.push(attachment)
+    const { document } = attachment
+    document.subscriptions.push(attachment)
+    if (document.subscriptions.length === 1) this.presence.opened(document)
   }
 
   leave(attachment: Attachment): void {
@@ -186,6 +191,7 @@ export class Hub {
     if (index < 0) return
     const last = document.subscriptions.pop()
     if (last !== undefined && last !== attachment) document.subscriptions[index] = last
+    if (document.subscriptions.length === 0) this.presence.closed(document)
     this.#release(document)
   }
 

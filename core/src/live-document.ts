@@ -10,6 +10,7 @@ import type { DocumentName, Position } from './ids.js'
 import { toPosition } from './ids.js'
 import type { LiveGroup } from './live-group.js'
 import type { DocumentInfo, LogErrorCode, SnapshotInfo } from './log.js'
+import type { Presence } from './presence.js'
 import type { Subscription } from './subscription.js'
 import type { MutableVersion } from './version.js'
 import { merge, mutableVersion } from './version.js'
@@ -49,6 +50,8 @@ export class LiveDocument {
   /** Entries of other regions that came while it was loaded; what was loaded may hold them or not. */
   readonly early: Entry[] = []
   readonly subscriptions: Subscription[] = []
+  /** What sessions of other regions show, by region and session. */
+  readonly farPresences = new Map<string, Presence>()
 
   engine: EngineName | undefined
   /** Whether those who opened it before it was written know of what engine it is. */

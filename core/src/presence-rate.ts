@@ -5,10 +5,12 @@ import type { Presence } from './presence.js'
 
 export class PresenceRate {
   readonly #perSecond: number
+  readonly #announce: (attachment: Attachment, presence: Presence) => void
   #left: number
   readonly #late = new Map<Attachment, Presence>()
 
-  constructor(perSecond: number) {
+  constructor(perSecond: number, announce: (attachment: Attachment, presence: Presence) => void) {
+    this.#announce = announce
     this.#perSecond = perSecond
     this.#left = perSecond
   }
@@ -19,13 +21,13 @@ export class PresenceRate {
       return
     }
     this.#left--
-    announce(attachment, presence)
+    this.#announce(attachment, presence)
   }
 
   /** The session, or its attachment, is gone: others hear that at once. */
   leave(attachment: Attachment, presence: Presence): void {
     this.#late.delete(attachment)
-    announce(attachment, presence)
+    this.#announce(attachment, presence)
   }
 
   /** What others were told before the state that waits for its second, if one does. */
@@ -40,15 +42,7 @@ export class PresenceRate {
   /** A second has passed. */
   tick(): void {
     this.#left = this.#perSecond
-    for (const [attachment, presence] of this.#late) announce(attachment, presence)
+    for (const [attachment, presence] of this.#late) this.#announce(attachment, presence)
     this.#late.clear()
-  }
-}
-
-function announce(attachment: Attachment, presence: Presence): void {
-  for (const other of attachment.document.subscriptions) {
-    if (other === attachment || other.state !== 'live') continue
-    // A stalled session misses presence states: the next ones will come.
-    if (other.subscriber.deliver(presence) === 'taken') other.subscriber.flush()
   }
 }

@@ -134,7 +134,9 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
     this.#startedAt = hub.effects.clock.now()
     this.#heardAt = this.#startedAt
     this.id = hub.effects.random.uint32()
-    this.#presence = new PresenceRate(this.limits.presencePerSecond)
+    this.#presence = new PresenceRate(this.limits.presencePerSecond, (attachment, presence) =>
+      this.hub.presence.announce(attachment, presence),
+    )
     this.#outflow = new Outflow({
       hub,
       socket,
@@ -389,7 +391,9 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
   /** What is still shown here once another session shows the rest. Others hear of it from that one, so they are told nothing. */
   handOver(attachment: Attachment, payload: Uint8Array): void {
     this.#presence.forget(attachment)
-    attachment.presence = payload.length === 0 ? undefined : this.#presenceOf(attachment, payload, gone)
+    const presence = this.#presenceOf(attachment, payload, gone)
+    attachment.presence = payload.length === 0 ? undefined : presence
+    this.hub.presence.handedOver(attachment, presence)
   }
 
   send(frame: Uint8Array): void {

@@ -17,6 +17,7 @@ import { Hub } from '@meridian/core/hub'
 import { parseRegion, type RegionId, type TenantId } from '@meridian/core/ids'
 import { protocolFloor, protocolVersion } from '@meridian/core/wires/native/frame'
 import { nativeWire } from '@meridian/core/wires/native/wire'
+import { automergeRepoWire } from '@meridian/core/wires/automerge-repo/wire'
 import { hocuspocusDoor } from '@meridian/core/wires/hocuspocus/socket'
 import { hocuspocusWire } from '@meridian/core/wires/hocuspocus/wire'
 import { yWebsocketWire } from '@meridian/core/wires/y-websocket/wire'
@@ -27,7 +28,7 @@ import { developmentAuthenticator } from './auth/development.js'
 import { jwtAuthenticator } from './auth/jwt.js'
 import type { NodeConfig } from './config.js'
 import { Answering } from './http/answering.js'
-import { type About, createApp, hocuspocusPath, type Readiness, syncPath, yjsPath } from './http/app.js'
+import { type About, automergePath, createApp, hocuspocusPath, type Readiness, syncPath, yjsPath } from './http/app.js'
 import { appFolder, readAppFiles } from './http/app-files.js'
 import { Documents } from './http/documents.js'
 import { createGuard } from './http/guard.js'
@@ -105,6 +106,8 @@ export async function startNode(config: NodeConfig, options: NodeOptions = {}): 
     isLinked: config.cluster !== undefined,
     scrubBytesPerSecond: config.store.scrubBytesPerSecond,
     scrubIntervalMs: config.store.scrubIntervalMs,
+    retainMs: config.store.retainMs,
+    retainBytes: config.store.retainBytes,
     ...(config.store.logBytesMax === undefined ? {} : { logBytesMax: config.store.logBytesMax }),
     onAlarm: (alarm) => report(alarm, logger),
   })
@@ -242,6 +245,10 @@ class RunningNode implements MeridianNode {
       doors: new Map([
         [syncPath, doorOf(nativeWire)],
         [yjsPath, doorOf(yWebsocketWire(this.#materialiser))],
+        [
+          automergePath,
+          doorOf(automergeRepoWire(this.#materialiser, `meridian-${config.region}-${random.uint32().toString(16)}`)),
+        ],
         [hocuspocusPath, hocuspocusDoor(hocuspocusWire(this.#materialiser))],
       ]),
     })

@@ -220,6 +220,18 @@ const store = z.strictObject({
     .min(16 * MiB)
     .optional()
     .describe('Bytes of the log at which writes are refused; no bound but the disk if absent.'),
+  retainMs: bound(
+    7 * 86_400_000,
+    60_000,
+    366 * 86_400_000,
+    'Milliseconds that entries are kept for a region that does not take them; it joins anew after that.',
+  ),
+  retainBytes: bound(
+    1024 * MiB,
+    1 * MiB,
+    1024 * 1024 * MiB,
+    'Bytes of entries that are kept for other regions, at most; a quarter of `logBytesMax` if that is less.',
+  ),
   scrubBytesPerSecond: bound(
     8 * MiB,
     0,
@@ -262,7 +274,7 @@ const link = z.strictObject({
     defaultLinkOptions.batchMs,
     0,
     10_000,
-    'Milliseconds that an entry waits for others before it goes to another region; 0 sends at once, more saves bytes.',
+    'Milliseconds that an entry waits for others before it goes to another region; 0 sends at once, more saves bytes. Acks between regions take up to five times as long.',
   ),
   windowBytes: bound(
     defaultLinkOptions.windowBytes,

@@ -206,6 +206,25 @@ describe('a region that is lost', () => {
   })
 })
 
+describe('regions that are slow, all of them', () => {
+  it('given dials that take long, then the next one is waited for longer', async () => {
+    const world = new World(29, regions)
+    const device = await online(world)
+    for (const index of [1, 2]) world.site(index).state = 'busy'
+    world.kill(0)
+    const times: number[] = []
+    for (let count = world.dialled.length; times.length < 4; count = world.dialled.length) {
+      await passUntil(world, () => world.dialled.length > count, 60_000)
+      times.push(world.nowMs)
+    }
+    const waits = times.slice(1).map((time, index) => time - (times[index] ?? 0))
+    // In the end what it waits for a greeting ends before that.
+    expect(Math.min(...waits.slice(1))).toBeGreaterThan((waits[0] ?? 0) * 1.4)
+    for (const index of [1, 2]) world.site(index).state = 'up'
+    await passUntil(world, () => regionOf(device) !== undefined, 60_000)
+  })
+})
+
 describe('what goes along', () => {
   it('[SES5] given a region lost for good with what it alone had, then those who hold it bring it back, once', async () => {
     const world = new World(20, regions)

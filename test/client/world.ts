@@ -57,9 +57,13 @@ class Wire {
     return this.#site?.region
   }
 
+  get #isStill(): boolean {
+    return this.#site?.state === 'silent' || this.#site?.state === 'busy'
+  }
+
   /** Whether something can happen on it. */
   get isBusy(): boolean {
-    if (this.#site?.state === 'silent') return false
+    if (this.#isStill) return false
     return !this.ended && (!this.open || this.toRegion.length > 0 || this.toClient.length > 0 || this.lostOnRegion)
   }
 
@@ -67,7 +71,7 @@ class Wire {
   lostOnRegion = false
 
   step(direction: 'up' | 'down'): void {
-    if (this.ended || this.#site?.state === 'silent') return
+    if (this.ended || this.#isStill) return
     if (!this.open) {
       if (this.#site?.state !== 'up') return this.cut()
       this.open = true
@@ -294,9 +298,10 @@ export class Device {
         const site = world.siteAt(url)
         const answersMs = site === undefined || site.state === 'down' || world.sites.length === 1 ? 0 : site.roundTripMs
         return new Promise((resolve, reject) => {
-          const isAnswered = site?.state === 'up' && answersMs > 0 && answersMs <= timeoutMs
+          const answers = (): boolean => site?.state === 'up' || site?.state === 'busy'
+          const isAnswered = answers() && answersMs > 0 && answersMs <= timeoutMs
           clientWorld.after(site?.state === 'silent' ? timeoutMs : Math.min(answersMs, timeoutMs), () => {
-            if (isAnswered && site.state === 'up') resolve(world.listOf(site))
+            if (isAnswered && answers() && site !== undefined) resolve(world.listOf(site))
             else reject(new Error('no answer'))
           })
         })
@@ -464,12 +469,12 @@ export class Browser {
   }
 }
 
-/** Where a region is. `silent`: nothing goes in or out, and nobody is told. */
+/** Where a region is. `silent`: nothing goes in or out, and nobody is told. `busy`: it says which regions there are, and gets to no connection. */
 export interface Site {
   readonly url: string
   readonly region: FakeRegion
   readonly jurisdiction: string
-  state: 'up' | 'down' | 'silent'
+  state: 'up' | 'down' | 'silent' | 'busy'
   roundTripMs: number
 }
 

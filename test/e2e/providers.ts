@@ -14,6 +14,7 @@ import { every, until } from './waiting.js'
 export interface Provider {
   readonly synced: boolean
   readonly wsconnected: boolean
+  readonly shouldConnect: boolean
   readonly awareness: {
     readonly clientID: number
     setLocalState(state: unknown): void
@@ -121,16 +122,22 @@ export interface Claims {
   /** Milliseconds from now. */
   readonly expiresInMs?: number
   readonly subject?: string
+  /** Default `acme`. */
+  readonly tenant?: string
+  /** Default all documents. */
+  readonly match?: string
 }
 
-/** For tenant `acme`. */
-export const tokenOf = ({ access = 'write', expiresInMs = 3_600_000, subject = 'ada' }: Claims = {}): string =>
-  token(hmac(secret), {
-    sub: subject,
-    tenant: 'acme',
-    exp: (Date.now() + expiresInMs) / 1000,
-    docs: [{ match: '*', access }],
-  })
+export function tokenOf({
+  access = 'write',
+  expiresInMs = 3_600_000,
+  subject = 'ada',
+  tenant = 'acme',
+  match = '*',
+}: Claims = {}): string {
+  const exp = (Date.now() + expiresInMs) / 1000
+  return token(hmac(secret), { sub: subject, tenant, exp, docs: [{ match, access }] })
+}
 
 /** Bytes of memory that the node's process has. */
 export function residentBytes(node: NodeProcess): number {

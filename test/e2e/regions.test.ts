@@ -56,6 +56,43 @@ it('[LINK1] given two regions with a client each, when both type, then each sees
   })
 }, 60_000)
 
+it('[SES6] given a document that two regions have open, when somebody shows something, leaves, and is killed with its region, then the other one sees that', async () => {
+  const cluster = await Cluster.start(resources)
+  const [west, east] = ['eu-west', 'us-east'].map((name) => cluster.node(name)) as [NodeProcess, NodeProcess]
+  const here = device(west).open('notes/shared')
+  const there = device(east).open('notes/shared')
+  await within(Promise.all([here.ready, there.ready]), 'both clients')
+  const seen = (handle: Handle): unknown[] => [...handle.presence.peers.values()].map(({ state }) => state)
+  const sees = (handle: Handle, states: unknown[]): Promise<void> =>
+    until(
+      () => JSON.stringify(seen(handle)) === JSON.stringify(states),
+      (check) => handle.presence.subscribe(check),
+      { what: () => `${JSON.stringify(states)}: ${JSON.stringify(seen(handle))}` },
+    )
+  // The first words make the group known to both.
+  textOf(here.ydoc).insert(0, 'words')
+  await until(() => textOf(there.ydoc).toString() === 'words', onDocument(there.ydoc), { what: 'the words' })
+  here.presence.set({ cursor: 3 })
+  await sees(there, [{ cursor: 3 }])
+  there.presence.set({ cursor: 1 })
+  await sees(here, [{ cursor: 1 }])
+  // Who comes later sees what is shown already, also after the link was cut.
+  const late = device(east).open('notes/shared')
+  await until(
+    () => seen(late).length === 2,
+    (check) => late.presence.subscribe(check),
+    { what: 'two others' },
+  )
+  // A link that is back at once is not noticed, and what is shown after it was.
+  cluster.proxy('eu-west', 'us-east').cut()
+  here.presence.set({ cursor: 4 })
+  await sees(there, [{ cursor: 4 }])
+  there.presence.set(null)
+  await sees(here, [])
+  await west.kill()
+  await sees(there, [])
+}, 60_000)
+
 it('[RES7] given a document that both regions have open, when it is erased in one, then it is gone in the other', async () => {
   const cluster = await Cluster.start(resources)
   const [west, east] = ['eu-west', 'us-east'].map((name) => cluster.node(name)) as [NodeProcess, NodeProcess]

@@ -125,6 +125,7 @@ export class JoinModel {
           log.beginJoin(group, done)
         },
         endJoin: () => (region.isClosed = false),
+        presence: { shown: () => [], hear: () => undefined, suspect: () => undefined, lost: () => undefined },
       },
     })
     region.links.begin(() => undefined)

@@ -371,6 +371,7 @@ export class Model {
       options: this.options,
       effects: {
         nowMs: () => this.scheduler.nowMs,
+        presence: { shown: () => [], hear: () => undefined, suspect: () => undefined, watched: () => [] },
         send: (message) => this.#send(wire, end, message),
         bufferedBytes: () => wire.directions[end].bufferedBytes,
         close: (error) => {

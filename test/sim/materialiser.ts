@@ -1,15 +1,21 @@
 /** A materialiser for wires over a rig. */
 
+import type { Engine } from '@meridian/core/engine'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import { MeridianError } from '@meridian/core/errors'
 import { toPosition } from '@meridian/core/ids'
-import type { Materialised, Materialiser } from '@meridian/core/materialised'
+import type { Materialised, Materialiser, Worked } from '@meridian/core/materialised'
 import { emptyVersion } from '@meridian/core/version'
 import type { Rig } from './rig.js'
 
 /** Reads the rig's log each time, and works at once. */
-export class SimMaterialiser implements Pick<Materialiser, 'materialise' | 'differences'> {
+export class SimMaterialiser implements Pick<Materialiser, 'materialise' | 'differences' | 'translate'> {
   rig: Rig | undefined
+  readonly #engine: Engine
+
+  constructor(engine: Engine = yjsEngine) {
+    this.#engine = engine
+  }
 
   materialise: Materialiser['materialise'] = (document, done) => {
     const log = this.rig?.log
@@ -24,7 +30,7 @@ export class SimMaterialiser implements Pick<Materialiser, 'materialise' | 'diff
           const all = held === undefined ? updates : [held.state.bytes, ...updates]
           const value: Materialised = {
             document,
-            engine: 'yjs',
+            engine: this.#engine.name,
             life: 1,
             version: emptyVersion,
             position: read.value.asOf,
@@ -37,11 +43,16 @@ export class SimMaterialiser implements Pick<Materialiser, 'materialise' | 'diff
     })
   }
 
-  differences: Materialiser['differences'] = (state, known, done) => {
+  differences: Materialiser['differences'] = (state, known, done) =>
+    this.#work(() => this.#engine.differences(state.updates, known), done)
+
+  translate: Materialiser['translate'] = (_engine, foreign, done) => this.#work(() => this.#engine.translate(foreign), done)
+
+  #work<T>(work: () => T, done: (answer: Worked<T>) => void): void {
     this.rig?.node.later(() => {
-      let value: readonly Uint8Array[]
+      let value: T
       try {
-        value = yjsEngine.differences(state.updates, known)
+        value = work()
       } catch (thrown) {
         if (!(thrown instanceof MeridianError)) throw thrown
         return done({ kind: 'refused', message: thrown.message })

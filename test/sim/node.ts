@@ -1,6 +1,7 @@
 /** A node without a world: hub and sessions over a memory log, sockets that a test fills and drains, and principals by token. */
 
 import type { CompactionPolicy } from '@meridian/core/compaction'
+import { type Door, doorOf } from '@meridian/core/door'
 import type { Admit, Clock, Principal } from '@meridian/core/effects'
 import type { Engine, EngineName } from '@meridian/core/engine'
 import type { AsideError, EngineAside } from '@meridian/core/engine-aside'
@@ -15,7 +16,7 @@ import type { HubLimits, SessionLimits } from '@meridian/core/limits'
 import { hubLimits, sessionLimits } from '@meridian/core/limits'
 import type { RegionLog } from '@meridian/core/log'
 import type { Outgoing } from '@meridian/core/outgoing'
-import { Session, type SessionSocket } from '@meridian/core/session'
+import type { Asking, Connected, SessionSocket } from '@meridian/core/session'
 import type { Wire, WireRequest } from '@meridian/core/wire'
 import { nativeWire } from '@meridian/core/wires/native/wire'
 import type { SeededRandom } from './random.js'
@@ -65,6 +66,8 @@ export class SimNode {
   readonly limits: SessionLimits
   /** What the next connection speaks. */
   wire: Wire
+  /** What the next socket becomes, if it is not one session of `wire`. */
+  door: Door | undefined
   readonly refused: ErrorCode[] = []
   readonly #options: SimNodeOptions
   /** Pieces of engine work that were done beside the loop. */
@@ -183,7 +186,7 @@ export class SimNode {
 
 /** The node's end of a connection. What it sends stands in its buffer until it is taken, at once unless it is held. */
 export class SimSocket implements SessionSocket {
-  readonly session: Session
+  readonly session: Connected
   readonly node: SimNode
   #onMessage: ((message: Uint8Array) => void) | undefined
   onClose: ((code: number) => void) | undefined
@@ -198,6 +201,8 @@ export class SimSocket implements SessionSocket {
   closedWith: { readonly code: number; readonly reason: string } | undefined
   /** Answers of the authenticator wait for `answerToken`. */
   holdTokens = false
+  /** Who asked last. */
+  #asking: Asking | undefined
   readonly #buffer: Uint8Array[] = []
   readonly #inbox: Uint8Array[] = []
   readonly #unheard: Uint8Array[] = []
@@ -205,7 +210,7 @@ export class SimSocket implements SessionSocket {
   constructor(node: SimNode, request: WireRequest = { path: '', token: '' }) {
     this.node = node
     node.sessions.add(this)
-    this.session = new Session(node.hub, this, node.wire, {
+    this.session = (node.door ?? doorOf(node.wire)).connect(node.hub, this, {
       region: node.region,
       limits: node.limits,
       request,
@@ -250,15 +255,16 @@ export class SimSocket implements SessionSocket {
     this.onClose?.(code)
   }
 
-  authenticate(token: string): void {
+  authenticate(token: string, asking: Asking): void {
     this.tokens.push(token)
-    if (!this.holdTokens) this.node.later(() => this.answerToken(token))
+    this.#asking = asking
+    if (!this.holdTokens) this.node.later(() => this.answerToken(token, asking))
   }
 
-  answerToken(token: string): void {
+  answerToken(token: string, asking = this.#asking): void {
     const answer = this.node.authenticate(token)
-    if (answer instanceof MeridianError) this.session.fail(answer)
-    else this.session.authenticated(answer)
+    if (answer instanceof MeridianError) asking?.fail(answer)
+    else asking?.authenticated(answer)
   }
 
   pause(): void {

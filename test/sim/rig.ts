@@ -6,6 +6,7 @@ import type { DocumentName } from '@meridian/core/ids'
 import { toPosition } from '@meridian/core/ids'
 import type { Read, SnapshotInfo } from '@meridian/core/log'
 import { include, mutableVersion } from '@meridian/core/version'
+import { automergeEngine } from '@meridian/core/engines/automerge'
 import { yjsEngine } from '@meridian/core/engines/yjs'
 import type { LogOperation, LogStep, LogTiming } from './memory-log.js'
 import { MemoryLog, MemoryStore } from './memory-log.js'
@@ -158,7 +159,8 @@ export function foldedBy(
   assert(held !== undefined, 'a document that was written')
   const entries: Read['entries'] = held.entries.filter((entry) => entry.position > (held.snapshot?.position ?? 0))
   const updates = entries.filter((entry) => entry.kind === 'update').map((entry) => entry.payload)
-  const state = yjsEngine.snapshot(held.snapshot === undefined ? updates : [held.snapshot.state.bytes, ...updates])
+  const engine = held.engine === 'automerge' ? automergeEngine : yjsEngine
+  const state = engine.snapshot(held.snapshot === undefined ? updates : [held.snapshot.state.bytes, ...updates])
   const version = mutableVersion(held.snapshot?.version)
   for (const entry of entries) include(version, entry.replica, entry.sequence)
   const position = entries.at(-1)?.position ?? held.snapshot?.position ?? toPosition(0)

@@ -8,6 +8,7 @@
  *   where equal ones mean that no stream has to begin before something changes, and when nothing has changed for a while.
  * - LINK6 A stream that cannot begin because its receiver is behind stops nothing else. A group that is joining is not shared on any link; its transfer
  *   runs on one of them, beside the streams of other groups, for which it leaves half of the socket.
+ * - SES6 Presence goes beside the streams, never logged and never queued.
  * - LINK8 A stop concerns one group on this link. Who stopped it begins it again: by `retry`, or when the policy that refused was edited.
  *
  * The owner calls `tick` every 10 ms or so, `receive` with each message, `drained` when the socket has room again.
@@ -30,10 +31,11 @@ import type { Version } from '@meridian/core/version'
 import type { Join, JoinFrame } from '@meridian/core/wires/link/join-frames'
 import { FrameReader, fragments } from '@meridian/core/wires/native/frame'
 import type { HeldGroup } from './held-group.js'
-import { defaultLinkOptions, type LinkOptions } from './options.js'
+import { type LinkOptions, linkOptions } from './options.js'
 import { type LinkAlarm, type LinkEffects, refusalOf, type StreamPort } from './port.js'
 import { Giver } from './giver.js'
 import type { Joiner } from './joiner.js'
+import { LinkPresence } from './link-presence.js'
 import { Receiver } from './receiver.js'
 import { Sender } from './sender.js'
 
@@ -71,6 +73,7 @@ export class Link {
   readonly #options: LinkOptions
   readonly #port: StreamPort
   readonly #reader: FrameReader
+  readonly presence: LinkPresence
   readonly #streams = new Map<GroupId, Stream>()
   readonly #receivers = new Map<number, Stream>()
   /** By the peer's number of a stream. */
@@ -98,7 +101,7 @@ export class Link {
     const { here, peer, effects } = config
     this.peer = peer
     this.#effects = effects
-    this.#options = { ...defaultLinkOptions, ...config.options }
+    this.#options = linkOptions(config.options)
     this.#port = {
       here,
       peer,
@@ -108,6 +111,12 @@ export class Link {
       send: (frame) => this.#send(frame),
       stop: (group, reason, door, detail) => this.#stop(group, reason, door, detail),
     }
+    this.presence = new LinkPresence({
+      ...{ here, peer, effects },
+      isShared: (group) => this.#streams.has(group),
+      hasRoom: () => this.#state === 'open' && this.#hasControlRoom(),
+      send: (frame) => this.#write(frame),
+    })
     const { messageBytes, frameBytes } = this.#options
     this.#reader = new FrameReader({ messageBytesMax: messageBytes, frameBytesMax: frameBytes }, (type, body, end) => {
       const frame = decodeLinkFrame(type, body, end, (handle) => this.#receivers.get(handle)?.held.group)
@@ -150,6 +159,7 @@ export class Link {
     if (this.#streams.has(held.group) || this.#state === 'closed') return
     const stream = this.#make(held)
     this.#streams.set(held.group, stream)
+    this.presence.shared(held.group)
     stream.unwatch = held.watch(() => this.#grow(stream))
     if (this.#state === 'open') stream.receiver.begin()
   }
@@ -208,6 +218,7 @@ export class Link {
   /** The socket has room again. */
   drained(): void {
     this.#flush()
+    this.presence.flush()
     for (const stream of this.#streams.values()) stream.sender.pump()
     for (const giver of this.#givers.values()) giver.pump()
   }
@@ -222,6 +233,7 @@ export class Link {
     }
     this.#flush()
     if (this.#state !== 'open') return
+    this.presence.flush()
     for (const giver of this.#givers.values()) giver.pump()
     const isAckDue = nowMs - this.#ackedMs >= ackMs
     if (isAckDue) this.#ackedMs = nowMs
@@ -256,6 +268,7 @@ export class Link {
     this.#givers.clear()
     this.#joiners.clear()
     this.#pending.clear()
+    this.presence.close()
     this.#effects.close(error)
   }
 
@@ -326,6 +339,10 @@ export class Link {
         break
       case 'stop':
         this.#stopped(frame.group, frame.reason)
+        break
+      case 'watch':
+      case 'presence':
+        this.presence.receive(frame)
         break
       default:
         this.#visitJoin(frame)
@@ -572,6 +589,9 @@ function keyOf(frame: LinkFrame): string {
     case 'hello':
     case 'digest':
     case 'heartbeat':
+    // These two are kept where they come from.
+    case 'watch':
+    case 'presence':
       return frame.type
     default:
       return `${frame.type} ${frame.handle}`

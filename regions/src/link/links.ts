@@ -15,8 +15,9 @@
 
 import type { EngineName } from '@meridian/core/engine'
 import { MeridianError } from '@meridian/core/errors'
-import { type GroupId, groupTenant, type RegionId, type ReplicaId, type TenantId } from '@meridian/core/ids'
+import { type DocumentName, type GroupId, groupTenant, type RegionId, type ReplicaId, type TenantId } from '@meridian/core/ids'
 import type { Done, DocumentState, Foreign, GroupInfo, Included, LinkedLog } from '@meridian/core/log'
+import type { FarPresence } from '@meridian/core/presence-board'
 import type { Chain, Version } from '@meridian/core/version'
 import { covers } from '@meridian/core/version'
 import type { StopReason } from '@meridian/core/wires/link/frames'
@@ -25,9 +26,9 @@ import { HeldGroup } from './held-group.js'
 import { Joiner, type JoinPhase, type JoinStats } from './joiner.js'
 import { type Lag, LagMeter } from './lag.js'
 import { Link } from './link.js'
-import { defaultLinkOptions, type LinkOptions } from './options.js'
+import { type LinkOptions, linkOptions } from './options.js'
 import type { LinkPlacement } from './placement.js'
-import { type LinkAlarm, refusalOf } from './port.js'
+import { type LinkAlarm, type PresenceEffects, refusalOf } from './port.js'
 
 export interface LinksEffects {
   /** Milliseconds by a clock that never jumps. */
@@ -49,6 +50,7 @@ export interface LinksEffects {
   beginJoin(group: GroupId, done: Done<void>): void
   /** The group may be served again. */
   endJoin(group: GroupId): void
+  readonly presence: PresenceEffects
 }
 
 /** What a link asks of its socket. */
@@ -118,6 +120,9 @@ export interface JoinStatus extends Readonly<JoinStats> {
   readonly phase: JoinPhase
 }
 
+/** A link that ended may be back so soon, and with it what was shown there: cursors do not flicker for that (SES6). */
+const presenceGraceMs = 4_000
+
 /** A group whose opening failed is tried again so much later. */
 const retryMs = 500
 
@@ -127,11 +132,15 @@ export class Links {
   readonly #groups = new Map<GroupId, Opening | Opened | Joining>()
   readonly #links = new Map<RegionId, Link>()
   readonly #joining = new Map<GroupId, Joining>()
+  /** Documents that somebody has open here (SES6). */
+  readonly #watched = new Map<GroupId, Set<DocumentName>>()
   /** By group whose transfer is over: what it has to hold before it is served. */
   readonly #untils = new Map<GroupId, Version>()
   /** Of transfers that are over. */
   readonly #joined: JoinStats = { documents: 0, bytes: 0, comparedBytes: 0, roundTrips: 0 }
   readonly #meters = new Map<string, LagMeter>()
+  /** Regions to which a link has ended, and until when what they show is borne. */
+  readonly #graces = new Map<RegionId, number>()
   /** Groups that could not be opened, and when they are tried again. */
   readonly #retries = new Map<GroupId, number>()
   #isClosed = false
@@ -205,6 +214,15 @@ export class Links {
         behind: (group) => this.#behind(group, peer),
         log,
         digest: (bytes) => this.#effects.digest(bytes),
+        presence: {
+          shown: (document) => this.#effects.presence.shown(document),
+          hear: (region, document, state) => this.#effects.presence.hear(region, document, state),
+          suspect: (region) => {
+            this.#effects.presence.suspect(region)
+            this.#graces.set(region, this.#effects.nowMs() + presenceGraceMs)
+          },
+          watched: (group) => this.#watched.get(group) ?? [],
+        },
       },
     })
     this.#links.set(peer, link)
@@ -226,6 +244,20 @@ export class Links {
       else list.push(entry)
     }
     for (const [group, list] of byGroup) this.#tell(group, (held) => held.include(list))
+  }
+
+  /** Somebody has a document open here, or nobody any more: what others show in it is wanted (SES6). */
+  watchPresence(group: GroupId, document: DocumentName, isWatched: boolean): void {
+    const documents = this.#watched.get(group)
+    if (isWatched) {
+      if (documents === undefined) this.#watched.set(group, new Set([document]))
+      else documents.add(document)
+    } else if (documents?.delete(document) === true && documents.size === 0) this.#watched.delete(group)
+    for (const link of this.#links.values()) link.presence.watch(group, document, isWatched)
+  }
+
+  showPresence(group: GroupId, document: DocumentName, state: FarPresence): void {
+    for (const link of this.#links.values()) link.presence.show(group, document, state)
   }
 
   /** Whether a link to that region is open. */
@@ -267,6 +299,11 @@ export class Links {
     for (const link of [...this.#links.values()]) link.tick()
     const nowMs = this.#effects.nowMs()
     for (const joining of this.#joining.values()) this.#goOnJoining(joining, nowMs)
+    for (const [region, untilMs] of this.#graces) {
+      if (nowMs < untilMs) continue
+      this.#graces.delete(region)
+      this.#effects.presence.lost(region)
+    }
     if (this.#retries.size === 0) return
     for (const [group, atMs] of [...this.#retries]) {
       if (nowMs < atMs) continue
@@ -410,7 +447,7 @@ export class Links {
     const known = this.#groups.get(group)
     if (known?.kind !== 'open' || known.until !== undefined) return
     const nowMs = this.#effects.nowMs()
-    const { joinAfterMs } = { ...defaultLinkOptions, ...this.#config.options }
+    const { joinAfterMs } = linkOptions(this.#config.options)
     const { includeCount } = known.held
     if (known.grown?.count !== includeCount) known.grown = { count: includeCount, atMs: nowMs }
     const sinceMs = this.#links.get(peer)?.stream(group)?.receiver.behindSinceMs ?? nowMs

@@ -20,9 +20,9 @@ export interface LinkOptions {
   readonly pullAfterMs: number
   /** However long a region's entries usually take, a pull waits no longer than this. Default 2,000 ms. */
   readonly pullAtMostMs: number
-  /** Acks and credit that nothing else hurries. Default 100 ms. */
+  /** Acks and credit that nothing else hurries. Default 100 ms, or five times `batchMs` if that is longer. */
   readonly ackMs: number
-  /** Claims for groups that changed and whose receiver has not acked that (LINK5). Default 100 ms. */
+  /** Claims for groups that changed and whose receiver has not acked that (LINK5). Default 100 ms, or ten times `batchMs` if that is longer. */
   readonly claimMs: number
   /** A heartbeat is sent at least so often, an empty one if need be. Default 1,000 ms. */
   readonly heartbeatMs: number
@@ -63,4 +63,15 @@ export const defaultLinkOptions: LinkOptions = {
   behindMs: 500,
   joinAfterMs: 1000,
   joinWindowBytes: 1024 * 1024,
+}
+
+/** Batches that one ack answers, about: who waits to save bytes wants none for each. */
+const batchesAnAck = 5
+
+/** The options with their defaults. */
+export function linkOptions(given: Partial<LinkOptions> = {}): LinkOptions {
+  const batchMs = given.batchMs ?? defaultLinkOptions.batchMs
+  const ackMs = Math.max(defaultLinkOptions.ackMs, batchesAnAck * batchMs)
+  const claimMs = Math.max(defaultLinkOptions.claimMs, 2 * batchesAnAck * batchMs)
+  return { ...defaultLinkOptions, ackMs, claimMs, ...given }
 }

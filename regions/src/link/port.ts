@@ -4,6 +4,7 @@ import type { EngineName } from '@meridian/core/engine'
 import type { MeridianError } from '@meridian/core/errors'
 import type { DocumentName, GroupId, Position, RegionId } from '@meridian/core/ids'
 import type { Done, Foreign, Included, LinkedLog, Read, ReadLimit, Sought } from '@meridian/core/log'
+import type { FarPresence } from '@meridian/core/presence-board'
 import type { Version } from '@meridian/core/version'
 import type { LinkFrame, StopReason } from '@meridian/core/wires/link/frames'
 import type { LinkOptions } from './options.js'
@@ -58,6 +59,21 @@ export interface LinkEffects {
   readonly log: Pick<LinkedLog, 'openGroup' | 'seekGroup' | 'listGroup' | 'readState'>
   /** 64 bits of a digest that nobody can steer. */
   digest(bytes: Uint8Array): bigint
+  readonly presence: Omit<PresenceEffects, 'lost'> & {
+    /** Documents of a group that somebody has open here. */
+    watched(group: GroupId): Iterable<DocumentName>
+  }
+}
+
+/** Where presence of this region is known, and where that of the peer goes (SES6). */
+export interface PresenceEffects {
+  /** What sessions here show in a document. */
+  shown(document: DocumentName): Iterable<FarPresence>
+  hear(region: RegionId, document: DocumentName, state: FarPresence): void
+  /** The link to the peer ended. */
+  suspect(region: RegionId): void
+  /** A while has passed since: what was not shown again is gone. */
+  lost(region: RegionId): void
 }
 
 export interface StreamPort {

@@ -55,6 +55,8 @@ export const syncPath = '/v1/sync'
 export const regionStatusPath = '/v1/region'
 /** Behind it stands the document: `/yjs/<tenant>/<collection>/<key>`, the room of a y-websocket provider. */
 export const yjsPath = '/yjs/'
+/** Documents are named in the messages: `WebSocketClientAdapter` of automerge-repo has this address alone. */
+export const automergePath = '/automerge'
 /** Of providers of Hocuspocus, which name their documents in each message. */
 export const hocuspocusPath = '/hocuspocus'
 

@@ -17,13 +17,14 @@ import type { Entry } from '@meridian/core/entry'
 import { MeridianError } from '@meridian/core/errors'
 import type { Hub } from '@meridian/core/hub'
 import type { HubLinks } from '@meridian/core/hub-effects'
-import type { GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
+import type { DocumentName, GroupId, RegionId, ReplicaId } from '@meridian/core/ids'
 import type { LinkedLog } from '@meridian/core/log'
+import type { FarPresence } from '@meridian/core/presence-board'
 import type { Chain } from '@meridian/core/version'
 import { Acceptor, Dialer, type HandshakeEffects } from '@meridian/regions/link/handshake'
 import { Links } from '@meridian/regions/link/links'
 import { mergeStates } from '@meridian/regions/link/merge-states'
-import { defaultLinkOptions, type LinkOptions } from '@meridian/regions/link/options'
+import { type LinkOptions, linkOptions } from '@meridian/regions/link/options'
 import type { LinkPlacement } from '@meridian/regions/link/placement'
 import { isPlace, peersOf, type Topology } from '@meridian/regions/topology'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -91,7 +92,7 @@ export class RegionLinks implements HubLinks {
       ...{ nonce: () => randomBytes(32), sign: (bytes) => key.sign(bytes), isSignedBy },
     }
     const { batchMs, windowBytes, heartbeatMs, silenceMs } = limits
-    this.#linkOptions = { ...defaultLinkOptions, batchMs, windowBytes, heartbeatMs, silenceMs }
+    this.#linkOptions = linkOptions({ batchMs, windowBytes, heartbeatMs, silenceMs })
     this.links = new Links({
       here: region,
       topology: () => this.#topology,
@@ -121,6 +122,12 @@ export class RegionLinks implements HubLinks {
         endJoin: (group) => {
           options.logger.info({ group: groupDigest(group) }, 'a group has joined, and is served')
           this.#hub?.endJoin(group)
+        },
+        presence: {
+          shown: (document) => this.#hub?.presence.shown(document) ?? [],
+          hear: (peer, document, state) => this.#hub?.presence.hear(peer, document, state),
+          suspect: (peer) => this.#hub?.presence.suspect(peer),
+          lost: (peer) => this.#hub?.presence.lost(peer),
         },
         alarm: ({ peer, reason, door, detail }) =>
           options.logger.error({ peer, reason, door, detail }, 'a group stands still on a link until somebody acts'),
@@ -201,6 +208,14 @@ export class RegionLinks implements HubLinks {
 
   reopened(): void {
     this.links.reopened()
+  }
+
+  watchPresence(group: GroupId, document: DocumentName, isWatched: boolean): void {
+    this.links.watchPresence(group, document, isWatched)
+  }
+
+  showPresence(group: GroupId, document: DocumentName, state: FarPresence): void {
+    this.links.showPresence(group, document, state)
   }
 
   regionCount(group: GroupId): number {

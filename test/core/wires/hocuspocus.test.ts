@@ -6,10 +6,12 @@ import { MeridianError } from '@meridian/core/errors'
 import type { Materialiser } from '@meridian/core/materialised'
 import type { Outgoing } from '@meridian/core/outgoing'
 import type { Asking, SessionSocket } from '@meridian/core/session'
-import { HocuspocusSocket } from '@meridian/core/wires/hocuspocus/socket'
+import { HocuspocusSocket, hocuspocusDoor } from '@meridian/core/wires/hocuspocus/socket'
 import { hocuspocusWire } from '@meridian/core/wires/hocuspocus/wire'
+import { createDecoder, readVarUint8Array } from 'lib0/decoding'
 import { expect, test } from 'vitest'
-import { principal, region } from '../../sim/node.js'
+import { registerWireTests } from '../../conformance/wire.js'
+import { principal, region, SimSocket } from '../../sim/node.js'
 import { SeededRandom } from '../../sim/random.js'
 import { Author } from '../../sim/peer.js'
 import { Rig } from '../../sim/rig.js'
@@ -81,6 +83,43 @@ class Client implements SessionSocket {
     return this.sent.filter((frame) => frame.startsWith(prefix)).map((frame) => frame.slice(prefix.length))
   }
 }
+
+let users = 0
+
+registerWireTests({
+  wire,
+  door: hocuspocusDoor(wire),
+  open(rig, document, token = `user-${++users}`) {
+    materialiser.rig = rig
+    const socket = new SimSocket(rig.node)
+    const address = text(document.slice(document.indexOf('/') + 1))
+    const say = (...body: readonly number[]): void => socket.receive(Uint8Array.from([...address, ...body]))
+    const sent: Uint8Array[] = []
+    socket.listen((message) => sent.push(new Uint8Array(message.subarray(address.length))))
+    say(2, 0, ...text(token))
+    say(0, 0, 1, 0)
+    const payloads = (...type: readonly number[]): Uint8Array[] =>
+      sent.flatMap((frame) =>
+        type.every((byte, index) => frame[index] === byte) ? [readVarUint8Array(createDecoder(frame.subarray(type.length)))] : [],
+      )
+    return {
+      push: (update) => say(0, 2, ...bytes(update)),
+      show: (state) => say(1, ...bytes(state)),
+      get received() {
+        return [...payloads(0, 1), ...payloads(0, 2)].filter((update) => update.length > 2)
+      },
+      get presence() {
+        return payloads(1)
+      },
+      get closedWith() {
+        return socket.closedWith?.code
+      },
+      cut: () => socket.cut(),
+    }
+  },
+  state: encodeAwareness([{ clientId: 5, clock: 1, state: { name: 'x' } }]),
+  garbage: [[200], [...text('notes/one'), 99], [...text('notes/one'), 0, 2, 9, 1]].map((each) => Uint8Array.from(each)),
+})
 
 const scope = (name: string): string => hex(Uint8Array.from([2, 2, ...text(name)]))
 const denied = (reason: string): string => hex(Uint8Array.from([2, 1, ...text(reason)]))

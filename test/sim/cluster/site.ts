@@ -204,6 +204,12 @@ export class Site {
         mergeStates: (here, there) => mergeStates({ yjs: yjsEngine }, here, there),
         beginJoin: (group, done) => hub().beginJoin(group, () => log.beginJoin(group, done)),
         endJoin: (group) => hub().endJoin(group),
+        presence: {
+          shown: (document) => hub().presence.shown(document),
+          hear: (peer, document, state) => hub().presence.hear(peer, document, state),
+          suspect: (peer) => hub().presence.suspect(peer),
+          lost: (peer) => hub().presence.lost(peer),
+        },
       },
     })
   }

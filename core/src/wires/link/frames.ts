@@ -13,6 +13,8 @@
  * | heartbeat | sender | what the streams have shown up to here, for the groups that changed (LINK5); empty: I am here |
  * | ack | receiver | what I hold durably, and how far you may send |
  * | stop | both | this group stands still on this link, and why |
+ * | watch | both | somebody has this document open here, or nobody any more: what is shown in it is to be told (SES6) |
+ * | presence | both | what a session of this region shows in a document that the other one watches (SES6) |
  *
  * The frames of a transfer to a region that joins are in join-frames.ts (LINK6).
  *
@@ -23,10 +25,11 @@ import type { Decoder } from 'lib0/decoding'
 import * as decoding from 'lib0/decoding'
 import type { Encoder } from 'lib0/encoding'
 import * as encoding from 'lib0/encoding'
-import { readCount, readString, readVarUint } from '../../bytes.js'
+import { readBytes, readCount, readString, readVarUint } from '../../bytes.js'
 import { MeridianError } from '../../errors.js'
-import type { GroupId, RegionId } from '../../ids.js'
-import { parseGroup, parseRegion } from '../../ids.js'
+import type { DocumentName, GroupId, RegionId } from '../../ids.js'
+import { parseDocument, parseGroup, parseRegion } from '../../ids.js'
+import type { FarPresence } from '../../presence-board.js'
 import type { Version } from '../../version.js'
 import { readVersion, versionRegionsMax, writeVersion } from '../../version.js'
 import { encodeFrame } from '../native/frame.js'
@@ -111,7 +114,25 @@ export interface Stop {
   readonly reason: StopReason
 }
 
-export type LinkFrame = Hello | DigestFrame | Start | Forward | Batch | Ack | Heartbeat | Stop | JoinFrame
+export interface Watch {
+  readonly type: 'watch'
+  readonly group: GroupId
+  readonly document: DocumentName
+  readonly isWatched: boolean
+}
+
+export interface PresenceFrame {
+  readonly type: 'presence'
+  readonly group: GroupId
+  readonly document: DocumentName
+  readonly state: FarPresence
+}
+
+/** Bytes of one state, and of the subject that the node of the other region knows its session by. */
+export const farPresenceBytesMax = 64 * 1024
+const subjectBytesMax = 4_096
+
+export type LinkFrame = Hello | DigestFrame | Start | Forward | Batch | Ack | Heartbeat | Stop | Watch | PresenceFrame | JoinFrame
 
 /** What an entry counts as against credit, in bytes: its payload, and at least what its head takes. Both ends count the same. */
 export const costOf = (entry: { readonly payload: Uint8Array }): number => entry.payload.length + 128
@@ -134,6 +155,8 @@ const typeNumber: Readonly<Record<LinkFrame['type'], number>> = {
   pour: 14,
   credit: 15,
   poured: 16,
+  watch: 17,
+  presence: 18,
 }
 const typeOf = new Map(Object.entries(typeNumber).map(([type, number]) => [number, type as LinkFrame['type']]))
 
@@ -194,6 +217,21 @@ function writeBody(body: Encoder, frame: LinkFrame): void {
       encoding.writeVarString(body, frame.group)
       encoding.writeVarUint(body, reasonNumber[frame.reason])
       break
+    case 'watch':
+      encoding.writeVarString(body, frame.group)
+      encoding.writeVarString(body, frame.document)
+      encoding.writeVarUint(body, frame.isWatched ? 1 : 0)
+      break
+    case 'presence': {
+      const { session, subject, payload, isHandedOver } = frame.state
+      encoding.writeVarString(body, frame.group)
+      encoding.writeVarString(body, frame.document)
+      encoding.writeVarUint(body, session)
+      encoding.writeVarString(body, subject)
+      encoding.writeVarUint(body, isHandedOver ? 1 : 0)
+      encoding.writeVarUint8Array(body, payload)
+      break
+    }
     default:
       writeJoinBody(body, frame)
   }
@@ -257,12 +295,28 @@ export function decodeLinkFrame(
       // A reason that a newer region gives is one that this one cannot act on.
       return { type: 'stop', group: of, reason: reasonOf.get(readVarUint(body)) ?? 'invalid' }
     }
+    case 'watch':
+      return { type: 'watch', group: readGroupId(body), document: readDocument(body), isWatched: readVarUint(body) === 1 }
+    case 'presence':
+      return { type: 'presence', group: readGroupId(body), document: readDocument(body), state: readPresence(body) }
     case undefined:
       body.pos = end
       return undefined
     default:
       return readJoinBody(name, body)
   }
+}
+
+const readDocument = (body: Decoder): DocumentName => parseDocument(readString(body, 1_024))
+
+function readPresence(body: Decoder): FarPresence {
+  const session = readVarUint(body)
+  const subject = readString(body, subjectBytesMax)
+  const isHandedOver = readVarUint(body) === 1
+  const payload = readBytes(body)
+  if (payload.length > farPresenceBytesMax)
+    throw new MeridianError('FRAME_INVALID', { message: `A presence state has at most ${farPresenceBytesMax} bytes.` })
+  return { session, subject, isHandedOver, payload }
 }
 
 const readGroupId = (body: Decoder): GroupId => parseGroup(readString(body, 4096))

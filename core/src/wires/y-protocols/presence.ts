@@ -74,8 +74,9 @@ export class ProvidersPresence {
 
   /** What is shown in the document, by anybody. */
   tellAll(attachment: Attachment): void {
-    for (const { presence } of attachment.document.subscriptions) {
-      const frame = presence === undefined ? undefined : encodePresence(presence)
+    const own = attachment.presence
+    for (const presence of [...(own === undefined ? [] : [own]), ...this.#session.hub.presence.others(attachment)]) {
+      const frame = encodePresence(presence)
       if (frame !== undefined) this.#session.send(frame)
     }
   }
@@ -117,7 +118,7 @@ export class ProvidersPresence {
     if (own === undefined) {
       if (entry.state === null) return false
       const speaker = table.get(entry.clientId)
-      if (speaker === undefined ? !first && shownByOthers(attachment, entry.clientId) : !speaker.#yields(entry, first))
+      if (speaker === undefined ? !first && this.#isShownByOthers(attachment, entry.clientId) : !speaker.#yields(entry, first))
         return false
     } else if (entry.clock < own.clock || (entry.clock === own.clock && entry.state !== null)) return false
     if (entry.state === null) {
@@ -128,6 +129,12 @@ export class ProvidersPresence {
       table.set(entry.clientId, this)
     }
     return true
+  }
+
+  #isShownByOthers(attachment: Attachment, clientId: number): boolean {
+    for (const { payload } of this.#session.hub.presence.others(attachment))
+      if (entriesOf(payload).some((entry) => entry.clientId === clientId)) return true
+    return false
   }
 
   /** From here on another connection speaks for the client, so that the end of this one is not taken for the end of the client. */
@@ -150,13 +157,4 @@ function entriesOf(payload: Uint8Array): readonly AwarenessEntry[] {
     if (thrown instanceof MeridianError) return []
     throw thrown
   }
-}
-
-function shownByOthers(attachment: Attachment, clientId: number): boolean {
-  return attachment.document.subscriptions.some(
-    (other) =>
-      other !== attachment &&
-      other.presence !== undefined &&
-      entriesOf(other.presence.payload).some((entry) => entry.clientId === clientId),
-  )
 }

@@ -74,6 +74,13 @@ const frames: readonly LinkFrame[] = [
   { type: 'pour', handle: 2, bytes: Uint8Array.of(1, 2, 3) },
   { type: 'credit', handle: 2, bytes: 131_072 },
   { type: 'poured', handle: 2, version: held.version },
+  { type: 'watch', group: parseGroup('acme/default'), document: parseDocument('acme/notes/1'), isWatched: true },
+  {
+    type: 'presence',
+    group: parseGroup('acme/default'),
+    document: parseDocument('acme/notes/1'),
+    state: { session: 4_000_000_000, subject: 'ann', payload: Uint8Array.of(1, 2, 3), isHandedOver: true },
+  },
 ]
 
 function read(message: Uint8Array): LinkFrame[] {
