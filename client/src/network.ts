@@ -3,6 +3,7 @@
  * the device, shows and takes edits without any of it, so that a page can load it beside and join it when it is there (`Sync.join`).
  */
 
+import '@meridian/core/advice'
 import type { DialerEffects } from './dialer.js'
 import { Dialers } from './dialer.js'
 import { Line } from './line.js'
