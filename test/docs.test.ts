@@ -2,6 +2,8 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { advice } from '@meridian/core/advice'
+import type { ErrorCode } from '@meridian/core/errors'
 import { errorTable } from '@meridian/core/errors'
 import { expect, test } from 'vitest'
 
@@ -12,7 +14,7 @@ test('PROTOCOL.md lists every error with its number, close code, retry advice an
   const begin = text.indexOf('-->\n', text.indexOf('<!-- errors:begin')) + 4
   const end = text.indexOf('<!-- errors:end -->')
   const rows = Object.entries(errorTable).map(
-    ([code, row]) => `| ${row.number} | ${code} | ${row.close} | ${row.retry} | ${row.advice} |`,
+    ([code, row]) => `| ${row.number} | ${code} | ${row.close} | ${row.retry} | ${advice[code as ErrorCode]} |`,
   )
   const table = ['| number | code | close | retry | what to do |', '|---|---|---|---|---|', ...rows, ''].join('\n')
   if (process.env['MERIDIAN_WRITE_DOCS'] === '1') writeFileSync(path, text.slice(0, begin) + table + text.slice(end))

@@ -10,10 +10,10 @@ import type { Batch, ClientDocument } from './document.js'
 import { askForKept } from './durable.js'
 import { refuseAll, requeue } from './edits.js'
 import type { SyncState } from './sync-state.js'
-import { lineOf, onLine } from './sync-state.js'
+import { onLine } from './sync-state.js'
 
 /** Attaches at once what is loaded, wanted, and not attached. */
-export function attachLoaded(sync: SyncState, candidates: readonly ClientDocument[]): void {
+export function attachLoaded(sync: SyncState, candidates: Iterable<ClientDocument>): void {
   const { phase } = sync.connection
   if (phase !== 'online' && phase !== 'greeting') return
   const batch: Batch = { pending: new Set(), held: [] }
@@ -100,25 +100,6 @@ export function detachNow(sync: SyncState, document: ClientDocument, then: (docu
   }
   then(document)
   sync.changed.add(document)
-}
-
-/** RES7: the copy goes, and with it whatever was not pushed. */
-export function erase(sync: SyncState, document: ClientDocument, life: number): void {
-  for (const item of document.items.values()) lineOf(sync, document).outbox.remove(item, 'refused')
-  document.items.clear()
-  document.keptCount = 0
-  document.refusedCount = 0
-  document.heldCount = 0
-  document.edits = []
-  document.log.clear()
-  document.snapshots.clear()
-  document.logBytes = 0
-  document.snapshotBytes = 0
-  document.halted = undefined
-  document.cursor = mutableVersion()
-  document.link = { kind: 'erased', life }
-  sync.journal.erase(document)
-  sync.effects.erased(document.name)
 }
 
 /** The connection is gone. */

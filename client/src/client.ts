@@ -12,28 +12,30 @@ import type { DocumentName, TenantId } from '@meridian/core/ids'
 import { parseDocument } from '@meridian/core/ids'
 import type { Signal } from './abort.js'
 import { abortable, throwIfAborted } from './abort.js'
+import { backoffMs, reconnectBackoff } from './backoff.js'
 import type { ClientState, TabLink } from './client-state.js'
 import { loadSlot, putMeta, readDevice, readState } from './device-copy.js'
-import { Dialer } from './dialer.js'
-import { wanted } from './durable.js'
 import type { Handle, HandleOwner, SavedOptions } from './handle.js'
 import { DocumentHandle } from './handle.js'
-import { randomDevice, randomOpening, tenantOf } from './identity.js'
+import { randomOpening, tenantOf } from './identity.js'
 import type { Listener } from './listeners.js'
 import { subscribe } from './listeners.js'
 import type { Live, OpenLive } from './live.js'
 import { LiveDocument } from './live.js'
 import { writeAnew } from './lost-store.js'
 import type { ClientOptions, TokenSource } from './options.js'
-import type { Place, RegionInfo } from './places.js'
-import { Places } from './places.js'
+import type { Network, NetworkSource } from './network.js'
+import type { RegionInfo } from './places.js'
 import { DocumentPresence } from './presence.js'
 import type { Slot, Waiter } from './slot.js'
+import { wanted } from './wanted.js'
 import { apply, judgeReady, judgeWaiters, later, newSlot } from './slot.js'
 import type { DocumentStatus, StoreStatus } from './status.js'
 import { StorageWatch } from './storage-watch.js'
 import type { ClientStore } from './store.js'
 import { Sync } from './sync.js'
+import type { Carrier } from './sync-state.js'
+import { syncUrls } from './sync-url.js'
 import type { SaidMessage } from './tabs.js'
 import type { ClientWorld } from './world.js'
 import { failing, Writer } from './writer.js'
@@ -75,8 +77,7 @@ export class Client implements Store, ClientState, HandleOwner {
   readonly retries = new Set<() => void>()
   readonly #tenant: TenantId
   readonly #options: ClientOptions
-  /** By line. */
-  readonly #dialers = new Map<number, Dialer>()
+  #carrier: Carrier | undefined
   #source: TokenSource
   #wake: { readonly atMs: number; readonly cancel: () => void } | undefined
   readonly #watch: StorageWatch
@@ -88,13 +89,13 @@ export class Client implements Store, ClientState, HandleOwner {
   #closed: Promise<void> | undefined
 
   /** @throws MeridianError CONFIG_INVALID, NAME_INVALID for what no try will mend; never for the network or the device. */
-  constructor(world: ClientWorld, options: ClientOptions) {
+  constructor(world: ClientWorld, network: NetworkSource, options: ClientOptions) {
     this.world = world
     this.#options = options
     this.storage = options.storage
     this.#tenant = tenantOf(options)
     this.tenant = this.#tenant
-    const places = new Places(typeof options.url === 'string' ? [options.url] : options.url)
+    const urls = syncUrls(options.url)
     this.opening = randomOpening(world)
     this.writer = new Writer(options.storage, {
       random: world.random,
@@ -122,15 +123,8 @@ export class Client implements Store, ClientState, HandleOwner {
         clock: world.clock,
         monotonicMs: () => world.monotonicMs(),
         random: world.random,
-        newDevice: () => randomDevice(world.random),
         defer: () => world.defer(() => this.sync.flush()),
         wakeAt: (atMs) => this.#wakeAt(this.#isClosed ? undefined : atMs),
-        requestToken: (line) => this.#dialer(line).requestToken(this.#source),
-        dial: (line, socket, url) => this.#dialer(line).dial(socket, url),
-        ask: (line, place, timeoutMs) => void this.#ask(line, place, timeoutMs),
-        isMetered: () => world.isMetered?.() ?? false,
-        hangUp: (line) => this.#dialer(line).hangUp(),
-        send: (line, message) => this.#dialer(line).send(message),
         write: (batch) => {
           this.writer.write(batch)
           this.tabs?.wrote()
@@ -162,9 +156,8 @@ export class Client implements Store, ClientState, HandleOwner {
         connectionChanged: () => this.#changed(),
       },
       {
-        device: randomDevice(world.random),
         opening: this.opening,
-        places,
+        urls,
         leads: options.tabs === undefined,
         tokens: typeof this.#source === 'string' ? 'fixed' : 'provided',
         ...(options.times === undefined ? {} : { times: options.times }),
@@ -172,6 +165,8 @@ export class Client implements Store, ClientState, HandleOwner {
       },
     )
     this.#status = { connection: this.sync.connectionStatus, storage: this.#watch.status }
+    if (typeof network === 'function') void this.#load(network, 0)
+    else this.#join(network)
     this.opened = this.#open()
     this.tabs = options.tabs?.(this)
     this.#watch.begin()
@@ -186,7 +181,7 @@ export class Client implements Store, ClientState, HandleOwner {
   }
 
   get regions(): readonly RegionInfo[] {
-    return this.sync.options.places.named
+    return this.sync.places?.named ?? []
   }
 
   get pending(): number {
@@ -229,7 +224,7 @@ export class Client implements Store, ClientState, HandleOwner {
 
   takeToken(token: string | undefined): void {
     if (!this.sync.leads) return
-    if (token === undefined) for (const { number } of this.sync.lines) this.#dialer(number).requestToken(this.#source)
+    if (token === undefined) for (const { number } of this.sync.lines) this.#carrier?.requestToken(number)
     else this.sync.receive({ type: 'token', token })
   }
 
@@ -349,17 +344,34 @@ export class Client implements Store, ClientState, HandleOwner {
     if (!this.#isClosed && this.#options.autoConnect !== false) this.sync.receive({ type: 'start' })
   }
 
-  #dialer(line: number): Dialer {
-    let dialer = this.#dialers.get(line)
-    if (dialer === undefined) {
-      dialer = new Dialer(this.world, {
-        receive: (event) => this.sync.receive(event, line),
-        message: (socket, message) => this.sync.message(socket, message, line),
-        report: (thrown) => this.#report(thrown),
+  /** Nothing waits for it but what goes over the network, so it is tried until it is there. */
+  async #load(load: Exclude<NetworkSource, Network>, attempt: number): Promise<void> {
+    try {
+      const network = await load()
+      if (!this.#isClosed) this.#join(network)
+    } catch (cause) {
+      if (this.#isClosed) return
+      this.#report(new MeridianError('TIMEOUT', { message: 'A part of the client could not be loaded.', cause }))
+      this.sync.notJoined()
+      const cancel = this.world.after(backoffMs(attempt, 0, this.world.random, reconnectBackoff), () => {
+        this.retries.delete(cancel)
+        void this.#load(load, attempt + 1)
       })
-      this.#dialers.set(line, dialer)
+      this.retries.add(cancel)
     }
-    return dialer
+  }
+
+  #join(network: Network): void {
+    const carrier = network.newCarrier(this.world, {
+      source: () => this.#source,
+      isClosed: () => this.#isClosed,
+      receive: (event, line) => this.sync.receive(event, line),
+      message: (socket, message, line) => this.sync.message(socket, message, line),
+      answered: (line, place, roundTripMs, text) => this.sync.answered(line, place, roundTripMs, text),
+      report: (thrown) => this.#report(thrown),
+    })
+    this.#carrier = carrier
+    this.sync.join(network, carrier)
   }
 
   #wakeAt(atMs: number | undefined): void {
@@ -372,14 +384,6 @@ export class Client implements Store, ClientState, HandleOwner {
       this.sync.receive({ type: 'time' })
     })
     this.#wake = { atMs, cancel }
-  }
-
-  async #ask(line: number, place: Place, timeoutMs: number): Promise<void> {
-    const { world } = this
-    const fromMs = world.monotonicMs()
-    const text = await world.get(place.listUrl, timeoutMs).catch(() => undefined)
-    if (this.#isClosed) return
-    this.sync.answered(line, place, text === undefined ? undefined : world.monotonicMs() - fromMs, text ?? '')
   }
 
   #openSlot(document: DocumentName, found: Slot | undefined, openLive: OpenLive): Slot {

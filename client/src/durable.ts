@@ -4,38 +4,22 @@
  */
 
 import type { DocumentName, GroupId } from '@meridian/core/ids'
-import type { Version } from '@meridian/core/version'
 import { covers, mutableVersion } from '@meridian/core/version'
 import { encodeClientFrame } from '@meridian/core/wires/native/client-frames'
 import type { Durable } from '@meridian/core/wires/native/server-frames'
 import type { Attachment } from './document.js'
-import type { Outcome } from './outcome.js'
+import type { Outcome, Wanted } from './wanted.js'
 import { outcomeOf } from './outcome.js'
 import type { SyncState } from './sync-state.js'
 
-/** A wait for more regions than one. */
-export interface Wanted {
-  readonly regions: number
-  /** The session token that is to be covered; undefined before the edits are acked. */
-  needs: Version | undefined
-  /** Of the tokens: after a rescue what was needed is void. */
-  voids: number
-  /** What the tab with the connection says of it, and who that is. */
-  told: Outcome | undefined
-  /** Names the question to that tab; 0: not asked. */
-  id: number
-}
-
-export const wanted = (regions: number): Wanted => ({ regions, needs: undefined, voids: 0, told: undefined, id: 0 })
-
 /** What became of the edits of a document up to an age, in so many regions. */
 export function outcomeIn(sync: SyncState, name: DocumentName, age: number, wait: Wanted): Outcome {
-  const { places } = sync.options
+  const { places } = sync
   const document = sync.documents.get(name)
   const group = document?.group
   const known = group === undefined ? undefined : sync.regionCounts.get(group)
   if (wait.regions > (known ?? (places.isListed ? places.regionCount : wait.regions))) return 'REGIONS_TOO_FEW'
-  const outcome = outcomeOf(sync, name, age)
+  const outcome = outcomeOf(sync, name, age, sync)
   if (outcome !== 'saved') return outcome
   if (!sync.leads) {
     if (wait.id === 0) {

@@ -4,35 +4,34 @@
  */
 
 import { toMeridianError } from '@meridian/core/errors'
-import type { DeviceId, DocumentName, GroupId, RegionId } from '@meridian/core/ids'
+import type { DeviceId, DocumentName, GroupId } from '@meridian/core/ids'
 import { encodeClientFrame } from '@meridian/core/wires/native/client-frames'
 import type { FrameReader } from '@meridian/core/wires/native/frame'
 import { protocolVersion } from '@meridian/core/wires/native/frame'
-import { attachLoaded, left } from './attaching.js'
+import { attachLoaded, detach, lacksRights, left, showPresence, tryRefusedAgain } from './attaching.js'
 import { Connection, connectionTimes } from './connection.js'
 import type { ClientDocument } from './document.js'
+import { outcomeIn } from './durable.js'
+import { earliest } from './earliest.js'
 import { newReader } from './frames.js'
 import type { Journal } from './journal.js'
 import { Locator } from './locate.js'
 import { Outbox } from './outbox.js'
+import type { Outcome, Wanted } from './wanted.js'
 import { Outgoing } from './outgoing.js'
-import type { Place } from './places.js'
+import type { Place, Places } from './places.js'
+import { listen, pump, watch } from './pushes.js'
+import { gather, go } from './redirects.js'
+import { replacePremature, rescue } from './rescue.js'
 import { Session } from './session.js'
 import type { ConnectionStatus } from './status.js'
-import type { Shared, SyncEffects, SyncOptions, SyncState } from './sync-state.js'
-
-export interface LineOptions {
-  /** 0: the first one. */
-  readonly number: number
-  /** Counters of pushes are of one line, and so are their names (PUSH1). */
-  readonly device: DeviceId
-  /** Where it may lead to. */
-  readonly places: () => readonly Place[]
-  entered(region: RegionId): void
-}
+import type { Carrier, LineEvent, LineOptions, Shared, SyncEffects, SyncOptions, SyncState } from './sync-state.js'
+import { retry } from './waits.js'
 
 export class Line implements SyncState {
   readonly number: number
+  readonly places: Places
+  readonly carrier: Carrier
   readonly connection: Connection
   readonly locator: Locator
   readonly session = new Session()
@@ -54,8 +53,10 @@ export class Line implements SyncState {
 
   constructor(shared: Shared, options: LineOptions) {
     const { effects } = shared
-    const { number } = options
+    const { number, places, carrier } = options
     this.number = number
+    this.places = places
+    this.carrier = carrier
     this.#shared = shared
     this.effects = effects
     this.options = shared.options
@@ -65,11 +66,11 @@ export class Line implements SyncState {
     this.regionCounts = shared.regionCounts
     this.changed = shared.changed
     this.#reader = newReader(this)
-    this.locator = new Locator(shared.options.places, options.places, {
+    this.locator = new Locator(places, options.allowed, {
       monotonicMs: () => effects.monotonicMs(),
       random: effects.random,
-      ask: (place, timeoutMs) => effects.ask(number, place, timeoutMs),
-      isMetered: () => effects.isMetered(),
+      ask: (place, timeoutMs) => carrier.ask(number, place, timeoutMs),
+      isMetered: () => carrier.isMetered(),
       move: () => this.connection.receive({ type: 'move' }),
     })
     this.connection = new Connection(
@@ -77,19 +78,21 @@ export class Line implements SyncState {
         clock: effects.clock,
         monotonicMs: () => effects.monotonicMs(),
         random: effects.random,
-        requestToken: () => effects.requestToken(number),
+        requestToken: () => carrier.requestToken(number),
         dial: (socket) => {
           this.locator.dialled()
-          effects.dial(number, socket, this.locator.current.url)
+          carrier.dial(number, socket, this.locator.current.url)
         },
-        hangUp: () => effects.hangUp(number),
+        hangUp: () => carrier.hangUp(number),
         send: (frame) => this.out.push(frame),
         greet: (token) => this.#greet(token, options.device),
         entered: (welcome) => {
           this.session.welcome = welcome
           this.heardMs = effects.monotonicMs()
           this.locator.entered(welcome.region)
-          options.entered(welcome.region)
+          if (number > 0) return
+          places.served(this.locator.current)
+          gather(this, welcome.region)
         },
         left: () => left(this),
         lost: () => this.locator.lost(),
@@ -115,12 +118,68 @@ export class Line implements SyncState {
     return this.#shared.anewCount
   }
 
+  get early(): ConnectionStatus {
+    return this.#shared.early
+  }
+
   get lines(): readonly SyncState[] {
     return this.#shared.lines
   }
 
-  openLine(places: () => readonly Place[]): SyncState {
-    return this.#shared.openLine(places)
+  openLine(allowed: () => readonly Place[]): SyncState | undefined {
+    return this.#shared.openLine(allowed)
+  }
+
+  receive(event: LineEvent): void {
+    if (event.type === 'close' || event.type === 'stop') this.locator.left()
+    if (event.type === 'time') this.locator.time()
+    // A node does not say when it has judged a new token, so whoever needs more than the old one allowed connects anew.
+    if (event.type === 'token' && this.connection.phase === 'online' && lacksRights(this)) {
+      this.connection.receive({ type: 'stop' })
+      this.connection.receive({ type: 'start' })
+    } else this.connection.receive(event)
+    if (event.type === 'reconnect' || event.type === 'token') tryRefusedAgain(this)
+  }
+
+  attach(documents: Iterable<ClientDocument>): void {
+    attachLoaded(this, documents)
+  }
+
+  detach(document: ClientDocument): void {
+    detach(this, document)
+    this.waiters.delete(document)
+  }
+
+  place(document: ClientDocument): void {
+    go(this, document)
+  }
+
+  showPresence(document: ClientDocument): void {
+    showPresence(this, document)
+  }
+
+  stateRead(document: ClientDocument, state: Uint8Array): void {
+    const { needs } = document
+    document.needs = 'nothing'
+    if (needs === 'premature') replacePremature(this, document, state)
+    else if (needs === 'rescue') rescue(this, document, state)
+  }
+
+  outcome(name: DocumentName, age: number, wait: Wanted): Outcome {
+    const outcome = outcomeIn(this, name, age, wait)
+    this.sendOut()
+    return outcome
+  }
+
+  work(nowMs: number): number | undefined {
+    const dueMs = [retry(this, nowMs), watch(this, nowMs), listen(this, nowMs), this.locator.dueMs].reduce(earliest)
+    pump(this, nowMs)
+    return dueMs
+  }
+
+  sendOut(): number | undefined {
+    for (const message of this.#messages()) this.carrier.send(this.number, message)
+    return this.connection.dueMs
   }
 
   message(socket: number, message: Uint8Array): void {
@@ -132,6 +191,13 @@ export class Line implements SyncState {
     } catch (thrown) {
       this.connection.receive({ type: 'lost', socket, code: toMeridianError(thrown).code })
     }
+  }
+
+  #messages(): Uint8Array[] {
+    const { phase } = this.connection
+    const { welcome } = this.session
+    if (phase === 'online' && welcome !== undefined) return this.out.take(welcome.messageBytesMax)
+    return phase === 'greeting' ? this.out.takeGreeting() : []
   }
 
   #greet(token: string, device: DeviceId): void {

@@ -6,10 +6,9 @@
  */
 
 import { mutableVersion } from '@meridian/core/version'
-import { attachLoaded, detach } from './attaching.js'
 import type { ClientDocument } from './document.js'
 import { takeEdits } from './edits.js'
-import type { SyncRoot, SyncState } from './sync-state.js'
+import type { Shared, SyncRoot } from './sync-state.js'
 import { lineOf } from './sync-state.js'
 import { settle } from './turn.js'
 
@@ -22,16 +21,16 @@ export function writeAnew(sync: SyncRoot): void {
   takeEdits(sync)
   for (const document of sync.documents.values()) writeDocumentAnew(sync, document)
   sync.journal.tokensAnew()
-  for (const line of sync.lines) attachLoaded(line, [...sync.documents.values()])
+  for (const line of sync.lines) line.attach(sync.documents.values())
   settle(sync)
 }
 
-export function writeDocumentAnew(sync: SyncState, document: ClientDocument): void {
+export function writeDocumentAnew(sync: Shared, document: ClientDocument): void {
   if (document.link.kind === 'erased') return
   const state = sync.effects.snapshot(document.name)
   if (state === undefined && document.link.kind !== 'loading') {
     document.cursor = mutableVersion()
-    detach(lineOf(sync, document), document)
+    lineOf(sync, document)?.detach(document)
   }
   sync.journal.anew(document, state, (item) => {
     const isOurs = item.record.opening === sync.options.opening || (sync.leads && !item.isHeld)
@@ -48,6 +47,6 @@ export function distrust(sync: SyncRoot, opening: string): void {
   if (sync.anewCount === 0) return
   for (const document of sync.documents.values())
     if ([...document.log.values()].some((record) => record.opening === opening)) writeDocumentAnew(sync, document)
-  for (const line of sync.lines) attachLoaded(line, [...sync.documents.values()])
+  for (const line of sync.lines) line.attach(sync.documents.values())
   settle(sync)
 }

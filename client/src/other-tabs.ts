@@ -4,15 +4,16 @@
  */
 
 import type { DocumentName } from '@meridian/core/ids'
-import { erase } from './attaching.js'
 import type { ClientDocument } from './document.js'
-import { unsavedMark } from './edits.js'
-import type { OutboxItem } from './outbox.js'
+import { queue, unqueue, unsavedMark } from './edits.js'
+import { erase } from './erasing.js'
+import type { OutboxItem } from './outbox-item.js'
+import { newItem } from './outbox-item.js'
 import type { Mark, RecordName } from './records.js'
 import { recordText } from './records.js'
 import type { ConnectionStatus, DocumentStatus } from './status.js'
-import type { SyncRoot, SyncState } from './sync-state.js'
-import { connecting, lineOf } from './sync-state.js'
+import type { Shared, SyncRoot } from './sync-state.js'
+import { connecting } from './sync-state.js'
 import { settle } from './turn.js'
 
 /**
@@ -42,13 +43,13 @@ export function foreignEdit(
   }
   document.log.set(text, record)
   document.logBytes += payload.length
-  const item = lineOf(sync, document).outbox.create(name, sync.journal.nextName().number, record, payload)
+  const item = newItem(name, sync.journal.nextName().number, record, payload)
   item.isHeld = !isOrphan
   item.isUnwritten = isOrphan
   if (!isOrphan) document.heldCount++
   else if (sync.leads) writeFor(sync, document, item)
   document.items.set(item.age, item)
-  lineOf(sync, document).outbox.add(item)
+  queue(sync, document, item)
   sync.changed.add(document)
   settle(sync)
   return 'new'
@@ -63,7 +64,7 @@ export function release(sync: SyncRoot, opening: string, number: number, isDurab
   settle(sync)
 }
 
-function unhold(sync: SyncState, document: ClientDocument, isMeant: (item: OutboxItem) => boolean, isDurable: boolean): void {
+function unhold(sync: Shared, document: ClientDocument, isMeant: (item: OutboxItem) => boolean, isDurable: boolean): void {
   for (const item of document.items.values()) {
     if (!item.isHeld || !isMeant(item)) continue
     item.isHeld = false
@@ -74,7 +75,7 @@ function unhold(sync: SyncState, document: ClientDocument, isMeant: (item: Outbo
 }
 
 /** What the tab that made it will not write. It is said again: who has opened the document since has neither heard of it nor found it on the device. */
-export function writeFor(sync: SyncState, document: ClientDocument, item: OutboxItem): void {
+export function writeFor(sync: Shared, document: ClientDocument, item: OutboxItem): void {
   if (!item.isUnwritten) return
   item.isUnwritten = false
   sync.effects.made(document.name, item.record, item.payload)
@@ -94,21 +95,21 @@ export function mirrorMark(sync: SyncRoot, name: DocumentName, record: RecordNam
   item.isUnwritten = false
   switch (mark?.kind) {
     case undefined:
-      lineOf(sync, document).outbox.remove(item, 'kept')
+      unqueue(sync, document, item, 'kept')
       document.items.delete(item.age)
       break
     case 'kept':
-      lineOf(sync, document).outbox.remove(item, 'kept')
+      unqueue(sync, document, item, 'kept')
       item.dot = mark.dot
       document.keptCount++
       break
     case 'refused':
-      lineOf(sync, document).outbox.remove(item, 'refused')
+      unqueue(sync, document, item, 'refused')
       item.code = mark.code
       document.refusedCount++
       break
     case 'unsaved':
-      lineOf(sync, document).outbox.add(item)
+      queue(sync, document, item)
       break
   }
   sync.changed.add(document)
@@ -116,7 +117,7 @@ export function mirrorMark(sync: SyncRoot, name: DocumentName, record: RecordNam
 }
 
 /** What of other openings is on the device and in the outbox, as far as this tab knows. */
-export function foundIn(sync: SyncState, name: DocumentName): RecordName[] {
+export function foundIn(sync: Shared, name: DocumentName): RecordName[] {
   const items = sync.documents.get(name)?.items.values() ?? []
   const others = [...items].filter(({ record }) => record.opening !== sync.options.opening)
   return others.filter(({ isHeld, isUnwritten }) => !isHeld && !isUnwritten).map(({ record }) => record)
@@ -162,14 +163,14 @@ export function lead(sync: SyncRoot): void {
 
 /** Another one has it. */
 export function follow(sync: SyncRoot): void {
-  for (const line of sync.lines) line.connection.receive({ type: 'stop' })
+  for (const line of sync.lines) line.receive({ type: 'stop' })
   sync.leads = false
   sync.mirrored = connecting
   settle(sync)
 }
 
 /** What no region has saved of the edits that were made here or that nobody else will tell of, in their order, for a tab that leads. */
-export function unsavedEdits(sync: SyncState, name?: DocumentName): OutboxItem[] {
+export function unsavedEdits(sync: Shared, name?: DocumentName): OutboxItem[] {
   const found: OutboxItem[] = []
   for (const document of sync.documents.values()) {
     if (name !== undefined && document.name !== name) continue

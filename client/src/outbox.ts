@@ -20,34 +20,9 @@
  * - OUT5 Nor is it used again in another region.
  */
 
-import type { ErrorCode } from '@meridian/core/errors'
 import { assert } from '@meridian/core/errors'
 import type { DocumentName } from '@meridian/core/ids'
-import type { Dot } from '@meridian/core/version'
-import type { RecordName } from './records.js'
-
-export type OutboxState = 'waiting' | 'sent' | 'kept' | 'refused'
-
-export interface OutboxItem {
-  readonly document: DocumentName
-  /** Grows with each edit of this opening, over all documents. */
-  readonly age: number
-  readonly record: RecordName
-  payload: Uint8Array
-  state: OutboxState
-  /** Another tab made it, and the device does not have it yet: not to be sent. */
-  isHeld: boolean
-  /** That tab will not write it any more: whoever leads does, before it is sent. */
-  isUnwritten: boolean
-  /** This tab has written it with an edit of its own that may build on it. */
-  isCopied: boolean
-  /** 0 while it has none. */
-  counter: number
-  /** For `kept`: where the region has it; undefined if it was found to add nothing. */
-  dot: Dot | undefined
-  /** For `refused`. */
-  code: ErrorCode | undefined
-}
+import type { OutboxItem } from './outbox-item.js'
 
 export type Verdict =
   | 'send'
@@ -75,22 +50,6 @@ export class Outbox {
   /** Something is on its way, and an ack is to come. */
   get isWaiting(): boolean {
     return this.#sent.length > 0
-  }
-
-  create(document: DocumentName, age: number, record: RecordName, payload: Uint8Array): OutboxItem {
-    return {
-      document,
-      age,
-      record,
-      payload,
-      state: 'waiting',
-      isHeld: false,
-      isUnwritten: false,
-      isCopied: false,
-      counter: 0,
-      dot: undefined,
-      code: undefined,
-    }
   }
 
   /** Queues items that are not on their way. */
@@ -202,10 +161,9 @@ export class Outbox {
   }
 
   /** An item is neither sent nor queued any more. */
-  remove(item: OutboxItem, state: 'kept' | 'refused'): void {
+  remove(item: OutboxItem): void {
     if (item.state === 'sent') this.#take((sent) => sent === item)
     if (item.counter > 0) this.#resend = this.#resend.filter((other) => other !== item)
-    item.state = state
     item.counter = 0
   }
 

@@ -1,15 +1,12 @@
 /** What `saved()` of a handle is told: CLI2 `saved` only after the ack of every item that holds the edit. */
 
-import type { ErrorCode } from '@meridian/core/errors'
 import type { DocumentName } from '@meridian/core/ids'
-import type { SyncState } from './sync-state.js'
+import type { Shared, SyncState } from './sync-state.js'
 import { connectionStatus } from './sync-state.js'
+import type { Outcome } from './wanted.js'
 
-/** `saved`, `pending`, or why it will not be saved. */
-export type Outcome = 'saved' | 'pending' | ErrorCode
-
-/** What became of the edits of a document up to an age. */
-export function outcomeOf(sync: SyncState, name: DocumentName, age: number): Outcome {
+/** What became of the edits of a document up to an age. @param line whose connection counts; default the first one. */
+export function outcomeOf(sync: Shared, name: DocumentName, age: number, line?: SyncState): Outcome {
   const document = sync.documents.get(name)
   if (document === undefined) return 'CLOSED'
   if (document.link.kind === 'erased') return 'ERASED'
@@ -26,7 +23,7 @@ export function outcomeOf(sync: SyncState, name: DocumentName, age: number): Out
   if (document.link.kind === 'refused') return document.link.code
   const { mirror } = document
   if (mirror?.kind === 'refused' && document.refusedCount === 0) return mirror.code
-  const status = connectionStatus(sync)
+  const status = connectionStatus(sync, line)
   if (status.kind === 'refused') return status.code
   return status.kind === 'closed' ? 'CLOSED' : 'pending'
 }

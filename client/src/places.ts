@@ -3,9 +3,9 @@
  * the device, so that it can go on when the region that it knew first is gone. Pure; which of them is used is `locate.ts`'s to say.
  */
 
-import { MeridianError } from '@meridian/core/errors'
 import type { RegionId } from '@meridian/core/ids'
 import { parseRegion } from '@meridian/core/ids'
+import { syncUrl, syncUrls } from './sync-url.js'
 
 export interface Place {
   /** The WebSocket URL to dial. */
@@ -56,8 +56,7 @@ export class Places {
 
   /** @param urls what the app was configured with, the one that it likes best first. @throws MeridianError CONFIG_INVALID */
   constructor(urls: readonly string[]) {
-    this.#given = [...new Set(urls.map(syncUrl))].map((url) => place(url, true))
-    if (this.#given.length === 0) throw new MeridianError('CONFIG_INVALID', { message: 'url names no node.' })
+    this.#given = syncUrls(urls).map((url) => place(url, true))
     this.#places = [...this.#given]
   }
 
@@ -178,14 +177,6 @@ const place = (url: string, isGiven: boolean): Place => ({
   avoidUntilMs: Number.NEGATIVE_INFINITY,
   failureCount: 0,
 })
-
-/** `http://host:port` as `ws://host:port/v1/sync`; `ws:` and `wss:` pass. @throws MeridianError CONFIG_INVALID */
-export function syncUrl(url: string): string {
-  const match = /^(?:http|ws)(s?):\/\/([^/?#\s]+)(\/[^?#\s]*)?$/.exec(url)
-  if (match === null) throw new MeridianError('CONFIG_INVALID', { message: 'url is http(s)://host[:port][/path] or ws(s)://….' })
-  const path = (match[3] ?? '').replace(/\/+$/, '').replace(/\/v1\/sync$/, '')
-  return `ws${match[1] ?? ''}://${match[2] ?? ''}${path}/v1/sync`
-}
 
 /** Regions of a list that are read; a cluster has a few. */
 const regionsMax = 64

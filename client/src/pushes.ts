@@ -2,7 +2,7 @@
 
 import { encodeClientFrame, encodePush } from '@meridian/core/wires/native/client-frames'
 import { setAside } from './edits.js'
-import type { OutboxItem } from './outbox.js'
+import type { OutboxItem } from './outbox-item.js'
 import { greetingBytesMax } from './outgoing.js'
 import type { SyncState } from './sync-state.js'
 
@@ -71,7 +71,7 @@ export function watch(sync: SyncState, nowMs: number): number | undefined {
 export function listen(sync: SyncState, nowMs: number): number | undefined {
   if (sync.connection.phase !== 'online' || !sync.locator.isFree) return undefined
   const { isWaiting } = sync.outbox
-  if (sync.askedMs > sync.heardMs || (!isWaiting && sync.effects.isMetered())) return undefined
+  if (sync.askedMs > sync.heardMs || (!isWaiting && sync.carrier.isMetered())) return undefined
   const { slowness } = sync.locator
   const dueMs = isWaiting
     ? Math.max(sync.heardMs, sync.progressMs) + waitingQuietMs * slowness

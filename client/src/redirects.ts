@@ -26,9 +26,9 @@ export function redirected(sync: SyncState, document: ClientDocument, redirects:
 export function go(sync: SyncState, document: ClientDocument): boolean {
   const { redirects } = document
   if (redirects.length === 0) return true
-  const { places } = sync.options
+  const { places } = sync
   for (const { region, url } of redirects) places.of(region, url)
-  const here = lineOf(sync, document)
+  const here = lineOf(sync, document) ?? sync
   const isAllowed = (region: RegionId | undefined): boolean => redirects.some((one) => one.region === region)
   const fits = (line: SyncState): boolean =>
     line.number === 0
@@ -52,13 +52,13 @@ export function gather(sync: SyncState, region: RegionId): void {
   for (const document of sync.documents.values()) {
     document.hops = 0
     if (document.line === 0 || !document.redirects.some((one) => one.region === region)) continue
-    detach(lineOf(sync, document), document)
+    detach(lineOf(sync, document) ?? sync, document)
     move(sync, document, first)
   }
 }
 
 function move(sync: SyncState, document: ClientDocument, line: SyncState): void {
-  const from = lineOf(sync, document)
+  const from = lineOf(sync, document) ?? sync
   if (from.number === line.number) return
   from.waiters.delete(document)
   const items = [...document.items.values()].filter((item) => item.state === 'waiting' || item.state === 'sent')

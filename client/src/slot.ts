@@ -1,13 +1,12 @@
 /** One document of which there are handles, or that is being loaded to be pushed: its live copy, and who waits for what becomes of it. */
 
-import type { Wanted } from './durable.js'
 import { MeridianError } from '@meridian/core/errors'
 import type { DocumentName } from '@meridian/core/ids'
 import type { DocumentHandle, Origin } from './handle.js'
 import type { Live } from './live.js'
 import type { DocumentPresence } from './presence.js'
 import type { DocumentStatus } from './status.js'
-import type { Outcome } from './outcome.js'
+import type { Outcome, Wanted } from './wanted.js'
 import type { Sync } from './sync.js'
 import type { TabMessage } from './tabs.js'
 

@@ -5,11 +5,12 @@
 
 import type { Random } from '@meridian/core/effects'
 import type { DeviceId, DocumentName, GroupId } from '@meridian/core/ids'
-import type { Connection, ConnectionTimes } from './connection.js'
+import type { Connection, ConnectionEvent, ConnectionTimes } from './connection.js'
 import type { ClientDocument } from './document.js'
 import type { Journal } from './journal.js'
 import type { Locator } from './locate.js'
 import type { Outbox } from './outbox.js'
+import type { Outcome, Wanted } from './wanted.js'
 import type { Outgoing } from './outgoing.js'
 import type { Place, Places } from './places.js'
 import type { Mark, RecordName } from './records.js'
@@ -23,21 +24,10 @@ export interface SyncEffects {
   /** Milliseconds that never run backwards. */
   monotonicMs(): number
   readonly random: Random
-  /** For one more connection: counters of pushes are of one. */
-  newDevice(): DeviceId
   /** `flush` is to be called when the running turn is over. */
   defer(): void
   /** `receive({ type: 'time' })` is to be called then, and at no other time asked for before. */
   wakeAt(monotonicMs: number | undefined): void
-  // Of the line with that number.
-  requestToken(line: number): void
-  dial(line: number, socket: number, url: string): void
-  hangUp(line: number): void
-  send(line: number, message: Uint8Array): void
-  /** Answered by `answered` with what the place said of regions, later; milliseconds. */
-  ask(line: number, place: Place, timeoutMs: number): void
-  /** The user pays for what is sent. */
-  isMetered(): boolean
   /** One atomic batch, after all earlier ones. */
   write(batch: StoreOperation[]): void
   /** To the document's live copy, in one turn; nothing if it has none. */
@@ -59,11 +49,43 @@ export interface SyncEffects {
   wanted(document: DocumentName, id: number, regions: number): void
 }
 
-export interface SyncOptions {
+/** What lines ask of the world, each under its number. */
+export interface Carrier {
+  /** For one more connection: counters of pushes are of one. */
+  newDevice(): DeviceId
+  requestToken(line: number): void
+  dial(line: number, socket: number, url: string): void
+  hangUp(line: number): void
+  send(line: number, message: Uint8Array): void
+  /** Answered by `answered` with what the place said of regions, later; milliseconds. */
+  ask(line: number, place: Place, timeoutMs: number): void
+  /** The user pays for what is sent. */
+  isMetered(): boolean
+}
+
+export interface LineOptions {
+  /** 0: the first one. */
+  readonly number: number
+  /** Counters of pushes are of one line, and so are their names (PUSH1). */
   readonly device: DeviceId
+  /** Of all lines. */
+  readonly places: Places
+  readonly carrier: Carrier
+  /** Where it may lead to. */
+  readonly allowed: () => readonly Place[]
+}
+
+/** What the sync machine takes from the half that needs a network (`network.ts`). */
+export interface Lines {
+  newPlaces(urls: readonly string[]): Places
+  newLine(shared: Shared, options: LineOptions): SyncState
+}
+
+export interface SyncOptions {
   /** Names this opening in the records of the store; a later opening's sorts behind. */
   readonly opening: string
-  readonly places: Places
+  /** As the app was configured, valid. */
+  readonly urls: readonly string[]
   /** False: another tab has the connection, until `lead()`. */
   readonly leads: boolean
   readonly tokens: 'fixed' | 'provided'
@@ -76,6 +98,8 @@ export interface SyncOptions {
 export interface SyncLine {
   /** 0: the first one. */
   readonly number: number
+  readonly places: Places
+  readonly carrier: Carrier
   readonly connection: Connection
   readonly locator: Locator
   readonly session: Session
@@ -89,6 +113,23 @@ export interface SyncLine {
   /** When anything last came from it, and when it was last asked whether it is there. */
   heardMs: number
   askedMs: number
+  // What those ask of it who know no connections.
+  receive(event: LineEvent): void
+  message(socket: number, message: Uint8Array): void
+  /** Attaches what is loaded, wanted, and not attached. */
+  attach(documents: Iterable<ClientDocument>): void
+  detach(document: ClientDocument): void
+  /** Of a document that may not be here: puts it where it may be. */
+  place(document: ClientDocument): void
+  showPresence(document: ClientDocument): void
+  /** Everything that this device holds of a document, asked for because the region lacks something. */
+  stateRead(document: ClientDocument, state: Uint8Array): void
+  /** What became of the edits of a document up to an age, in more regions than one. */
+  outcome(name: DocumentName, age: number, wait: Wanted): Outcome
+  /** The turn ends: waits that are over, and pushes. @returns when the next wait is over, in monotonic milliseconds. */
+  work(nowMs: number): number | undefined
+  /** One round of messages. @returns when the connection has something to do next. */
+  sendOut(): number | undefined
 }
 
 /** What all of a client's connections have together. */
@@ -112,23 +153,29 @@ export interface Shared {
   readonly anewCount: number
   /** Of the running turn. */
   readonly changed: Set<ClientDocument>
-  /** The first one, and those for documents that may not be there. */
+  /** Before there is a line. */
+  readonly early: ConnectionStatus
+  /** The first one, and those for documents that may not be there. None before the network half is loaded (`network.ts`). */
   readonly lines: readonly SyncState[]
-  openLine(places: () => readonly Place[]): SyncState
+  /** @param allowed where it may lead to. */
+  openLine(allowed: () => readonly Place[]): SyncState | undefined
 }
 
-/** As it looks from one line; from the first one for who deals with all documents. */
+/** As it looks from one line. */
 export interface SyncState extends Shared, SyncLine {}
+
+export type LineEvent = Exclude<ConnectionEvent, { type: 'welcome' | 'goodbye' }>
 
 /** The sync machine as those may change it who speak for all of it. */
 type Mutable = 'leads' | 'mirrored' | 'told' | 'anewCount'
-export type SyncRoot = { -readonly [Field in Mutable]: Shared[Field] } & Omit<SyncState, Mutable>
+export type SyncRoot = { -readonly [Field in Mutable]: Shared[Field] } & Omit<Shared, Mutable> & {
+    /** Of all lines. */
+    readonly places: Places | undefined
+  }
 
-/** The line that a document is on. */
-export function lineOf(sync: SyncState, document: ClientDocument): SyncState {
-  const number = document.line
-  return (number === sync.number ? sync : sync.lines.find((line) => line.number === number)) ?? sync
-}
+/** The line that a document is on; undefined before there is one. */
+export const lineOf = ({ lines }: Shared, document: ClientDocument | undefined): SyncState | undefined =>
+  lines.find(({ number }) => number === document?.line) ?? lines[0]
 
 /** The documents on a line. */
 export const onLine = (sync: SyncState): ClientDocument[] =>
@@ -136,4 +183,6 @@ export const onLine = (sync: SyncState): ClientDocument[] =>
 
 export const connecting: ConnectionStatus = { kind: 'connecting' }
 
-export const connectionStatus = (sync: SyncState): ConnectionStatus => sync.mirrored ?? sync.connection.status
+/** What is told of the connection: of the first one, unless another is asked about. */
+export const connectionStatus = (sync: Shared, line: SyncState | undefined = sync.lines[0]): ConnectionStatus =>
+  sync.mirrored ?? line?.connection.status ?? sync.early

@@ -6,33 +6,21 @@
 import type { EngineName } from '@meridian/core/engine'
 import type { DocumentName, GroupId } from '@meridian/core/ids'
 import type { Version } from '@meridian/core/version'
-import { attachLoaded, lacksRights, showPresence, tryRefusedAgain } from './attaching.js'
-import type { Connection, ConnectionEvent } from './connection.js'
 import { ClientDocument } from './document.js'
-import type { Wanted } from './durable.js'
-import { outcomeIn } from './durable.js'
 import { ageText, foundEdit, takeEdits } from './edits.js'
 import { Journal } from './journal.js'
-import { Line } from './line.js'
-import type { Locator } from './locate.js'
 import { writeDocumentAnew } from './lost-store.js'
-import type { Outbox } from './outbox.js'
-import type { Outcome } from './outcome.js'
+import type { Outcome, Wanted } from './wanted.js'
 import { outcomeOf } from './outcome.js'
-import type { Outgoing } from './outgoing.js'
-import type { Place } from './places.js'
+import type { Place, Places } from './places.js'
 import type { RecordName, StoredDocument } from './records.js'
 import { recordText } from './records.js'
-import { gather, go } from './redirects.js'
-import { replacePremature, rescue } from './rescue.js'
-import type { Session } from './session.js'
 import type { ConnectionStatus, DocumentStatus } from './status.js'
-import type { SyncEffects, SyncOptions, SyncRoot, SyncState } from './sync-state.js'
+import type { Carrier, LineEvent, Lines, SyncEffects, SyncOptions, SyncRoot, SyncState } from './sync-state.js'
 import { connecting, connectionStatus, lineOf } from './sync-state.js'
-import { sendOut, settle } from './turn.js'
+import { settle } from './turn.js'
 
 export class Sync implements SyncRoot {
-  readonly number = 0
   readonly effects: SyncEffects
   readonly options: SyncOptions
   readonly documents = new Map<DocumentName, ClientDocument>()
@@ -43,10 +31,13 @@ export class Sync implements SyncRoot {
   leads: boolean
   mirrored: ConnectionStatus | undefined
   told: ConnectionStatus
+  early: ConnectionStatus = { kind: 'idle' }
   anewCount = 0
-  lines: readonly Line[] = []
-  readonly #first: Line
-  #lineNumber = 0
+  places: Places | undefined
+  lines: readonly SyncState[] = []
+  /** What an earlier opening, or another tab, knew of regions, until `places` can read it. */
+  #placesText: string | undefined
+  #newLine: ((allowed: () => readonly Place[]) => SyncState) | undefined
   #deferred = false
 
   constructor(effects: SyncEffects, options: SyncOptions) {
@@ -54,74 +45,43 @@ export class Sync implements SyncRoot {
     this.options = options
     this.leads = options.leads
     if (!options.leads) this.mirrored = connecting
-    this.told = connecting
     this.journal = new Journal(options.opening)
-    this.#first = new Line(this, {
-      number: 0,
-      device: options.device,
-      places: () => options.places.all,
-      entered: (region) => {
-        options.places.served(this.locator.current)
-        gather(this, region)
-      },
-    })
-    this.lines = [this.#first]
     this.told = this.connectionStatus
   }
 
-  get connection(): Connection {
-    return this.#first.connection
+  /** The half that needs a network is loaded: what waits for a connection gets one. */
+  join(network: Lines, carrier: Carrier): void {
+    if (this.lines.length > 0 || this.early.kind === 'closed') return
+    const places = network.newPlaces(this.options.urls)
+    if (this.#placesText !== undefined) places.found(this.#placesText)
+    this.places = places
+    let number = 0
+    this.#newLine = (allowed) =>
+      network.newLine(this, { number: number++, device: carrier.newDevice(), places, carrier, allowed })
+    const first = this.#newLine(() => places.all)
+    this.lines = [first]
+    first.locator.remember()
+    for (const document of this.documents.values()) {
+      first.outbox.add(...[...document.items.values()].filter(({ state }) => state === 'waiting'))
+      if (document.link.kind !== 'loading') first.place(document)
+      this.changed.add(document)
+    }
+    if (this.leads && this.early.kind !== 'idle') first.receive({ type: 'start' })
+    settle(this)
   }
 
-  get locator(): Locator {
-    return this.#first.locator
+  /** It could not be loaded, and will be tried again. */
+  notJoined(): void {
+    if (this.early.kind === 'connecting') this.early = { kind: 'waiting', code: 'TIMEOUT' }
+    settle(this)
   }
 
-  get session(): Session {
-    return this.#first.session
-  }
-
-  get outbox(): Outbox {
-    return this.#first.outbox
-  }
-
-  get out(): Outgoing {
-    return this.#first.out
-  }
-
-  get waiters(): Set<ClientDocument> {
-    return this.#first.waiters
-  }
-
-  get progressMs(): number {
-    return this.#first.progressMs
-  }
-
-  get heardMs(): number {
-    return this.#first.heardMs
-  }
-
-  get askedMs(): number {
-    return this.#first.askedMs
-  }
-
-  set progressMs(ms: number) {
-    this.#first.progressMs = ms
-  }
-
-  set askedMs(ms: number) {
-    this.#first.askedMs = ms
-  }
-
-  openLine(places: () => readonly Place[]): SyncState {
-    const line: Line = new Line(this, {
-      number: ++this.#lineNumber,
-      device: this.effects.newDevice(),
-      places,
-      entered: () => undefined,
-    })
+  openLine(allowed: () => readonly Place[]): SyncState | undefined {
+    const line = this.#newLine?.(allowed)
+    if (line === undefined) return undefined
     this.lines = [...this.lines, line]
-    if (this.connection.phase !== 'idle' && this.connection.phase !== 'closed') line.connection.receive({ type: 'start' })
+    const { phase } = this.lines[0]?.connection ?? line.connection
+    if (phase !== 'idle' && phase !== 'closed') line.connection.receive({ type: 'start' })
     return line
   }
 
@@ -152,9 +112,8 @@ export class Sync implements SyncRoot {
 
   /** Of the connection that a document is on. */
   reach(name: DocumentName): ConnectionStatus {
-    const document = this.documents.get(name)
-    const line = document === undefined ? this : lineOf(this, document)
-    return line.number === 0 ? this.connectionStatus : line.connection.status
+    const line = lineOf(this, this.documents.get(name))
+    return line === undefined || line.number === 0 ? this.connectionStatus : line.connection.status
   }
 
   /** Now, as an age to ask `outcome` about later. */
@@ -172,11 +131,7 @@ export class Sync implements SyncRoot {
   /** What became of the edits of a document up to an age. */
   outcome(name: DocumentName, age: number, wait?: Wanted): Outcome {
     if (wait === undefined) return outcomeOf(this, name, age)
-    const document = this.documents.get(name)
-    const line = document === undefined ? this : lineOf(this, document)
-    const outcome = outcomeIn(line, name, age, wait)
-    sendOut(line)
-    return outcome
+    return lineOf(this, this.documents.get(name))?.outcome(name, age, wait) ?? 'pending'
   }
 
   // What the store says.
@@ -187,8 +142,9 @@ export class Sync implements SyncRoot {
 
   /** The regions that an earlier opening, or another tab, knew. */
   placesFound(text: string): void {
-    this.options.places.found(text)
-    this.locator.remember()
+    this.#placesText = text
+    this.places?.found(text)
+    this.lines[0]?.locator.remember()
   }
 
   /** Edits of earlier openings, in the order in which they were made; each document is to be loaded. */
@@ -208,7 +164,7 @@ export class Sync implements SyncRoot {
     if (engine !== undefined) document.engine = engine
     if (interest === 'opened') document.open = true
     this.changed.add(document)
-    attachLoaded(lineOf(this, document), [document])
+    lineOf(this, document)?.attach([document])
     settle(this)
   }
 
@@ -231,8 +187,8 @@ export class Sync implements SyncRoot {
     document.sortItems()
     if (anewCount !== this.anewCount) writeDocumentAnew(this, document)
     this.changed.add(document)
-    go(this, document)
-    attachLoaded(lineOf(this, document), [document])
+    lineOf(this, document)?.place(document)
+    lineOf(this, document)?.attach([document])
     settle(this)
   }
 
@@ -261,7 +217,7 @@ export class Sync implements SyncRoot {
     const document = this.documents.get(name)
     if (document === undefined) return
     document.presence = update
-    showPresence(lineOf(this, document), document)
+    lineOf(this, document)?.showPresence(document)
     settle(this)
   }
 
@@ -287,10 +243,7 @@ export class Sync implements SyncRoot {
   stateRead(name: DocumentName, state: Uint8Array): void {
     const document = this.documents.get(name)
     if (document === undefined) return
-    const { needs } = document
-    document.needs = 'nothing'
-    if (needs === 'premature') replacePremature(lineOf(this, document), document, state)
-    else if (needs === 'rescue') rescue(lineOf(this, document), document, state)
+    lineOf(this, document)?.stateRead(document, state)
     settle(this)
   }
 
@@ -299,19 +252,16 @@ export class Sync implements SyncRoot {
   /** @param number of the line whose token, socket or provider it is about; otherwise about all of them. */
   receive(event: LineEvent, number?: number): void {
     if (event.type === 'close') this.mirrored = undefined
-    for (const line of this.lines) {
-      if (number !== undefined && line.number !== number) continue
-      if (event.type === 'close' || event.type === 'stop') line.locator.left()
-      if (event.type === 'time') line.locator.time()
-      // A node does not say when it has judged a new token, so whoever needs more than the old one allowed connects anew.
-      if (event.type === 'token' && line.connection.phase === 'online' && lacksRights(line)) {
-        line.connection.receive({ type: 'stop' })
-        line.connection.receive({ type: 'start' })
-      } else line.connection.receive(event)
-      if (event.type === 'reconnect' || event.type === 'token') tryRefusedAgain(line)
-    }
+    if (this.lines.length === 0) this.#receiveEarly(event)
+    for (const line of this.lines) if (number === undefined || line.number === number) line.receive(event)
     settle(this)
     if (this.lines.length > 1) this.#closeLines()
+  }
+
+  #receiveEarly({ type }: LineEvent): void {
+    if (type === 'start') this.early = connecting
+    else if (type === 'stop') this.early = { kind: 'idle' }
+    else if (type === 'close') this.early = { kind: 'closed' }
   }
 
   /** What a place said of regions, and how long that took; undefined: it did not answer. */
@@ -325,5 +275,3 @@ export class Sync implements SyncRoot {
     settle(this)
   }
 }
-
-export type LineEvent = Exclude<ConnectionEvent, { type: 'welcome' | 'goodbye' }>

@@ -3,16 +3,18 @@
  * `other-tabs.ts` is the sync machine's part.
  */
 
+import type { AwarenessEntry } from '@meridian/core/awareness'
 import type { EngineName } from '@meridian/core/engine'
 import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
 import type { ClientState, OpenTabLink, TabLink } from './client-state.js'
 import { loadUnseen, readDevice, readLater, showAgain } from './device-copy.js'
-import type { Wanted } from './durable.js'
-import { wanted } from './durable.js'
+import type { Wanted } from './wanted.js'
+import { wanted } from './wanted.js'
 import { distrust } from './lost-store.js'
 import { markOf } from './journal.js'
 import * as otherTabs from './other-tabs.js'
+import { PresenceRelays } from './presence-relay.js'
 import type { RecordName } from './records.js'
 import * as records from './records.js'
 import { apply, askAgain, told } from './slot.js'
@@ -31,6 +33,7 @@ export const linkTabs =
 class ClientTabs implements TabLink {
   readonly #client: ClientState
   readonly #tabs: Tabs
+  readonly #relays: PresenceRelays
   #isTelling = false
   #wants: {
     readonly tab: string
@@ -43,17 +46,28 @@ class ClientTabs implements TabLink {
   constructor(client: ClientState, port: OpenTabPort) {
     const { opening, sync, slots, world } = client
     this.#client = client
+    this.#relays = new PresenceRelays({
+      monotonicMs: () => world.monotonicMs(),
+      after: (ms, run) => world.after(ms, run),
+      send: (document, update) => {
+        if (sync.leads) sync.present(document, update)
+      },
+    })
     this.#tabs = new Tabs(opening, port, {
       after: (ms, run) => world.after(ms, run),
       connection: () => (sync.leads ? sync.connectionStatus : undefined),
       promoted: (isAlone) => void this.#lead(isAlone),
-      demoted: () => otherTabs.follow(sync),
+      demoted: () => {
+        this.#relays.endAll()
+        otherTabs.follow(sync)
+      },
       led: () => this.#introduce(),
       interest: (document, isWanted) => this.#interest(document, isWanted),
       gone: (tab) => {
         otherTabs.release(sync, tab, Number.POSITIVE_INFINITY, false)
         distrust(sync, tab)
         if (!sync.leads) this.#tellUnsaved()
+        this.#relays.left(tab)
         for (const slot of slots.values()) slot.presence?.left(tab)
       },
       flushedLate: (document) => void showAgain(client, document),
@@ -70,6 +84,7 @@ class ClientTabs implements TabLink {
   }
 
   opened(document: DocumentName, engine: EngineName): Promise<void> {
+    this.#relays.end(document, this.#client.slots.get(document)?.presence)
     return this.#tabs.opened(document, engine)
   }
 
@@ -105,6 +120,7 @@ class ClientTabs implements TabLink {
   }
 
   close(): void {
+    this.#relays.endAll()
     this.#tabs.close()
   }
 
@@ -142,7 +158,7 @@ class ClientTabs implements TabLink {
       case 'erased':
         return otherTabs.mirrorErased(sync, message.document)
       case 'presence':
-        return slots.get(message.document)?.presence?.shared(message.tab, message.entries)
+        return this.#showPresence(message.document, message.tab, message.entries)
       case 'peers':
         return slots.get(message.document)?.presence?.received(message.session, message.subject, message.update)
       case 'ask':
@@ -195,12 +211,19 @@ class ClientTabs implements TabLink {
     const { sync, slots } = this.#client
     if (!sync.leads) return
     if (!isWanted) {
+      this.#relays.end(document)
       if (!slots.has(document)) sync.close(document)
       return
     }
     const isKnown = sync.isKnown(document)
     sync.open(document, 'opened', isKnown ? undefined : this.#tabs.engineOf(document))
     if (!isKnown) void loadUnseen(this.#client, document)
+  }
+
+  #showPresence(document: DocumentName, tab: string, entries: readonly AwarenessEntry[]): void {
+    const slot = this.#client.slots.get(document)
+    if (slot?.presence !== undefined) slot.presence.shared(tab, entries)
+    else if (this.#client.sync.leads && this.#tabs.isWanted(document)) this.#relays.shared(document, tab, entries)
   }
 
   /** Another tab leads: it hears what is open here, and which edits of this tab no region has saved. */

@@ -20,7 +20,7 @@ import type { AwarenessEntry } from '@meridian/core/awareness'
 import type { EngineName } from '@meridian/core/engine'
 import type { DocumentName } from '@meridian/core/ids'
 import { unreachable } from '@meridian/core/errors'
-import type { Outcome } from './outcome.js'
+import type { Outcome } from './wanted.js'
 import type { Mark, RecordName } from './records.js'
 import type { ConnectionStatus, DocumentStatus } from './status.js'
 

@@ -21,6 +21,7 @@ import { CatchUp } from './catch-up.js'
 import type { Decision, Principal } from './effects.js'
 import { attestedBy } from './effects.js'
 import type { ErrorCode } from './errors.js'
+import { advice } from './advice.js'
 import { errorTable, MeridianError, toMeridianError, unreachable } from './errors.js'
 import { accessOf } from './grants.js'
 import type { Shared } from './delivery.js'
@@ -579,7 +580,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
       // Spread, so that not all clients of a node come back in one instant.
       retryAfterMs: code === 'DRAINING' ? this.hub.effects.random.uint32() % drainSpreadMs : (error?.retryAfterMs ?? 0),
       // The text is ours and fixed, or a sentence of a MeridianError, which holds no names, content or tokens.
-      text: (error?.message ?? `[${code}] ${row.advice}`).slice(0, 500),
+      text: (error?.message ?? `[${code}] ${advice[code]}`).slice(0, 500),
     })
     this.flush()
     this.#readOn()

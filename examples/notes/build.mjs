@@ -35,13 +35,24 @@ try {
     ...common,
     entryPoints: ['src/main.tsx'],
     outdir: join(draft, 'assets'),
+    splitting: true,
     entryNames: '[name]-[hash]',
     metafile: true,
   })
   const built = Object.keys(metafile.outputs).map((path) => basename(path))
-  const named = (extension) => `/assets/${built.find((name) => name.endsWith(extension))}`
+  const named = (pattern) => `/assets/${built.find((name) => pattern.test(name))}`
+  // What the first script will ask for is asked for with it.
+  const preloads = built
+    .filter((name) => name.endsWith('.js') && !name.startsWith('main-'))
+    .map((name) => `<link rel="modulepreload" href="/assets/${name}" />`)
   const page = await readFile(join(here, 'index.html'), 'utf8')
-  await writeFile(join(draft, 'index.html'), page.replace('%STYLE%', named('.css')).replace('%SCRIPT%', named('.js')))
+  await writeFile(
+    join(draft, 'index.html'),
+    page
+      .replace('%STYLE%', named(/\.css$/))
+      .replace('%SCRIPT%', named(/^main-.*\.js$/))
+      .replace('<!-- preloads -->', preloads.join('\n    ')),
+  )
 
   const files = (await filesOf(draft)).toSorted()
   const hash = createHash('sha256')

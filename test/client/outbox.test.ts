@@ -1,7 +1,8 @@
 /** The order of pushes, against a naive node that takes every counter not above its last one for a resend. */
 
-import type { OutboxItem } from '@meridian/client/outbox'
 import { Outbox } from '@meridian/client/outbox'
+import type { OutboxItem } from '@meridian/client/outbox-item'
+import { newItem } from '@meridian/client/outbox-item'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { documentOf } from './world.js'
@@ -94,7 +95,7 @@ describe('the outbox', () => {
           if (one.do === 'add') {
             const name = names[one.name] ?? names[0]
             documents.add(name)
-            const item = outbox.create(name, ++age, { opening: 'x', number: age }, payloadOf(age))
+            const item = newItem(name, ++age, { opening: 'x', number: age }, payloadOf(age))
             items.push(item)
             outbox.add(item)
           } else if (one.do === 'pump') pump(one.arrive, one.windowBytes)
@@ -139,7 +140,7 @@ describe('the outbox', () => {
         (item) => sent.push(`${item.age} as ${item.counter}`),
       )
     const add = (age: number, bytes: number): void =>
-      outbox.add(outbox.create(names[0], age, { opening: 'x', number: age }, new Uint8Array(bytes)))
+      outbox.add(newItem(names[0], age, { opening: 'x', number: age }, new Uint8Array(bytes)))
     add(1, 3)
     add(2, 5)
     pump(100)
@@ -162,7 +163,7 @@ describe('the outbox', () => {
         (item) => sent.push(item.age),
       )
     const add = (age: number, bytes: number): void =>
-      outbox.add(outbox.create(names[0], age, { opening: 'x', number: age }, new Uint8Array(bytes)))
+      outbox.add(newItem(names[0], age, { opening: 'x', number: age }, new Uint8Array(bytes)))
     add(1, 50)
     pump(10)
     expect(sent).toEqual([1])
@@ -181,8 +182,7 @@ describe('the outbox', () => {
 
   it('given many items that were refused, then queueing them again is not quadratic', () => {
     const outbox = new Outbox()
-    for (let age = 1; age <= 50_000; age++)
-      outbox.add(outbox.create(names[0], age, { opening: 'x', number: age }, payloadOf(age)))
+    for (let age = 1; age <= 50_000; age++) outbox.add(newItem(names[0], age, { opening: 'x', number: age }, payloadOf(age)))
     outbox.pump(
       1e9,
       () => 'send',

@@ -2,7 +2,8 @@
 
 import { backoffMs } from '@meridian/client/backoff'
 import { MemoryStore } from '@meridian/client/io/store-memory'
-import { Places, syncUrl } from '@meridian/client/places'
+import { Places } from '@meridian/client/places'
+import { syncUrl } from '@meridian/client/sync-url'
 import { toMessages } from '@meridian/client/outgoing'
 import * as records from '@meridian/client/records'
 import { readClaims, refreshDelayMs } from '@meridian/client/token'

@@ -12,6 +12,7 @@ import type { Handle } from '@meridian/client/handle'
 import type { ClientOptions } from '@meridian/client/options'
 import { linkTabs } from '@meridian/client/tab-link'
 import { MemoryDisk, MemoryStore } from '@meridian/client/io/store-memory'
+import { network } from '@meridian/client/network'
 import type { ClientStore, StoreEvent, StoreKey, StoreOperation, StoreRecord } from '@meridian/client/store'
 import type { OpenTabPort, TabMessage, TabPort } from '@meridian/client/tabs'
 import type { ClientSocket, ClientWorld, SocketEvents } from '@meridian/client/world'
@@ -311,7 +312,8 @@ export class Device {
     const onError = (error: MeridianError): void => {
       this.errors.push(error)
     }
-    return new Client(clientWorld, {
+    // As a page has it: beside the reading of the device, and not before it.
+    return new Client(clientWorld, async () => network, {
       url: world.sites[0]?.url ?? '',
       storage: this.store,
       tenant: 'acme',

@@ -9,6 +9,7 @@ import type { MemoryDisk } from '@meridian/client/io/store-memory'
 import { MemoryStore } from '@meridian/client/io/store-memory'
 import type { ClientOptions } from '@meridian/client/options'
 import type { ClientStore, StoreKey, StoreOperation, StoreRecord } from '@meridian/client/store'
+import { network } from '@meridian/client/network'
 import type { ClientWorld } from '@meridian/client/world'
 import type { ErrorCode } from '@meridian/core/errors'
 import { MeridianError } from '@meridian/core/errors'
@@ -199,7 +200,7 @@ export class Device {
       get: () => Promise.reject(new Error('nobody is asked here')),
       report: (thrown) => this.reported.push(thrown),
     }
-    return new Client(world, {
+    return new Client(world, network, {
       tenant: 'acme',
       token: () => this.world.token(this.number),
       storage: new DeviceStore(this, this.disk, () => alive.yes),

@@ -14,6 +14,7 @@
 
 import type { Store } from '../client.js'
 import { Client } from '../client.js'
+import type { Network } from '../network.js'
 import type { ClientOptions } from '../options.js'
 import type { ClientWorld } from '../world.js'
 import type { ClientStore } from '../store.js'
@@ -48,13 +49,13 @@ export interface ConnectOptions extends Omit<ClientOptions, 'storage' | 'tabs'> 
 /** Works offline and never throws for the network. @throws MeridianError CONFIG_INVALID, NAME_INVALID */
 export function connect(options: ConnectOptions): Store {
   const { storage = {}, user, ...rest } = options
-  if ('read' in storage) return follow(new Client(world, { ...rest, storage }))
+  if ('read' in storage) return follow(new Client(world, loadNetwork, { ...rest, storage }))
   const claims = readClaims(typeof rest.token === 'string' ? rest.token : '')
   const tenant = rest.tenant ?? claims.tenant ?? 'dev'
   const name = databaseName(storage.name ?? 'meridian', tenant, user ?? claims.subject ?? '')
   const ports = tabPorts(name)
   const tabs = ports === undefined ? undefined : linkTabs(ports)
-  return follow(new Client(world, { ...rest, storage: new IndexedDbStore({ name }), tabs }))
+  return follow(new Client(world, loadNetwork, { ...rest, storage: new IndexedDbStore({ name }), tabs }))
 }
 
 function follow(client: Client): Store {
@@ -64,6 +65,9 @@ function follow(client: Client): Store {
   })
   return client
 }
+
+/** While the device is read; a service worker keeps it with the rest of the app. */
+const loadNetwork = async (): Promise<Network> => (await import('../network.js')).network
 
 const world: ClientWorld = {
   clock: { now: () => Date.now() },

@@ -11,6 +11,7 @@
 
 import type { Store } from '../client.js'
 import { Client } from '../client.js'
+import { network } from '../network.js'
 import type { ClientOptions } from '../options.js'
 import type { ClientWorld } from '../world.js'
 import type { ClientStore } from '../store.js'
@@ -40,7 +41,7 @@ export interface ConnectOptions extends Omit<ClientOptions, 'storage'> {
 export function connect(options: ConnectOptions): Store {
   const { storage } = options
   const store = storage === undefined ? new MemoryStore() : 'path' in storage ? new SqliteStore(storage) : storage
-  return new Client(nodeWorld, { ...options, storage: store })
+  return new Client(nodeWorld, network, { ...options, storage: store })
 }
 
 const nodeWorld: ClientWorld = {

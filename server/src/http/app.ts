@@ -3,7 +3,8 @@
  * mode the sample app.
  */
 
-import { errorTable, toMeridianError } from '@meridian/core/errors'
+import { advice } from '@meridian/core/advice'
+import { toMeridianError } from '@meridian/core/errors'
 import { Hono } from 'hono'
 import { type AppFiles, answerFromApp } from './app-files.js'
 import { collectionsPath, documentsPath } from './entry.js'
@@ -156,7 +157,7 @@ function preflight(origin: string): Response {
 }
 
 export const originProblem = {
-  ...problem(403, 'Origin denied', errorTable.ORIGIN_DENIED.advice),
+  ...problem(403, 'Origin denied', advice.ORIGIN_DENIED),
   code: 'ORIGIN_DENIED',
   retry: 'never',
 } as const

@@ -10,7 +10,8 @@ import { createEncoder, toUint8Array, writeUint8Array } from 'lib0/encoding'
 import type { Attachment } from '../../attachment.js'
 import type { Principal, Redirect } from '../../effects.js'
 import type { ErrorCode } from '../../errors.js'
-import { errorTable, MeridianError, toMeridianError, unreachable } from '../../errors.js'
+import { advice } from '../../advice.js'
+import { MeridianError, toMeridianError, unreachable } from '../../errors.js'
 import type { Lane, RefusedPush } from '../../lane.js'
 import type { SessionLimits } from '../../limits.js'
 import type { LiveDocument } from '../../live-document.js'
@@ -222,7 +223,7 @@ class NativeConversation implements Conversation {
   }
 
   denied(channel: number, code: ErrorCode, retryAfterMs: number): void {
-    this.#send({ type: 'denied', channel, code, retryAfterMs, text: errorTable[code].advice })
+    this.#send({ type: 'denied', channel, code, retryAfterMs, text: advice[code] })
   }
 
   redirected(channel: number, redirects: readonly Redirect[]): void {
@@ -255,7 +256,7 @@ class NativeConversation implements Conversation {
   }
 
   refused(push: RefusedPush, retryAfterMs: number): void {
-    this.#send({ ...push, type: 'refused', retryAfterMs, text: errorTable[push.code].advice })
+    this.#send({ ...push, type: 'refused', retryAfterMs, text: advice[push.code] })
   }
 
   get hasLast(): boolean {

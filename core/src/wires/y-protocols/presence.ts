@@ -8,7 +8,8 @@
 import type { Attachment } from '../../attachment.js'
 import type { AwarenessEntry } from '../../awareness.js'
 import { decodeAwareness, encodeAwareness, lastWords } from '../../awareness.js'
-import { errorTable, MeridianError } from '../../errors.js'
+import { advice } from '../../advice.js'
+import { MeridianError } from '../../errors.js'
 import type { LiveDocument } from '../../live-document.js'
 import type { PresenceToEncode } from '../../shared-encoder.js'
 import type { WireSession } from '../../wire.js'
@@ -104,7 +105,7 @@ export class ProvidersPresence {
   #tellTooLarge(): void {
     if (this.#toldTooLarge) return
     this.#toldTooLarge = true
-    this.#onRefused(`Others do not see this presence. ${errorTable.LIMIT_PRESENCE.advice}`)
+    this.#onRefused(`Others do not see this presence. ${advice.LIMIT_PRESENCE}`)
   }
 
   /**

@@ -6,7 +6,8 @@
  */
 
 import * as encoding from 'lib0/encoding'
-import { errorTable, MeridianError } from '../../errors.js'
+import { advice } from '../../advice.js'
+import { MeridianError } from '../../errors.js'
 import { parseDocumentPath } from '../../ids.js'
 import type { SessionLimits } from '../../limits.js'
 import type { Materialiser } from '../../materialised.js'
@@ -80,7 +81,7 @@ class YWebsocketConversation extends SyncConversation {
   protected writeRefused(): void {
     if (this.#toldReadOnly) return
     this.#toldReadOnly = true
-    this.session.send(encodePermissionDenied(errorTable.WRITE_DENIED.advice))
+    this.session.send(encodePermissionDenied(advice.WRITE_DENIED))
   }
 }
 

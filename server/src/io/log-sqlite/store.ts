@@ -23,8 +23,9 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import '@meridian/core/advice'
 import type { ErrorCode } from '@meridian/core/errors'
-import { errorTable, MeridianError } from '@meridian/core/errors'
+import { MeridianError } from '@meridian/core/errors'
 import type { RegionId } from '@meridian/core/ids'
 import type { SqliteDatabase, SqliteDriverName } from '@meridian/core/io/sqlite'
 import { openSqlite, SqliteError } from '@meridian/core/io/sqlite'
@@ -204,8 +205,7 @@ export interface ThreadError {
 /** An error on its way to another thread, where it is made anew: its own sentence, without the code before it and the advice behind. */
 export function toThreadError(thrown: unknown): ThreadError {
   const error = toOpenError(thrown)
-  const message = error.message.slice(`[${error.code}] `.length, -errorTable[error.code].advice.length).trim()
-  return { code: error.code, message, cause: error.cause instanceof Error ? error.cause.message : undefined }
+  return { code: error.code, message: error.sentence, cause: error.cause instanceof Error ? error.cause.message : undefined }
 }
 
 /** `LOG` is two lines, `kind: sqlite` and `format: 1`. */
