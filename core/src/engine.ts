@@ -87,6 +87,9 @@ export type Edit =
   | { readonly kind: 'patch'; readonly operations: readonly PatchOperation[] }
   | { readonly kind: 'merge'; readonly value: unknown }
 
+/** Whether what an author (a Yjs client id) has not brought itself is not to be taken from others now. */
+export type IsForeign = (author: number) => boolean
+
 export interface Engine {
   readonly name: EngineName
   /** Whether `read`, `edit` and `translate` are only done in threads of their own, as by an engine of wasm, whose memory never shrinks. */
@@ -105,8 +108,11 @@ export interface Engine {
   overlap(index: EngineIndex, inspection: Inspection): Uint8Array | undefined
   /** The update without its `overlap`. */
   cut(update: Uint8Array, overlap: Uint8Array): Uint8Array
-  /** What is held of all that an update brings, deletes or builds on, in a form for `admissible`. */
-  basis(index: EngineIndex, inspection: Inspection): Uint8Array
+  /**
+   * What is held of all that an update brings, deletes or builds on, in a form for `admissible`; and of whom, among its authors, nothing more
+   * is taken.
+   */
+  basis(index: EngineIndex, inspection: Inspection, isForeign?: IsForeign): Uint8Array
   /**
    * The greatest part of an update, judged `premature`, that builds on nothing but itself and what is held (SES2); empty if there is none. It
    * may overlap what is held. Without a live document, in memory that is bounded by the length of `update`, which was inspected.
@@ -114,6 +120,11 @@ export interface Engine {
   admissible(update: Uint8Array, basis: Uint8Array): Uint8Array
   /** One thing that a premature update lacks, as the inspection of an update that needs nothing else: small, to be judged again and again. */
   lacking(index: EngineIndex, inspection: Inspection): Inspection | undefined
+  /**
+   * Of what an update brings and is not held, something by an author that is foreign to who sent it, in the form of `lacking`; undefined if there
+   * is none, and of engines whose authors cannot be told. [hot]
+   */
+  foreign(index: EngineIndex, inspection: Inspection, isForeign: IsForeign): Inspection | undefined
   /** How many authors `index` has once the update is included: however small the updates, each author costs memory. */
   authorsWith(index: EngineIndex, inspection: Inspection): number
   /** Adds to `index` what an update that was judged `new`, or another region's `contradiction`, holds. */

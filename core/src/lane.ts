@@ -11,7 +11,7 @@
 
 import type { Attachment } from './attachment.js'
 import { sameBytes } from './bytes.js'
-import type { Engine, EngineIndex, Inspection, InspectLimits } from './engine.js'
+import type { Engine, EngineIndex, Inspection, InspectLimits, IsForeign } from './engine.js'
 import { inspectLimits } from './engine.js'
 import type { AsideError } from './engine-aside.js'
 import type { ErrorCode } from './errors.js'
@@ -20,6 +20,7 @@ import type { Receipt } from './commit-queue.js'
 import type { Hub, Pushed } from './hub.js'
 import type { DeviceId } from './ids.js'
 import type { SessionLimits } from './limits.js'
+import type { LiveDocument } from './live-document.js'
 import type { LiveGroup } from './live-group.js'
 import type { LogErrorCode } from './log.js'
 import type { Subscriber } from './subscription.js'
@@ -32,6 +33,8 @@ export interface LaneSession extends Subscriber {
   readonly device: DeviceId | undefined
   /** Whether what is admissible of a premature push is stored before the rest (SES2). Only where nobody takes an ack for the whole of it. */
   readonly storesParts: boolean
+  /** Who it is; undefined for who has no session. */
+  readonly subject: string | undefined
   /** Something of this lane is to be acked at the next flush. */
   acked(lane: Lane): void
   /** This push is durable, all of it. */
@@ -73,6 +76,8 @@ interface WaitingPush {
   part: Uint8Array | AsideError | undefined
   /** If it was judged premature last, what it lacked: as long as that is not held, it need not be judged again. */
   lacking: Inspection | undefined
+  /** What it lacked is an edit that somebody else has to bring. */
+  isForeign: boolean
   /** It is such a part itself. */
   readonly isPart: boolean
   /** Work on it goes on beside the loop. */
@@ -172,6 +177,7 @@ export class Lane implements Receipt {
       rest: undefined,
       part: kind === 'part' || !this.#session.storesParts ? noPart : undefined,
       lacking: undefined,
+      isForeign: false,
       isPart: kind === 'part',
       aside: false,
     }
@@ -367,9 +373,13 @@ export class Lane implements Receipt {
     const inspection = this.#inspect(push, engine)
     if (inspection === 'wait') return 'wait'
     if (typeof inspection === 'string') return refuse(inspection)
+    const isForeign = this.#foreignTo(document)
+    const foreign = isForeign && engine.foreign(index, inspection, isForeign)
+    if (push.isForeign) this.#lookAgain(push, engine, index)
+    push.isForeign = foreign !== undefined
     const stillLacks = push.lacking !== undefined && engine.judge(index, push.lacking) === 'premature'
-    const judgement = stillLacks ? 'premature' : engine.judge(index, inspection)
-    push.lacking = stillLacks ? push.lacking : judgement === 'premature' ? engine.lacking(index, inspection) : undefined
+    const judgement = push.isForeign || stillLacks ? 'premature' : engine.judge(index, inspection)
+    if (!stillLacks) push.lacking = foreign ?? (judgement === 'premature' ? engine.lacking(index, inspection) : undefined)
     if (judgement === 'premature') {
       const part = this.#part(push, { engine, index, inspection })
       if (part === 'wait') return 'wait'
@@ -405,6 +415,21 @@ export class Lane implements Receipt {
     return 'done'
   }
 
+  /** Somebody has brought more of what they alone may bring, or may be done: what builds on that may be admissible now. */
+  #lookAgain(push: WaitingPush, engine: Engine, index: EngineIndex): void {
+    const grew = push.lacking === undefined || engine.judge(index, push.lacking) !== 'premature'
+    push.lacking = undefined
+    if (grew && !push.isPart && this.#session.storesParts) push.part = undefined
+  }
+
+  /** Undefined while nobody has said who edits under which id. [hot] */
+  #foreignTo({ writers }: LiveDocument): IsForeign | undefined {
+    if (writers === undefined) return undefined
+    const { subject } = this.#session
+    const nowMs = this.#hub.effects.clock.now()
+    return (author) => writers.isOfOther(author, subject, nowMs)
+  }
+
   /** What is large is looked into beside the loop; those behind it wait. */
   #inspect(push: WaitingPush, engine: Engine): Inspection | ErrorCode | 'wait' {
     if (push.inspection !== undefined) return push.inspection
@@ -436,7 +461,7 @@ export class Lane implements Receipt {
       push.part = noPart
       return part
     }
-    const basis = engine.basis(index, inspection)
+    const basis = engine.basis(index, inspection, this.#foreignTo(push.attachment.document))
     if (payload.length > this.#hub.limits.inlineBytesMax) {
       return this.#beside(push, (done) =>
         this.#hub.effects.aside.admissible(engine.name, payload, basis, (answer) => {

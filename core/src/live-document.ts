@@ -14,6 +14,7 @@ import type { Presence } from './presence.js'
 import type { Subscription } from './subscription.js'
 import type { MutableVersion } from './version.js'
 import { merge, mutableVersion } from './version.js'
+import type { Writers } from './writers.js'
 
 export interface LoadedIndex {
   readonly kind: 'loaded'
@@ -77,6 +78,8 @@ export class LiveDocument {
   erasing = 0
   /** True while the first update of a new life is on its way into the log. */
   isBeginning = false
+  /** Whose author ids are whose, once somebody has said. */
+  writers: Writers | undefined
   /** Lanes whose first push is premature; told when the index grows. */
   readonly premature = new Set<() => void>()
 

@@ -40,6 +40,7 @@ import type { Subscription } from './subscription.js'
 import type { Version } from './version.js'
 import { emptyVersion, isEmpty } from './version.js'
 import type { Conversation, Opening, Wire, WireRequest, WireSession } from './wire.js'
+import { Writers } from './writers.js'
 
 export interface SessionSocket extends OutflowSocket {
   close(code: number, reason: string): void
@@ -159,6 +160,10 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
 
   get principal(): Principal | undefined {
     return this.#principal
+  }
+
+  get subject(): string | undefined {
+    return this.#principal?.subject
   }
 
   get documentCount(): number {
@@ -356,6 +361,7 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
       attachment.presence = undefined
       this.#presence.leave(attachment, this.#presenceOf(attachment, gone, presence.payload))
     }
+    attachment.document.writers?.release(attachment, this.hub.effects.clock.now())
     this.conversation.detached(attachment)
     this.hub.leave(attachment)
   }
@@ -375,6 +381,15 @@ export class Session implements LaneSession, CatchUpSession, WireSession, Connec
     const lane = this.#lane(attachment.document.group)
     lane.require(seen)
     lane.work()
+  }
+
+  /** The client edits the document under this id, as it says itself. */
+  claim(attachment: Attachment, author: number): void {
+    const { document, access } = attachment
+    const { subject } = this
+    if (access !== 'write' || subject === undefined || !this.holds(attachment)) return
+    document.writers ??= new Writers()
+    document.writers.claim(author, attachment, subject, this.hub.effects.clock.now())
   }
 
   /** What the client shows of itself; empty: nothing more. */

@@ -57,6 +57,7 @@ export interface VisitOptions {
 export class Visit implements LaneSession {
   readonly device: DeviceId | undefined
   readonly storesParts = false
+  readonly subject = undefined
   readonly #hub: Hub
   readonly #options: VisitOptions
   readonly #document: LiveDocument

@@ -156,6 +156,8 @@ export interface WireSession {
   resume(attachment: Attachment, counter: number): void
   /** Replaces what the client's pushes build on (SES5). */
   require(attachment: Attachment, seen: Version): void
+  /** The client edits the document under this id (a Yjs client id), as it says itself. */
+  claim(attachment: Attachment, author: number): void
   /** What the client shows of itself; empty: nothing more. @throws MeridianError LIMIT_PRESENCE */
   show(attachment: Attachment, payload: Uint8Array): void
   /** What is still shown here once another session shows the rest. Others hear of it from that one, so they are told nothing. */

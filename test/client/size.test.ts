@@ -9,7 +9,7 @@ import { expect, test } from 'vitest'
  * Bytes that are loaded before the first document opens, and all together; whoever makes them smaller lowers them. The goal is 14 KB.
  * y-websocket alone is 5.5 KB, Hocuspocus' provider with y-indexeddb 9.9, automerge-repo with its adapters 53.5.
  */
-const firstBytesMax = 25_700
+const firstBytesMax = 26_200
 const bytesMax = 40_000
 
 test('the client for browsers stays within its size', async () => {

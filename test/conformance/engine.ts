@@ -173,6 +173,35 @@ export function registerEngineTests(name: string, engine: Engine, builders: Engi
       expect(partCount).toBeGreaterThan(5)
     })
 
+    it('[SES2] given an update that brings what others are to bring, when its admissible part is taken, then there is nothing of that in it, and it applies', () => {
+      let foreignCount = 0
+      fc.assert(
+        fc.property(seeds, fc.nat(), fc.nat(), (seed, cut, salt) => {
+          const updates = builders.history(seed)
+          const held = updates.slice(0, cut % (updates.length + 1))
+          const sent = builders.sent(updates)
+          const index = indexOf(held)
+          const inspection = engine.inspect(sent, inspectLimits)
+          const isForeign = (author: number): boolean => ((author ^ salt) & 1) === 0
+          const foreign = engine.foreign(index, inspection, isForeign)
+          if (foreign === undefined) return
+          foreignCount++
+          expect(engine.judge(index, foreign)).toBe('premature')
+          const part = engine.admissible(sent, engine.basis(index, inspection, isForeign))
+          if (part.length === 0) return
+          const inspected = engine.inspect(part, inspectLimits)
+          expect(engine.judge(index, inspected)).not.toBe('premature')
+          expect(engine.foreign(index, inspected, isForeign)).toBeUndefined()
+          const overlap = engine.overlap(index, inspected)
+          const stored = overlap === undefined ? part : engine.cut(part, overlap)
+          engine.digest([...held, stored])
+          expect(engine.digest([...held, stored, ...updates])).toBe(engine.digest(updates))
+        }),
+        { numRuns: 60 },
+      )
+      expect(foreignCount > 5 || engine.name === 'automerge').toBe(true)
+    })
+
     it('[SES2] given an update of which nothing is admissible, when its part is asked for, then it is empty', () => {
       const [first = new Uint8Array(), second = new Uint8Array(), third = new Uint8Array()] = builders.typing('abc')
       const admissible = (index: EngineIndex, update: Uint8Array): Uint8Array =>

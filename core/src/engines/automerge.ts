@@ -101,6 +101,9 @@ export function automergeEngineWith(content: AutomergeContent | undefined): Engi
       return concat(order.map((place) => changes.chunks[place] ?? new Uint8Array(0)))
     },
 
+    // Actors are bound to nobody.
+    foreign: () => undefined,
+
     lacking: (index: EngineIndex, inspection: Inspection): Inspection | undefined =>
       ownIndex(index).lackOf(ownInspection(inspection)),
 

@@ -13,16 +13,23 @@ import { inspectAgain, type Numbers } from './yjs-inspect.js'
 import { YjsOrder } from './yjs-order.js'
 import { YjsParts } from './yjs-parts.js'
 
+export interface Basis {
+  /** The next clock of each client of which something is held. */
+  readonly held: ReadonlyMap<number, number>
+  /** Clients of which nothing more is taken. */
+  readonly foreign: ReadonlySet<number>
+}
+
 /**
- * @param held the next clock of each client of which something is held.
  * @returns an update, which may overlap what is held; empty if nothing of `update` is admissible.
  */
-export function admissibleOf(update: Uint8Array, held: ReadonlyMap<number, number>): Uint8Array {
+export function admissibleOf(update: Uint8Array, { held, foreign }: Basis): Uint8Array {
   const next = (client: number): number => held.get(client) ?? 0
   const order = new YjsOrder()
   const { structs, deletes } = inspectAgain(update, { order })
   const { clients } = order
   const stops = joinedEnds(structs, clients, next)
+  for (const [block, client] of clients.entries()) if (foreign.has(client)) stops[block] = 0
   order.stopAtMissing(stops, next)
   const pass = new YjsParts(stops)
   inspectAgain(update, { parts: pass })

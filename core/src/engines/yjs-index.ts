@@ -11,7 +11,7 @@
  */
 
 import * as encoding from 'lib0/encoding'
-import type { EngineIndex, IndexDecoding, Judgement } from '../engine.js'
+import type { EngineIndex, IndexDecoding, IsForeign, Judgement } from '../engine.js'
 import { assert } from '../errors.js'
 import { beyond, Cursor, invalid } from './cursor.js'
 import { clientMax, clockMax, type Numbers, type YjsInspection } from './yjs-inspect.js'
@@ -47,11 +47,12 @@ export class YjsIndex implements EngineIndex {
 
   /**
    * The clocks that are held of the clients that an update brings structs of, deletes from or refers to, as a state vector; one may be there twice.
-   * Whatever it deletes it brings itself, or needs.
+   * Whatever it deletes it brings itself, or needs. Behind it the clients, among those that it brings structs of, who are foreign.
    */
-  encodeHeldOf({ structs, needs }: YjsInspection): Uint8Array {
+  encodeBasisOf({ structs, needs }: YjsInspection, isForeign: IsForeign): Uint8Array {
     const clients: number[] = []
     for (let at = 0; at < structs.length; at += 3) if (structs[at] !== structs[at - 3]) clients.push(structs[at] ?? 0)
+    const brought = clients.length
     for (let at = 0; at < needs.length; at += 2) clients.push(needs[at] ?? 0)
     const encoder = encoding.createEncoder()
     encoding.writeVarUint(encoder, clients.length)
@@ -59,7 +60,20 @@ export class YjsIndex implements EngineIndex {
       encoding.writeVarUint(encoder, client)
       encoding.writeVarUint(encoder, this.next(client))
     }
+    const foreign = clients.slice(0, brought).filter(isForeign)
+    encoding.writeVarUint(encoder, foreign.length)
+    for (const client of foreign) encoding.writeVarUint(encoder, client)
     return encoding.toUint8Array(encoder)
+  }
+
+  /** The next struct of a client that is foreign, of which new ones are brought, in the form of `needs`. [hot] */
+  foreignOf({ structs }: YjsInspection, isForeign: IsForeign): Numbers | undefined {
+    for (let at = 0; at < structs.length; at += 3) {
+      const client = structs[at] ?? 0
+      const held = this.next(client)
+      if ((structs[at + 2] ?? 0) > held && isForeign(client)) return [client, held + 1]
+    }
+    return undefined
   }
 
   judge({ structs, needs, deletes }: YjsInspection): Judgement {

@@ -17,13 +17,14 @@ import type {
   EngineState,
   IndexDecoding,
   InspectLimits,
+  IsForeign,
   Inspection,
   Judgement,
   PackedInspection,
   Reading,
 } from '../engine.js'
 import { assert, MeridianError } from '../errors.js'
-import { admissibleOf } from './yjs-admissible.js'
+import { admissibleOf, type Basis } from './yjs-admissible.js'
 import { writeContent } from './yjs-content.js'
 import { Cursor, invalid } from './cursor.js'
 import { YjsIndex, YjsIndexDecoding } from './yjs-index.js'
@@ -63,9 +64,15 @@ export const yjsEngine: Engine = {
 
   cut: (update: Uint8Array, overlap: Uint8Array): Uint8Array => Y.diffUpdate(update, overlap),
 
-  basis: (index: EngineIndex, inspection: Inspection): Uint8Array => ownIndex(index).encodeHeldOf(ownInspection(inspection)),
+  basis: (index: EngineIndex, inspection: Inspection, isForeign: IsForeign = () => false): Uint8Array =>
+    ownIndex(index).encodeBasisOf(ownInspection(inspection), isForeign),
 
-  admissible: (update: Uint8Array, basis: Uint8Array): Uint8Array => admissibleOf(update, decodeStateVector(basis)),
+  admissible: (update: Uint8Array, basis: Uint8Array): Uint8Array => admissibleOf(update, decodeBasis(basis)),
+
+  foreign(index: EngineIndex, inspection: Inspection, isForeign: IsForeign): Inspection | undefined {
+    const foreign = ownIndex(index).foreignOf(ownInspection(inspection), isForeign)
+    return foreign === undefined ? undefined : new YjsInspection(0, [], foreign, [])
+  },
 
   lacking(index: EngineIndex, inspection: Inspection): Inspection | undefined {
     const lack = ownIndex(index).lackOf(ownInspection(inspection))
@@ -247,17 +254,36 @@ function checkStateVector(known: Uint8Array): void {
 }
 
 /** @throws MeridianError UPDATE_INVALID */
-function decodeStateVector(bytes: Uint8Array): ReadonlyMap<number, number> {
-  const clocks = new Map<number, number>()
+function decodeBasis(bytes: Uint8Array): Basis {
   const cursor = new Cursor(bytes)
+  const held = readStateVector(cursor)
+  const count = cursor.varUint('count of foreign clients in a basis', cursor.left)
+  const foreign = new Set<number>()
+  for (let index = 0; index < count; index++) foreign.add(cursor.varUint('foreign client of a basis', clientMax))
+  refuseRest(cursor)
+  return { held, foreign }
+}
+
+function decodeStateVector(bytes: Uint8Array): ReadonlyMap<number, number> {
+  const cursor = new Cursor(bytes)
+  const clocks = readStateVector(cursor)
+  refuseRest(cursor)
+  return clocks
+}
+
+function readStateVector(cursor: Cursor): ReadonlyMap<number, number> {
+  const clocks = new Map<number, number>()
   const count = cursor.varUint('count of clients in a state vector', cursor.left >>> 1)
   for (let index = 0; index < count; index++) {
     const client = cursor.varUint('client of a state vector', clientMax)
     clocks.set(client, cursor.varUint('clock of a state vector', clockMax))
   }
+  return clocks
+}
+
+function refuseRest(cursor: Cursor): void {
   if (cursor.left !== 0)
     throw invalid('end of the state vector', cursor.offset, `followed by ${cursor.left} bytes that belong to nothing`)
-  return clocks
 }
 
 function ownInspection(inspection: Inspection): YjsInspection {

@@ -9,6 +9,7 @@ import * as Y from 'yjs'
 import { registerWireTests, type WireClient } from '../../conformance/wire.js'
 import { SimMaterialiser } from '../../sim/materialiser.js'
 import { principal, SimSocket } from '../../sim/node.js'
+import { SeededRandom } from '../../sim/random.js'
 import { Author, notes, textOf } from '../../sim/peer.js'
 import { Rig } from '../../sim/rig.js'
 
@@ -35,7 +36,7 @@ interface YClient extends WireClient {
 
 let clients = 0
 
-function open(rig: Rig, document: string, token = `user-${++clients}`, stateVector = new Uint8Array([0])): YClient {
+function open(rig: Rig, document: string, token = `user-${++clients}`, stateVector: Uint8Array = new Uint8Array([0])): YClient {
   materialiser.rig = rig
   rig.node.wire = wire
   const socket = new SimSocket(rig.node, { path: document, token })
@@ -363,4 +364,183 @@ test.each([
 ])('[RES7] given a copy with %s, when its client comes to a later life, then it is told apart', (_what, known, held, another) => {
   const bytes = (text: string): Uint8Array => Uint8Array.from(text.split(' ').map((part) => Number.parseInt(part, 16)))
   expect(isOfAnotherLife(bytes(known), bytes(held))).toBe(another)
+})
+
+/** Clients that say who they are, as providers do when they connect. */
+function openAs(rig: Rig, author: Author, token: string): YClient {
+  const client = open(rig, notes('one'), token)
+  client.show(encodeAwareness([{ clientId: author.doc.clientID, clock: 1, state: {} }]))
+  rig.settle()
+  return client
+}
+
+/** An author who has what these hold, and writes under this id. */
+function posing(clientId: number, updates: readonly Uint8Array[]): Author {
+  const author = new Author(99)
+  for (const update of updates) author.apply(update)
+  author.doc.clientID = clientId
+  return author
+}
+
+test('[SES2] given somebody who is there, when another writes under their id, then that is not taken, their own edits are, and the rest of what the other sends', () => {
+  const rig = new Rig()
+  const ada = new Author(1)
+  const mallory = new Author(2)
+  const [victim, attacker] = [openAs(rig, ada, 'ada'), openAs(rig, mallory, 'mallory')]
+  const first = ada.type('a')
+  victim.push(first)
+  rig.settle()
+  mallory.apply(first)
+  attacker.push(posing(1, [first]).type('forged'))
+  attacker.push(mallory.type('b'))
+  rig.settle().advance(40_000)
+  victim.push(ada.type('c'))
+  rig.settle()
+  const stored = textOf(rig.durable.map(({ payload }) => payload))
+  expect([...stored].sort().join('')).toBe('abc')
+  expect([victim.closedWith, attacker.closedWith]).toEqual([undefined, undefined])
+  // Both in one, as a provider sends it when it is asked.
+  const both = posing(1, [first, ada.type('d')])
+  both.type('forged')
+  both.doc.clientID = 2
+  const known = Y.encodeStateVector(ada.doc)
+  attacker.push(Y.mergeUpdates([Y.encodeStateAsUpdate(both.doc, known), mallory.type('e')]))
+  rig.settle()
+  expect([...textOf(rig.durable.map(({ payload }) => payload))].sort().join('')).toBe('abce')
+})
+
+test('[SES2] given somebody who is there, when another deletes what they wrote, or the same user writes from elsewhere, then that is stored', () => {
+  const rig = new Rig()
+  const ada = new Author(1)
+  const bob = new Author(2)
+  const [first, second, tab] = [openAs(rig, ada, 'ada'), openAs(rig, bob, 'bob'), openAs(rig, new Author(3), 'ada')]
+  const typed = ada.type('abc')
+  first.push(typed)
+  bob.apply(typed)
+  second.push(bob.edit((doc) => doc.getText('text').delete(1, 1)))
+  tab.push(ada.type('d'))
+  rig.settle()
+  expect(textOf(rig.durable.map(({ payload }) => payload))).toBe('acd')
+})
+
+/** A provider: says who it is, sends what it makes, and answers what it is asked. */
+class Provider {
+  readonly author: Author
+  readonly #rig: Rig
+  readonly #token: string
+  #client: YClient
+  #answered = 0
+  #clock = 1
+
+  constructor(rig: Rig, clientId: number, token: string) {
+    this.author = new Author(clientId)
+    this.#rig = rig
+    this.#token = token
+    this.#client = this.#dial()
+  }
+
+  get closedWith(): number | undefined {
+    return this.#client.closedWith
+  }
+
+  #dial(): YClient {
+    const client = open(this.#rig, notes('one'), this.#token, Y.encodeStateVector(this.author.doc))
+    client.show(encodeAwareness([{ clientId: this.author.doc.clientID, clock: this.#clock++, state: {} }]))
+    this.#answered = 0
+    return client
+  }
+
+  reconnect(): void {
+    this.#client.cut()
+    this.#client = this.#dial()
+  }
+
+  push(update: Uint8Array): void {
+    this.#client.push(update)
+  }
+
+  answer(): void {
+    this.#client.socket.session.heard()
+    for (const frame of this.#client.sent.slice(this.#answered))
+      if (frame[0] === 0 && frame[1] === 0) this.push(Y.encodeStateAsUpdate(this.author.doc, new Uint8Array(bytesAt(frame, 2))))
+    this.#answered = this.#client.sent.length
+  }
+}
+
+/** Seconds until the node holds all that these have, while they answer. */
+function secondsUntilHeld(rig: Rig, providers: readonly Provider[]): number {
+  const all = new Author(99)
+  for (const { author } of providers) all.apply(Y.encodeStateAsUpdate(author.doc))
+  for (let seconds = 0; ; seconds++) {
+    const held = new Author(98)
+    for (const { payload } of rig.durable) held.apply(payload)
+    if (hex(Y.encodeStateAsUpdate(held.doc)) === hex(Y.encodeStateAsUpdate(all.doc))) return seconds
+    if (seconds > 600) throw new Error(`held: ${held.text}, made: ${all.text}`)
+    rig.advance(1_000)
+    for (const provider of providers) provider.answer()
+    rig.settle()
+  }
+}
+
+test('[SES2] given two who have each what the other has not sent yet, when both send all, then both are stored at once, however their edits build on one another', () => {
+  const rig = new Rig()
+  const [ada, bob] = [new Provider(rig, 1, 'ada'), new Provider(rig, 2, 'bob')]
+  for (let turn = 0; turn < 6; turn++) {
+    bob.author.apply(ada.author.type('a'))
+    ada.author.apply(bob.author.type('b'))
+  }
+  rig.settle()
+  for (const { author, push } of [ada, bob].map((each) => ({ author: each.author, push: each.push.bind(each) })))
+    push(Y.encodeStateAsUpdate(author.doc))
+  rig.settle()
+  expect(secondsUntilHeld(rig, [ada, bob])).toBeLessThan(2)
+})
+
+test('[SES2] given people who edit, send late, pass on what others wrote and come again, when they have had time, then all of it is stored, and nobody was closed', () => {
+  const slowest: number[] = []
+  for (let seed = 1; seed <= 40; seed++) {
+    const random = new SeededRandom(seed)
+    const rig = new Rig({ seed })
+    const providers = ['ada', 'bob', 'cyd', 'cyd'].map((token, index) => new Provider(rig, index + 1, token))
+    rig.settle()
+    for (let step = 0; step < 60; step++) {
+      const one = random.pick(providers)
+      const other = random.pick(providers)
+      const roll = random.uint32() % 10
+      if (roll < 4) {
+        const update = one.author.type(String.fromCharCode(97 + (step % 26)))
+        // Some get lost, as on a socket that breaks.
+        if (roll < 3) one.push(update)
+      } else if (roll < 7) other.author.apply(Y.encodeStateAsUpdate(one.author.doc))
+      else if (roll < 8) one.push(Y.encodeStateAsUpdate(one.author.doc))
+      else if (roll < 9) one.reconnect()
+      else rig.advance(1_000)
+      for (const provider of providers) if (random.uint32() % 2 === 0) provider.answer()
+      rig.settle()
+    }
+    for (const provider of providers) provider.reconnect()
+    slowest.push(secondsUntilHeld(rig, providers))
+    expect(providers.map(({ closedWith }) => closedWith)).toEqual(providers.map(() => undefined))
+  }
+  expect(Math.max(...slowest)).toBeLessThan(10)
+})
+
+test('[SES2] given an edit of somebody who has left, when another has it, then it is taken once the lease of their id is over', () => {
+  const rig = new Rig()
+  const [ada, bob] = [new Author(1), new Author(2)]
+  const [first, second] = [openAs(rig, ada, 'ada'), openAs(rig, bob, 'bob')]
+  bob.apply(ada.type('unsent'))
+  first.cut()
+  second.push(Y.encodeStateAsUpdate(bob.doc))
+  rig.settle()
+  expect(rig.durable).toEqual([])
+  const before = second.sent.length
+  for (let seconds = 0; seconds < 70; seconds++) {
+    rig.advance(1_000)
+    second.socket.session.heard()
+  }
+  expect(second.sent.slice(before).filter((frame) => frame[0] === 0 && frame[1] === 0)).not.toEqual([])
+  second.push(Y.encodeStateAsUpdate(bob.doc))
+  rig.settle()
+  expect(textOf(rig.durable.map(({ payload }) => payload))).toBe('unsent')
 })

@@ -61,6 +61,9 @@ export class ProvidersPresence {
     }
     const first = !this.#heard
     this.#heard = true
+    // The first message of a provider is of its own client alone.
+    const [own] = entries
+    if (first && own !== undefined && entries.length === 1 && own.state !== null) this.#session.claim(attachment, own.clientId)
     const mine = entries.filter((entry) => this.#takes(attachment, entry, first))
     if (mine.length === 0) return
     const payload = this.#shown()
