@@ -10,7 +10,9 @@ import { appFolder } from '@meridian/server/http/app-files'
 import type { Page } from 'playwright'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { NodeProcess } from '../e2e/node-process.js'
+import { hmac, token } from '../server/auth/tokens.js'
 import { contrastsBelow, namelessControls } from './accessibility.js'
+import { Front } from './front.js'
 import { badge, editorTakesKeys, newNote, openPage, openProfile, row, textOf, write } from './notes-app.js'
 import { Tab } from './profile.js'
 
@@ -20,9 +22,9 @@ beforeAll(() => {
   if (!existsSync(join(appFolder, 'index.html'))) throw new Error('The sample app is not built: run npm run build first.')
 })
 
-async function startNode(flags: readonly string[] = []): Promise<NodeProcess> {
+async function startNode(flags: readonly string[] = [], secret?: string): Promise<NodeProcess> {
   const directory = await mkdtemp(join(tmpdir(), 'meridian-notes-'))
-  const node = await NodeProcess.start({ directory, flags })
+  const node = await NodeProcess.start({ directory, flags, ...(secret === undefined ? {} : { secret }) })
   onTestFinished(async () => {
     await node.dispose()
     await rm(directory, { recursive: true, force: true, maxRetries: 20 })
@@ -306,6 +308,59 @@ const smallTargets = (page: Page): Promise<string[]> =>
       .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 44)
       .map((element) => element.outerHTML.slice(0, 80)),
   )
+
+describe('an app that is run in front of a node', () => {
+  const secret = '0123456789abcdef0123456789abcdef'
+  const tokenOf = (sub: string): string => {
+    const exp = Math.floor(Date.now() / 1_000) + 3_600
+    return token(hmac(secret), { sub, tenant: 'acme', exp, docs: [{ match: '*', access: 'write' }] })
+  }
+
+  it('asks for a token, goes on with it after a reload, and forgets it and the notes at the sign-out', async () => {
+    const front = await Front.start()
+    const node = await startNode(['--allowed-origins', front.url], secret)
+    front.port = node.port
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), front.url)
+    const dialog = page.getByRole('dialog', { name: 'Sign in' })
+    await dialog.getByRole('textbox', { name: 'Token' }).fill(tokenOf('ada'))
+    await dialog.getByRole('button', { name: 'Sign in', exact: true }).click()
+    await dialog.waitFor({ state: 'detached' })
+    await newNote(page, 'Trip')
+    await page.reload()
+    await row(page, 'Trip').waitFor()
+    await badge(page, 'saved').waitFor()
+    expect(await dialog.count()).toBe(0)
+    const other = connect({ url: node.url, token: tokenOf('bo') })
+    onTestFinished(() => other.close())
+    const index = other.open('notes/index')
+    await index.ready
+    expect(index.ydoc.share.size).toBeGreaterThan(0)
+
+    await page.getByRole('button', { name: /^You are/ }).click()
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await dialog.waitFor()
+    await row(page, 'Trip').waitFor({ state: 'detached' })
+    expect(await page.evaluate(() => JSON.stringify(localStorage))).not.toContain(tokenOf('ada').slice(0, 20))
+  })
+
+  it('says that a new version is ready, and shows it with everything that was there when somebody takes it', async () => {
+    const front = await Front.start()
+    front.port = (await startNode(['--allowed-origins', front.url])).port
+    const page = await openPage(await openProfile({ name: 'Ada Berg' }), front.url)
+    await newNote(page, 'Trip')
+    await page.waitForFunction(() => navigator.serviceWorker.controller !== null)
+    const toast = page.getByText('A new version is ready')
+    front.build = 'second'
+    // As an hour later.
+    await page.evaluate(async () => (await navigator.serviceWorker.ready).update())
+    await toast.waitFor()
+    expect(await page.locator('html').getAttribute('data-build')).toBe('first')
+    await page.getByRole('button', { name: 'Reload' }).click()
+    await page.locator('html[data-build="second"]').waitFor()
+    await row(page, 'Trip').waitFor()
+    expect(await toast.count()).toBe(0)
+  })
+})
 
 describe('for everybody', () => {
   it.each(['light', 'dark'] as const)('every control has a name and every text its contrast, %s', async (colorScheme) => {

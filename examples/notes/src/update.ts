@@ -26,8 +26,11 @@ export async function registerWorker(): Promise<void> {
   if (!('serviceWorker' in navigator)) return
   const { serviceWorker } = navigator
   // The first worker takes over a page that it fits; only a later one stands for another build.
-  if (serviceWorker.controller !== null)
-    serviceWorker.addEventListener('controllerchange', () => location.reload(), { once: true })
+  let isControlled = serviceWorker.controller !== null
+  serviceWorker.addEventListener('controllerchange', () => {
+    if (isControlled) location.reload()
+    isControlled = true
+  })
   const registration = await serviceWorker.register('/service-worker.js', { updateViaCache: 'none' })
   const look = (): void => {
     // The first install has no older version that it could replace.
