@@ -523,7 +523,10 @@ const documents = ['notes/1', 'notes/2'] as const
 
 type Step =
   | { readonly do: 'edit' | 'remove' | 'save'; readonly tab: number; readonly document: number }
-  | { readonly do: 'up' | 'down' | 'deliver' | 'cut' | 'kill' | 'hold' | 'release' | 'stored' | 'close'; readonly tab: number }
+  | {
+      readonly do: 'up' | 'down' | 'deliver' | 'cut' | 'kill' | 'hold' | 'release' | 'fill' | 'free' | 'stored' | 'close'
+      readonly tab: number
+    }
   | { readonly do: 'open' | 'commit' | 'turn' | 'restart' | 'lose' }
   | { readonly do: 'pass'; readonly ms: number }
 
@@ -539,6 +542,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 5,
     arbitrary: fc.record({ do: fc.constantFrom('cut' as const, 'hold' as const, 'release' as const, 'stored' as const), tab }),
   },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('fill' as const, 'free' as const), tab }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('kill' as const, 'close' as const), tab }) },
   { weight: 12, arbitrary: fc.record({ do: fc.constantFrom('open' as const, 'commit' as const, 'turn' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('restart' as const, 'lose' as const) }) },
@@ -642,6 +646,12 @@ export class Run {
       case 'release':
         device.store.release()
         return world.turn()
+      case 'fill':
+        device.store.failure = 'STORE_FULL'
+        return
+      case 'free':
+        device.store.failure = undefined
+        return
       case 'close': {
         const handles = this.#handles.get(device)
         for (const [document, handle] of handles ?? []) {
@@ -662,6 +672,7 @@ export class Run {
     const { world, browser } = this
     const devices = browser.tabs
     for (const device of devices) device.store.release()
+    for (const device of devices) device.store.failure = undefined
     for (const device of devices) for (const document of [0, 1]) this.#handle(device, document)
     await world.pass(120_000)
     const different: string[] = []
